@@ -1,0 +1,2 @@
+//! The probes. Built for the kernel by `cargo xtask ebpf`.
+fn main() {}

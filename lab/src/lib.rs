@@ -1,0 +1,1 @@
+//! A whole path in one process, on loopback, without privileges; each hop with faults to inject.

@@ -1,0 +1,131 @@
+//! What a hop can be charged with. Every cause belongs to exactly one hop.
+
+use std::fmt;
+
+use crate::hop::Hop;
+
+macro_rules! causes {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal => $hop:ident,)+) => {
+        /// Why a failure happened; the word says the hop and the mechanism.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Cause { $($(#[$doc])* $variant,)+ }
+
+        impl Cause {
+            /// Every cause, grouped by hop.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The word used in reports and metrics.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The hop that this cause charges.
+            pub const fn hop(self) -> Hop {
+                match self { $(Self::$variant => Hop::$hop,)+ }
+            }
+        }
+    };
+}
+
+causes! {
+    /// The generator closed or reset before its answer was complete.
+    ClientAbort = "client-abort" => Client,
+    /// The generator gave up after its own time-out, and nothing else was late.
+    ClientTimeout = "client-timeout" => Client,
+    /// The generator's host ran out of ephemeral ports.
+    ClientPortsExhausted = "client-ports-exhausted" => Client,
+    /// The generator ran out of descriptors.
+    ClientFdLimit = "client-fd-limit" => Client,
+
+    /// hopscope or its host could not keep up: late event loop, full accept queue, no CPU.
+    ObserverSaturated = "observer-saturated" => Observer,
+    /// hopscope ran out of descriptors.
+    ObserverFdLimit = "observer-fd-limit" => Observer,
+    /// hopscope's host ran out of ephemeral ports towards the upstream.
+    ObserverPortsExhausted = "observer-ports-exhausted" => Observer,
+    /// hopscope was stopped or killed while the exchange was under way.
+    ObserverStopped = "observer-stopped" => Observer,
+    /// So much evidence was lost that what is left proves nothing.
+    ObserverEvidenceLost = "observer-evidence-lost" => Observer,
+
+    /// Nothing listens where the forward should: kubectl is not running.
+    TunnelDown = "tunnel-down" => Tunnel,
+    /// The tunnel's own connection ended and took its forwarded connections with it.
+    TunnelLost = "tunnel-lost" => Tunnel,
+    /// A stream was not acknowledged within kubectl's 30 s.
+    TunnelTimeout = "tunnel-timeout" => Tunnel,
+    /// One stalled connection blocked the others: SPDY has no flow control.
+    TunnelHeadOfLine = "tunnel-head-of-line" => Tunnel,
+    /// A frame worker is stuck for ever: failures are periodic in the stream number.
+    TunnelPoisoned = "tunnel-poisoned" => Tunnel,
+    /// The tunnel's packets go nowhere: sleep, NAT, VPN or a firewall dropped the flow silently.
+    TunnelBlackhole = "tunnel-blackhole" => Tunnel,
+    /// kubectl ran out of descriptors: its accept loop has ended for good.
+    TunnelFdLimit = "tunnel-fd-limit" => Tunnel,
+    /// kubectl is stopped or starved of CPU.
+    TunnelStopped = "tunnel-stopped" => Tunnel,
+    /// The cluster refused to open the forward: RBAC, no such pod, pod not running, node unreachable.
+    TunnelDenied = "tunnel-denied" => Tunnel,
+
+    /// The load balancer's address refused the connection.
+    LbRefused = "lb-refused" => Lb,
+    /// The load balancer's address did not answer.
+    LbUnreachable = "lb-unreachable" => Lb,
+    /// The load balancer reset the connection.
+    LbReset = "lb-reset" => Lb,
+    /// The load balancer cut a connection that had been idle for its time-out.
+    LbIdleTimeout = "lb-idle-timeout" => Lb,
+    /// The load balancer had no healthy target.
+    LbNoTarget = "lb-no-target" => Lb,
+    /// The load balancer's own 502: its target refused, reset or spoke nonsense.
+    LbBadGateway = "lb-bad-gateway" => Lb,
+    /// The load balancer's own 504: its target did not answer in time.
+    LbGatewayTimeout = "lb-gateway-timeout" => Lb,
+    /// The TLS handshake with the load balancer failed.
+    LbTls = "lb-tls" => Lb,
+    /// The load balancer's name did not resolve.
+    LbDns = "lb-dns" => Lb,
+
+    /// The application's port refused the connection.
+    BackendRefused = "backend-refused" => Backend,
+    /// The application reset an established connection.
+    BackendReset = "backend-reset" => Backend,
+    /// The application's accept queue was full.
+    BackendAcceptQueue = "backend-accept-queue" => Backend,
+    /// The application took the request and did not answer in time.
+    BackendTimeout = "backend-timeout" => Backend,
+    /// The application answered 5xx.
+    BackendError = "backend-error" => Backend,
+    /// The application answered 429.
+    BackendRateLimited = "backend-rate-limited" => Backend,
+    /// The application ended its answer before it was complete.
+    BackendTruncated = "backend-truncated" => Backend,
+    /// The application answered and closed without reading the request's body, so the kernel reset the connection.
+    BackendUnreadBody = "backend-unread-body" => Backend,
+    /// The pod was not ready, restarting or gone.
+    BackendNotReady = "backend-not-ready" => Backend,
+    /// A service behind the application failed, and the application (or its gateway) said so.
+    BackendDependency = "backend-dependency" => Backend,
+    /// The application said that it was overloaded.
+    BackendOverloaded = "backend-overloaded" => Backend,
+    /// The application closed an idle kept-alive connection just as it was used again.
+    BackendKeepAliveRace = "backend-keep-alive-race" => Backend,
+
+    /// A complete 4xx: every hop delivered; whether the request or its judge was wrong cannot be seen from here.
+    RequestRejected = "request-rejected" => Unknown,
+    /// The evidence fits more than one hop.
+    Undetermined = "undetermined" => Unknown,
+}
+
+impl Cause {
+    /// The cause that a report's word names, if it names one.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|cause| cause.word() == word)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}

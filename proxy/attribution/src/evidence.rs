@@ -1,0 +1,54 @@
+//! What was seen of a run, and what was not.
+//!
+//! One module a vantage point. [`Evidence`] gathers them; a vantage point that was not manned is
+//! [`Observation::Unseen`] with the reason, never an empty list that could be read as health.
+
+pub mod connection;
+pub mod exchange;
+pub mod generator;
+pub mod node;
+pub mod observation;
+pub mod observer;
+pub mod path;
+pub mod time;
+pub mod traffic;
+pub mod tunnel;
+
+pub use connection::{
+    ConnectFailure, Connection, ConnectionId, Ending, FourTuple, Opaque, Protocol, Side, SideEnd, TcpFacts,
+    TlsFailure, Upstream,
+};
+pub use exchange::{Author, Cut, Delivery, Exchange, Method, Phases, Route, RouteId};
+pub use generator::GeneratorResult;
+pub use node::NodeEvidence;
+pub use observation::{Observation, WhyUnseen};
+pub use observer::{Accounting, ObserverHealth, ObserverSample};
+pub use path::{Path, PathId, PathKind};
+pub use time::{Moment, Span};
+pub use traffic::TrafficCell;
+pub use tunnel::{TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine};
+
+/// All that is known of one run.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// The paths over which the load travelled; [`PathId`] is an index into it.
+    pub paths: Vec<Path>,
+    /// The route names; [`RouteId`] is an index into it.
+    pub routes: Vec<Route>,
+    /// From the first accepted connection's clock zero to the last thing recorded.
+    pub duration: Span,
+    /// Every connection, in the order in which they were accepted.
+    pub connections: Vec<Connection>,
+    /// Every failed exchange, and a sample of the successful ones, in the order in which they ended.
+    pub exchanges: Vec<Exchange>,
+    /// Exact counts of all exchanges per second, path and route.
+    pub traffic: Vec<TrafficCell>,
+    /// What was seen of each tunnel path's forwarder; one entry a path of kind [`PathKind::Tunnel`].
+    pub tunnels: Vec<(PathId, Observation<TunnelEvidence>)>,
+    /// What the kernels on the path saw, where an agent or local probes ran.
+    pub node: Observation<NodeEvidence>,
+    /// How hopscope itself was doing.
+    pub observer: ObserverHealth,
+    /// What the load generator reported, where its result was given.
+    pub generator: Observation<GeneratorResult>,
+}

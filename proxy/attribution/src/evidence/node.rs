@@ -1,0 +1,77 @@
+//! What the kernels on the path saw: the agent's evidence, joined to connections where that was possible.
+
+use super::connection::ConnectionId;
+use super::observation::Observation;
+use super::time::{Moment, Span};
+use crate::hop::Hop;
+
+/// The kernel evidence of all hosts that were watched.
+#[derive(Clone, Debug, Default)]
+pub struct NodeEvidence {
+    /// Sockets that failed, or that belong to a connection on record.
+    pub sockets: Vec<KernelSocket>,
+    /// Counts per window that cannot be tied to one socket.
+    pub windows: Vec<KernelWindow>,
+    /// Error of the estimated clock offset between the agent's host and hopscope's.
+    pub clock_error: Span,
+}
+
+/// The end of one socket, as its own kernel saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelSocket {
+    /// When it ended, on hopscope's clock.
+    pub at: Moment,
+    /// The connection that it carried a part of, where that is known.
+    pub connection: Observation<ConnectionId>,
+    /// The hop whose process owns the socket, where that is known.
+    pub owner: Observation<Hop>,
+    /// The hop at the other end, where that is known.
+    pub peer: Observation<Hop>,
+    /// How it ended.
+    pub end: KernelEnd,
+}
+
+/// How the kernel says that a socket ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KernelEnd {
+    /// A connect was answered by RST.
+    ConnectRefused,
+    /// A connect got no answer, after this many SYN retransmits.
+    ConnectTimedOut {
+        /// SYN segments sent again.
+        retransmits: u32,
+    },
+    /// A connect failed for want of a local port.
+    NoLocalPort,
+    /// The owner closed with bytes unread: the kernel sent RST.
+    ResetSentUnread,
+    /// The owner reset on purpose (linger 0) or was killed.
+    ResetSent,
+    /// RST arrived, and the host that must have sent it is not watched.
+    ResetReceived,
+    /// Data was sent again until the kernel gave up.
+    RetransmitTimeout,
+    /// A SYN or the last ACK met a full accept queue.
+    AcceptQueueFull,
+    /// A clean end; the owner closed first.
+    ClosedFirst,
+    /// A clean end; the other side closed first.
+    ClosedByPeer,
+}
+
+/// Kernel counts of one window of time and one hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelWindow {
+    /// Start of the window, on hopscope's clock.
+    pub from: Moment,
+    /// Its length.
+    pub length: Span,
+    /// The hop that was counted.
+    pub hop: Hop,
+    /// SYN segments sent again.
+    pub syn_retransmits: u64,
+    /// Accept-queue overflows at the hop's listeners.
+    pub accept_queue_overflows: u64,
+    /// Kernel events lost in the window: with any, absence proves nothing.
+    pub events_lost: u64,
+}

@@ -1,0 +1,97 @@
+//! Points and spans of a run's own time, in whole microseconds. No clock is read here.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+
+/// A point in the run: microseconds since the recording began, on the observer's monotonic clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(pub u64);
+
+/// A length of time in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span(pub u64);
+
+impl Moment {
+    /// The whole second of the run that this moment falls in.
+    pub const fn second(self) -> u32 {
+        let second = self.0 / 1_000_000;
+        if second > u32::MAX as u64 {
+            u32::MAX
+        } else {
+            second as u32
+        }
+    }
+
+    /// Time since `earlier`; zero when `earlier` is in fact later.
+    pub const fn since(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Distance to another moment, whichever came first.
+    pub const fn distance(self, other: Self) -> Span {
+        Span(self.0.abs_diff(other.0))
+    }
+}
+
+impl Span {
+    /// A span of whole milliseconds.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(1_000))
+    }
+
+    /// A span of whole seconds.
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1_000_000))
+    }
+
+    /// The span in seconds, for statements and statistics.
+    pub fn as_secs_f64(self) -> f64 {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a span of 2^53 microseconds is 285 years"
+        )]
+        let micros = self.0 as f64;
+        micros / 1e6
+    }
+}
+
+impl From<std::time::Duration> for Span {
+    fn from(duration: std::time::Duration) -> Self {
+        Self(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Add<Span> for Moment {
+    type Output = Self;
+    fn add(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+impl Add for Span {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl Sub for Span {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl fmt::Display for Span {
+    /// Two to three significant figures in the unit a person would choose: `870 µs`, `7.8 ms`, `1.01 s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secs = self.as_secs_f64();
+        match self.0 {
+            0..1_000 => write!(f, "{} µs", self.0),
+            1_000..10_000 => write!(f, "{:.1} ms", secs * 1e3),
+            10_000..1_000_000 => write!(f, "{:.0} ms", secs * 1e3),
+            1_000_000..100_000_000 => write!(f, "{secs:.2} s"),
+            _ => write!(f, "{secs:.0} s"),
+        }
+    }
+}

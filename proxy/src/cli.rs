@@ -1,0 +1,48 @@
+//! What the user types: subcommands and exit codes.
+//!
+//! One module a subcommand; each turns its own words into a configuration, once, and nothing past this module sees them.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Says which hop broke your load test, and proves it.
+#[derive(Debug, Parser)]
+#[command(name = "hopscope", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It ran.
+    Ran,
+    /// It ran, and a `--fail-on` condition holds.
+    ConditionHolds,
+    /// It was called wrongly. clap uses the same code.
+    Usage,
+    /// It could not run: a port taken, a recording unreadable, no privilege.
+    CouldNotRun,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Ran => 0,
+            Exit::ConditionHolds => 1,
+            Exit::Usage => 2,
+            Exit::CouldNotRun => 3,
+        })
+    }
+}
+
+/// Reads the command line, does what it says, and says how that ended.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {}
+}

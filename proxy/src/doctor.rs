@@ -1,0 +1,1 @@
+//! `hopscope doctor`: what works here, and the remedy for what does not.

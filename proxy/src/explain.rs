@@ -1,0 +1,1 @@
+//! `hopscope explain`: what an old generator result alone can and cannot say.

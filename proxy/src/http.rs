@@ -1,0 +1,1 @@
+//! HTTP/1 read from passing bytes, never rewritten.

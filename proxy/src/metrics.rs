@@ -1,0 +1,1 @@
+//! Prometheus metrics of the proxy, and the server that shows them.

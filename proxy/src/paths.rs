@@ -1,0 +1,1 @@
+//! `NAME=TARGET`: the paths over which the load travels.

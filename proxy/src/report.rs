@@ -1,0 +1,1 @@
+//! A recording's diagnosis, for people and programs.

@@ -1,0 +1,1 @@
+//! `kubectl port-forward` as an object: run it, find it, watch it, read it.

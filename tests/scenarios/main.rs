@@ -1,0 +1,2 @@
+//! The real binary against real parts.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The harness: real processes, real sockets, real namespaces.
