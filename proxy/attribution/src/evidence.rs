@@ -26,7 +26,7 @@ pub use observer::{Accounting, ObserverHealth, ObserverSample};
 pub use path::{Path, PathId, PathKind};
 pub use time::{Moment, Span};
 pub use traffic::TrafficCell;
-pub use tunnel::{TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine};
+pub use tunnel::{PortOwner, TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess};
 
 /// All that is known of one run.
 #[derive(Clone, Debug, Default)]

@@ -14,6 +14,50 @@ pub struct TunnelEvidence {
     pub gauges: Observation<Vec<TunnelGauge>>,
     /// Starts, losses and restarts.
     pub life: Vec<TunnelLifeEvent>,
+    /// Each process that carried the forward, in the order in which they took over.
+    pub processes: Vec<TunnelProcess>,
+}
+
+/// A process that carried a forward, and how it was placed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelProcess {
+    /// When it was ready, or was found.
+    pub at: Moment,
+    /// Which of the pool's kubectls, from 0.
+    pub member: u16,
+    /// Its process id on hopscope's host.
+    pub pid: Observation<u32>,
+    /// Its command line, arguments separated by spaces.
+    pub command: Observation<String>,
+    /// Whether that is a kubectl. `false`: something else owns the forward's address (row A2 of the catalogue).
+    pub is_kubectl: Observation<bool>,
+    /// Its version as it states it, such as `v1.32.4`.
+    pub version: Observation<String>,
+    /// The local port of the forward; connections of this member have it as their upstream tuple's remote port.
+    pub local_port: u16,
+    /// Who listens on that port of `127.0.0.1`.
+    pub on_ipv4: Observation<PortOwner>,
+    /// Who listens on that port of `::1`.
+    pub on_ipv6: Observation<PortOwner>,
+    /// The pod it resolved its target to. It never resolves it again.
+    pub pod: Observation<String>,
+    /// The node of that pod.
+    pub node: Observation<String>,
+    /// The container runtime of that node as the API states it, such as `containerd://1.7.13`.
+    pub runtime: Observation<String>,
+}
+
+/// Who listens on one loopback address of a forward's port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PortOwner {
+    /// The forward's own process.
+    Forward,
+    /// Another process, with its id.
+    Other(u32),
+    /// A process that is not ours to look at.
+    Stranger,
+    /// Nobody.
+    Nobody,
 }
 
 /// One line of kubectl's, classified.
@@ -21,63 +65,92 @@ pub struct TunnelEvidence {
 pub struct TunnelLine {
     /// When it was read.
     pub at: Moment,
+    /// Which of the pool's kubectls wrote it, from 0.
+    pub member: u16,
     /// What it says.
     pub meaning: TunnelMeaning,
+    /// The forward's local port, where the line states it.
+    pub local_port: Option<u16>,
+    /// The pod's port, where the line states it.
+    pub remote_port: Option<u16>,
     /// The line as it was written, bounded in length.
     pub text: String,
 }
 
-/// What a line of kubectl's says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TunnelMeaning {
+macro_rules! meanings {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal,)+) => {
+        /// What a line of kubectl's says.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum TunnelMeaning { $($(#[$doc])* $variant,)+ }
+
+        impl TunnelMeaning {
+            /// Every meaning.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The word used in recordings and reports.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The meaning that a recording's word names, if it names one.
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|meaning| meaning.word() == word)
+            }
+        }
+    };
+}
+
+meanings! {
     /// `Forwarding from ...`: it listens.
-    Listening,
+    Listening = "listening",
     /// `Handling connection for ...`: it accepted one.
-    Handling,
+    Handling = "handling",
     /// `Timeout occurred` while a stream was created.
-    StreamTimeout,
+    StreamTimeout = "stream-timeout",
     /// `Stream reset` while a stream was created.
-    StreamReset,
+    StreamReset = "stream-reset",
     /// The stream could not be created because the tunnel's connection had ended.
-    StreamLost,
+    StreamLost = "stream-lost",
     /// The node could not connect to the pod's port: refused.
-    PodRefused,
+    PodRefused = "pod-refused",
     /// The node could not connect to the pod's port: timed out.
-    PodConnectTimeout,
+    PodConnectTimeout = "pod-connect-timeout",
     /// The pod reset an established connection.
-    PodReset,
+    PodReset = "pod-reset",
     /// The pod closed while bytes were still being written to it.
-    PodBrokenPipe,
+    PodBrokenPipe = "pod-broken-pipe",
     /// The pod's sandbox is gone or not running.
-    PodGone,
+    PodGone = "pod-gone",
     /// The node waited in vain for the second stream of a pair.
-    NodePairTimeout,
+    NodePairTimeout = "node-pair-timeout",
     /// Copying towards the local connection failed: the client went away.
-    ClientGone,
+    ClientGone = "client-gone",
     /// Copying from the local connection failed: the client went away.
-    ClientReset,
+    ClientReset = "client-reset",
     /// `lost connection to pod`: the forward is over.
-    Lost,
+    Lost = "lost",
     /// Its accept loop ended for want of descriptors.
-    NoDescriptor,
+    NoDescriptor = "no-descriptor",
     /// It could not listen on the local port.
-    CannotListen,
+    CannotListen = "cannot-listen",
     /// The cluster refused: RBAC.
-    Forbidden,
+    Forbidden = "forbidden",
     /// No such pod, service or deployment.
-    NotFound,
+    NotFound = "not-found",
     /// The pod is not running.
-    PodNotRunning,
+    PodNotRunning = "pod-not-running",
     /// The API server could not reach the kubelet.
-    NodeUnreachable,
+    NodeUnreachable = "node-unreachable",
     /// The upgrade to a tunnel failed for another reason.
-    UpgradeFailed,
+    UpgradeFailed = "upgrade-failed",
     /// The API server itself could not be reached.
-    ApiUnreachable,
+    ApiUnreachable = "api-unreachable",
+    /// The WebSocket upgrade was refused and kubectl falls back to SPDY: noise, the forward works.
+    Fallback = "fallback",
     /// An error of the node's that none of the above covers.
-    NodeError,
+    NodeError = "node-error",
     /// Nothing that the classifier knows.
-    Unrecognised,
+    Unrecognised = "unrecognised",
 }
 
 /// One sample of a forwarder's sockets and process, about ten a second.
@@ -85,20 +158,30 @@ pub enum TunnelMeaning {
 pub struct TunnelGauge {
     /// When it was taken.
     pub at: Moment,
+    /// Which of the pool's kubectls, from 0.
+    pub member: u16,
     /// Connections waiting in the listener's accept queue.
     pub accept_queue: u32,
     /// Bytes that the tunnel's connection has received and kubectl has not read.
     pub tunnel_recv_queue: Observation<u32>,
     /// Bytes written to the tunnel's connection and not yet acknowledged.
     pub tunnel_send_queue: Observation<u32>,
+    /// Segments sent on the tunnel's connection and not yet acknowledged.
+    pub tunnel_unacked: Observation<u32>,
+    /// The receive window that the tunnel's peer last offered, in bytes: 0 is a peer that does not read.
+    pub tunnel_peer_window: Observation<u32>,
     /// Retransmits of the tunnel's connection so far.
     pub tunnel_retransmits: Observation<u32>,
     /// Time since the tunnel's peer last acknowledged anything.
     pub tunnel_last_ack: Observation<Span>,
     /// Milliseconds for which the tunnel's peer's window was the limit, so far.
     pub tunnel_rwnd_limited_ms: Observation<u32>,
+    /// Milliseconds for which the tunnel's connection had something to send, so far.
+    pub tunnel_busy_ms: Observation<u32>,
     /// Smoothed round-trip time of the tunnel's connection.
     pub tunnel_rtt: Observation<Span>,
+    /// Local connections of the forward that stand.
+    pub local_connections: u32,
     /// Local connections of the forward whose Send-Q is not empty: readers that do not read.
     pub stalled_readers: u32,
     /// Remote port of the local connection with the largest Send-Q: the head-of-line suspect.
@@ -129,6 +212,8 @@ pub struct TunnelLifeEvent {
 pub enum TunnelLife {
     /// It was started.
     Started,
+    /// It ran already when hopscope looked for it.
+    Found,
     /// It listens and takes connections.
     Ready,
     /// It ended by itself, with this exit code where it had one.
@@ -137,4 +222,6 @@ pub enum TunnelLife {
     Replaced,
     /// It is gone for good, and hopscope was told not to restart it.
     LeftDown,
+    /// hopscope ended it because the run was over, or because it had drained after its replacement.
+    Stopped,
 }
