@@ -1,1 +1,29 @@
 //! What a run leaves behind: one SQLite file.
+//!
+//! Worker threads hand finished records to their own [`Recorder`], which counts every exchange exactly, keeps a row
+//! of every connection and of every failed exchange, and samples the rest. A [`Recorder`] never waits: about four
+//! times a second it passes what it has gathered through a bounded queue to the one writer thread, and what does not
+//! fit is counted as lost. [`Recording`] reads the file back into [`hopscope_attribution::evidence::Evidence`].
+//!
+//! Tables, columns and units are documented in docs/recording.md.
+
+mod batch;
+mod error;
+mod facts;
+mod handle;
+mod latencies;
+mod losses;
+mod recorder;
+mod second;
+mod watcher;
+mod writer;
+
+pub use batch::{Batch, TunnelWatch};
+pub use error::RecordingError;
+pub use facts::{FinalFacts, Options, RunFacts, Summary};
+pub use handle::{Closing, RecordingHandle, create};
+pub use latencies::{LARGEST_US, Latencies, SIGNIFICANT_DIGITS};
+pub use losses::{LossKind, Losses};
+pub use recorder::Recorder;
+pub use second::{Buckets, Cell, PHASE_BOUNDS_US, PhaseCounts, Second};
+pub use watcher::Watcher;

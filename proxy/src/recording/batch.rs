@@ -1,0 +1,91 @@
+//! What passes through the queue from the threads that record to the one that writes.
+
+use std::sync::mpsc::SyncSender;
+
+use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow};
+use hopscope_attribution::evidence::{
+    Connection, Exchange, GeneratorResult, Moment, Observation, ObserverSample, PathId, RouteId, Span,
+    TunnelGauge, TunnelLifeEvent, TunnelLine,
+};
+
+use super::facts::FinalFacts;
+use super::second::Second;
+
+/// One message to the writer.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// What one worker gathered since its last batch.
+    Batch(Box<Batch>),
+    /// A route's name.
+    Route(RouteId, String),
+    /// How far a tunnel path's forwarder is watched.
+    TunnelWatched(PathId, Observation<TunnelWatch>),
+    /// What kubectl wrote.
+    TunnelLine(PathId, TunnelLine),
+    /// A sample of kubectl's sockets and process.
+    TunnelGauge(PathId, Box<TunnelGauge>),
+    /// A turn in kubectl's life.
+    TunnelLife(PathId, TunnelLifeEvent),
+    /// A second of hopscope's own state.
+    Observer(ObserverSample),
+    /// Whether kernels are watched, and the error of their clocks against ours.
+    NodeWatched(Observation<Span>),
+    /// The end of one socket.
+    KernelSocket(KernelSocket),
+    /// A window of kernel counts.
+    KernelWindow(KernelWindow),
+    /// What the load generator reported.
+    Generator(GeneratorResult),
+    /// The end: write everything that is still queued and close.
+    Finish(FinalFacts),
+}
+
+/// How far a forwarder is watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TunnelWatch {
+    /// kubectl's version as it states it.
+    pub kubectl_version: Observation<String>,
+    /// Whether its words are read.
+    pub lines: Observation<()>,
+    /// Whether its sockets and process are sampled.
+    pub gauges: Observation<()>,
+}
+
+/// What one worker gathered since its last batch.
+#[derive(Debug)]
+pub struct Batch {
+    /// The worker's clock when it was handed over.
+    pub until: Moment,
+    /// Connections accepted, by path.
+    pub accepted: Vec<u64>,
+    /// Connections that ended.
+    pub connections: Vec<Connection>,
+    /// Exchanges that failed.
+    pub failed: Vec<Exchange>,
+    /// Seconds that are over, with the exact counts of all exchanges and a sample of the successful ones.
+    pub seconds: Vec<Box<Second>>,
+    /// Where the empty batch goes back to, so that its memory is used again.
+    pub(super) home: SyncSender<Box<Batch>>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub(super) fn new(paths: usize, home: SyncSender<Box<Self>>) -> Self {
+        Self {
+            until: Moment(0),
+            accepted: vec![0; paths],
+            connections: Vec::new(),
+            failed: Vec::new(),
+            seconds: Vec::new(),
+            home,
+        }
+    }
+
+    /// Whether there is nothing to hand over.
+    pub(super) fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+            && self.failed.is_empty()
+            && self.seconds.is_empty()
+            && self.accepted.iter().all(|&accepted| accepted == 0)
+    }
+}
