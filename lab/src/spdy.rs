@@ -1,0 +1,18 @@
+//! SPDY/3.1 as kubectl, the kubelet and the container runtimes speak it for a port-forward.
+//!
+//! The codec ([`frame`], [`headers`], [`decoder`], [`encoder`]) is pure: bytes in, frames out, bounded, and it never panics.
+//! [`connection`] puts it on a socket with the habits of the Go library that both ends use, the bad ones included.
+
+pub mod decoder;
+pub mod dictionary;
+pub mod encoder;
+pub mod frame;
+pub mod headers;
+
+#[cfg(test)]
+mod tests;
+
+pub use decoder::{Decoder, Malformed};
+pub use encoder::Encoder;
+pub use frame::{Frame, ResetStatus, StreamId};
+pub use headers::Headers;
