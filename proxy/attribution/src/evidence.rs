@@ -18,7 +18,7 @@ pub use connection::{
     ConnectFailure, Connection, ConnectionId, Ending, FourTuple, Opaque, Protocol, Side, SideEnd, TcpFacts,
     TlsFailure, Upstream,
 };
-pub use exchange::{Author, Cut, Delivery, Exchange, Method, Phases, Route, RouteId};
+pub use exchange::{Author, Cut, Delivery, EnvoyReply, Exchange, Method, Phases, Route, RouteId};
 pub use generator::GeneratorResult;
 pub use node::NodeEvidence;
 pub use observation::{Observation, WhyUnseen};

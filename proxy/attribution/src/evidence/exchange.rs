@@ -95,6 +95,8 @@ pub enum Cut {
     UpstreamErrno(i32),
     /// No upstream connection stood: see the connection's [`super::Upstream`].
     NotConnected,
+    /// Nobody cut it: what came from the path's side was not, or not any more, an HTTP/1 response.
+    Unreadable,
     /// hopscope was told to stop, or the recording breaks off here.
     Stopped,
 }
@@ -112,10 +114,31 @@ pub enum Author {
     Nginx,
     /// HAProxy's built-in error page.
     HaProxy,
-    /// Envoy's local reply.
-    Envoy,
+    /// Envoy's local reply: Envoy itself answered, for this reason.
+    Envoy(EnvoyReply),
     /// hopscope's own 502 (`--on-refusal 502`).
     Hopscope,
+}
+
+/// Why Envoy answered by itself, as the text of its local reply says. Its status alone does not tell: most are 503.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EnvoyReply {
+    /// `no healthy upstream`: no endpoint, or every one of them is ejected or fails its health check.
+    NoHealthyUpstream,
+    /// `reset reason: connection failure` and its local and remote forms: the endpoint refused or was unreachable.
+    ConnectFailure,
+    /// `reset reason: connection timeout`: the endpoint did not answer the handshake in time.
+    ConnectTimeout,
+    /// `reset reason: connection termination` or a reset by the endpoint: it ended the connection before a response.
+    Disconnected,
+    /// `reset reason: overflow`: a circuit breaker of Envoy's was open.
+    Overflow,
+    /// `reset reason: protocol error`: what the endpoint answered was not HTTP.
+    ProtocolError,
+    /// `upstream request timeout`: the endpoint took the request and did not answer in time.
+    RequestTimeout,
+    /// A local reply with another text.
+    Other,
 }
 
 /// The request's method, as far as evidence needs it.
