@@ -16,4 +16,5 @@ pub mod paths;
 pub mod proxy;
 pub mod recording;
 pub mod report;
+pub mod sock_diag;
 pub mod tunnel;

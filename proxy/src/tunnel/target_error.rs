@@ -74,9 +74,9 @@ pub(super) fn unescape(value: &str) -> Result<String, TargetError> {
         let (Some(high), Some(low)) = (digit(), digit()) else {
             return Err(broken());
         };
-        bytes.push(u8::try_from(high * 16 + low).map_err(|_| broken())?);
+        bytes.push(u8::try_from(high * 16 + low).ok().ok_or_else(broken)?);
     }
-    let text = String::from_utf8(bytes).map_err(|_| broken())?;
+    let text = String::from_utf8(bytes).ok().ok_or_else(broken)?;
     if text.contains('\0') {
         Err(broken())
     } else {
