@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod output;
+
 /// Says which hop broke your load test, and proves it.
 #[derive(Debug, Parser)]
 #[command(name = "hopscope", version, max_term_width = 100)]

@@ -1,1 +1,23 @@
 //! A recording's diagnosis, for people and programs.
+//!
+//! [`model::Report`] is derived once, purely, from what was measured and what was concluded; the writers only lay it
+//! out and never add a claim of their own. The same input gives the same bytes.
+//!
+//! Reading order: [`input`] (what a report is made of), [`model`] (what it says: `hopscope.report/1`), [`derive`],
+//! then one module a form: [`terminal`],
+//! [`json`], [`markdown`]. [`condition`] is `--fail-on`.
+
+pub mod condition;
+pub mod derive;
+pub mod figures;
+pub mod input;
+pub mod json;
+pub mod markdown;
+pub mod model;
+#[cfg(test)]
+pub(crate) mod sample;
+pub mod terminal;
+
+pub use condition::Condition;
+pub use input::{RouteMeasurement, RunFacts};
+pub use model::Report;

@@ -1,0 +1,260 @@
+//! Where a diagnosis goes: the options that every command ending in one shares.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+use thiserror::Error;
+
+use super::Exit;
+use crate::report::figures::rfc3339;
+use crate::report::terminal::{self, Screen};
+use crate::report::{Condition, Report, json, markdown};
+
+/// Options of the commands that make a recording and end in its diagnosis.
+#[derive(Clone, Debug, Default, Args)]
+pub struct OutputOptions {
+    /// Write the recording to FILE [default: a new file in the current folder, named in the output]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub record: Option<PathBuf>,
+
+    /// Where the diagnosis goes.
+    #[command(flatten)]
+    pub report: ReportOptions,
+}
+
+/// Options of every command that ends in a diagnosis.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ReportOptions {
+    /// Also write the report as JSON (hopscope.report/1); `-` is standard output
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub json: Option<Destination>,
+
+    /// Also write the report as Markdown, to paste into a ticket; `-` is standard output
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub markdown: Option<Destination>,
+
+    /// Exit with 1 when CONDITION holds: SUBJECT>LIMIT or SUBJECT>=LIMIT, where SUBJECT is any, undelivered, a hop
+    /// (client, observer, tunnel, lb, backend, unknown) or cause:WORD, and LIMIT is a count (10) or a share of all
+    /// attempts (0.5%). May be given more than once; one that holds is enough
+    #[arg(long, value_name = "CONDITION", help_heading = "Output")]
+    pub fail_on: Vec<Condition>,
+}
+
+/// Where one form of the report goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// `-`
+    Stdout,
+    /// A file, replaced when it exists.
+    File(PathBuf),
+}
+
+impl FromStr for Destination {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(if text == "-" {
+            Self::Stdout
+        } else {
+            Self::File(text.into())
+        })
+    }
+}
+
+/// The forms of a report that go into files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Json,
+    Markdown,
+}
+
+impl Form {
+    /// Its option's name.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Markdown => "markdown",
+        }
+    }
+
+    fn render(self, report: &Report) -> Result<String, OutputError> {
+        match self {
+            Self::Json => json::render(report).map_err(OutputError::Json),
+            Self::Markdown => Ok(markdown::render(report)),
+        }
+    }
+}
+
+/// Why a report cannot go where it was asked to.
+#[derive(Debug, Error)]
+pub enum OutputError {
+    /// Two forms on one stream could not be told apart.
+    #[error("--{0} and --{1} both ask for standard output: give one of them a file")]
+    StdoutTwice(&'static str, &'static str),
+    /// Two forms in one file, or a report over the recording.
+    #[error("--{0} and --{1} name the same file {file}: give one of them another", file = .2.display())]
+    SameFile(&'static str, &'static str, PathBuf),
+    /// The file cannot be written.
+    #[error("cannot write the --{form} file {file}: {error}; name a file in a folder that you may write to", file = .path.display())]
+    File {
+        /// Which option named it.
+        form: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Standard output or standard error is gone.
+    #[error("cannot write the report to the terminal: {0}")]
+    Stream(io::Error),
+    /// The report could not be serialised.
+    #[error("cannot write the report as JSON: {0}")]
+    Json(serde_json::Error),
+}
+
+impl OutputError {
+    /// How the program ends on it.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::StdoutTwice(..) | Self::SameFile(..) => Exit::Usage,
+            Self::File { .. } | Self::Stream(_) | Self::Json(_) => Exit::CouldNotRun,
+        }
+    }
+}
+
+impl OutputOptions {
+    /// Finds out before the run whether its outcome can be kept: seven minutes later is too late.
+    ///
+    /// # Errors
+    /// When two outputs collide, or a file cannot be written.
+    pub fn check(&self) -> Result<(), OutputError> {
+        if let Some(record) = &self.record {
+            for (form, destination) in self.report.destinations() {
+                if matches!(destination, Destination::File(path) if path == record) {
+                    return Err(OutputError::SameFile("record", form.word(), record.clone()));
+                }
+            }
+        }
+        self.report.check()
+    }
+
+    /// The recording's file: the one that was named, or a new one in the current folder.
+    pub fn recording_file(&self, started_unix_us: u64) -> PathBuf {
+        self.record.clone().unwrap_or_else(|| {
+            let stamp: String = rfc3339(started_unix_us)
+                .chars()
+                .take("2026-01-31T23:59:59".len())
+                .filter(|c| *c != '-' && *c != ':')
+                .collect();
+            let name = |suffix: &str| PathBuf::from(format!("hopscope-{stamp}{suffix}.sqlite"));
+            std::iter::once(name(""))
+                .chain((2..1_000).map(|next| name(&format!("-{next}"))))
+                .find(|file| !file.exists())
+                .unwrap_or_else(|| name(""))
+        })
+    }
+}
+
+impl ReportOptions {
+    /// Finds out whether the report can be kept where it was asked to go. Files that did not exist are made, empty.
+    ///
+    /// # Errors
+    /// When two outputs collide, or a file cannot be written.
+    pub fn check(&self) -> Result<(), OutputError> {
+        let destinations = self.destinations();
+        for (at, (form, destination)) in destinations.iter().enumerate() {
+            for (earlier, before) in &destinations[..at] {
+                if destination == before {
+                    return Err(match destination {
+                        Destination::Stdout => OutputError::StdoutTwice(earlier.word(), form.word()),
+                        Destination::File(path) => {
+                            OutputError::SameFile(earlier.word(), form.word(), path.clone())
+                        }
+                    });
+                }
+            }
+        }
+        for (form, destination) in destinations {
+            if let Destination::File(path) = destination {
+                OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .open(path)
+                    .map_err(|error| failed(form, path, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the report everywhere it was asked to go, and for a person to the terminal: standard output, or standard
+    /// error when a form has taken that. Then evaluates the conditions.
+    ///
+    /// # Errors
+    /// When a file or stream cannot be written; those before it have been.
+    pub fn deliver(&self, report: &Report) -> Result<Exit, OutputError> {
+        let stdout_taken = self
+            .destinations()
+            .iter()
+            .any(|(_, to)| **to == Destination::Stdout);
+        let outcomes: Vec<_> = self
+            .fail_on
+            .iter()
+            .map(|condition| condition.evaluate(report))
+            .collect();
+        let screen = if stdout_taken {
+            Screen::of_stderr()
+        } else {
+            Screen::of_stdout()
+        };
+        let mut text = terminal::render(report, screen);
+        for outcome in &outcomes {
+            text.push_str(&outcome.statement);
+            text.push('\n');
+        }
+        if stdout_taken {
+            to_stream(io::stderr(), &text)?;
+        } else {
+            to_stream(io::stdout(), &text)?;
+        }
+        for (form, destination) in self.destinations() {
+            let text = form.render(report)?;
+            match destination {
+                Destination::Stdout => to_stream(io::stdout(), &text)?,
+                Destination::File(path) => {
+                    std::fs::write(path, text).map_err(|error| failed(form, path, error))?;
+                }
+            }
+        }
+        Ok(if outcomes.iter().any(|outcome| outcome.holds) {
+            Exit::ConditionHolds
+        } else {
+            Exit::Ran
+        })
+    }
+
+    fn destinations(&self) -> Vec<(Form, &Destination)> {
+        [(Form::Json, &self.json), (Form::Markdown, &self.markdown)]
+            .into_iter()
+            .filter_map(|(form, destination)| Some((form, destination.as_ref()?)))
+            .collect()
+    }
+}
+
+fn failed(form: Form, path: &Path, error: io::Error) -> OutputError {
+    OutputError::File {
+        form: form.word(),
+        path: path.to_owned(),
+        error,
+    }
+}
+
+/// A reader that has seen enough (`| head`) is not a failure.
+fn to_stream(mut stream: impl Write, text: &str) -> Result<(), OutputError> {
+    match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(OutputError::Stream(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

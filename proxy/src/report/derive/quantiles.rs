@@ -1,0 +1,93 @@
+//! Histograms to quantiles in seconds.
+
+use hdrhistogram::Histogram;
+use hopscope_attribution::evidence::{Evidence, Observation};
+
+use super::Tally;
+use crate::report::figures::{float, rounded};
+use crate::report::input::RouteMeasurement;
+use crate::report::model::{Latency, RunLatency};
+
+pub(super) fn of_the_run(measured: &[RouteMeasurement], evidence: &Evidence) -> RunLatency {
+    let all = Tally::of(evidence.traffic.iter());
+    let (added, unseen) = match &evidence.observer.added {
+        Observation::Seen((median, p99)) => (
+            Latency {
+                p50: rounded(median.as_secs_f64()),
+                p99: rounded(p99.as_secs_f64()),
+                ..Latency::default()
+            },
+            None,
+        ),
+        Observation::Unseen(why) => (Latency::default(), Some(why.to_string())),
+    };
+    RunLatency {
+        unit: "seconds",
+        all: merged(measured.iter().map(|of| &of.all), Some(&all)),
+        ok: merged(measured.iter().map(|of| &of.ok), None),
+        added_by_hopscope: added,
+        added_by_hopscope_unseen: unseen,
+    }
+}
+
+/// The quantiles of all these together. Where exact sums are at hand, mean, maximum and count come from them.
+pub(super) fn merged<'a>(
+    histograms: impl Iterator<Item = &'a Histogram<u64>>,
+    exact: Option<&Tally>,
+) -> Latency {
+    let mut total: Option<Histogram<u64>> = None;
+    for histogram in histograms {
+        match &mut total {
+            None => total = Some(histogram.clone()),
+            Some(total) => {
+                total.auto(true);
+                // Only a histogram beyond any memory cannot be added; without it no quantile would be true.
+                if total.add(histogram).is_err() {
+                    return Latency::default();
+                }
+            }
+        }
+    }
+    let mut latency = total.filter(|total| !total.is_empty()).map_or_else(
+        || Latency {
+            count: exact.is_none().then_some(0),
+            ..Latency::default()
+        },
+        |total| {
+            let at = |quantile| seconds(total.value_at_quantile(quantile));
+            Latency {
+                p50: at(0.5),
+                p90: at(0.9),
+                p95: at(0.95),
+                p99: at(0.99),
+                max: seconds(total.max()),
+                mean: rounded(total.mean() / 1e6),
+                count: Some(total.len()),
+            }
+        },
+    );
+    if let Some(exact) = exact {
+        latency.count = Some(exact.requests);
+        if exact.requests > 0 {
+            latency.mean = rounded(float(exact.latency_sum_us) / float(exact.requests) / 1e6);
+            latency.max = seconds(exact.latency_max_us);
+        }
+    }
+    // A histogram's bucket may reach beyond the largest value in it.
+    let ceiling = latency.max;
+    for quantile in [
+        &mut latency.p50,
+        &mut latency.p90,
+        &mut latency.p95,
+        &mut latency.p99,
+    ] {
+        if let (Some(value), Some(ceiling)) = (*quantile, ceiling) {
+            *quantile = Some(value.min(ceiling));
+        }
+    }
+    latency
+}
+
+fn seconds(micros: u64) -> Option<f64> {
+    rounded(float(micros) / 1e6)
+}

@@ -1,0 +1,200 @@
+//! Figures as a person reads them: grouped digits, shares, times, bytes, dates.
+
+use hopscope_attribution::evidence::Span;
+
+/// A count as a float, for ratios.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts above 2^53 do not occur, and ratios do not need them"
+)]
+pub fn float(count: u64) -> f64 {
+    count as f64
+}
+
+/// `part / whole`, unless the whole is nothing.
+pub fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| float(part) / float(whole))
+}
+
+/// Rounded to six decimals, so that a report's bytes do not hang on the last bit; what is not finite is nothing.
+pub fn rounded(value: f64) -> Option<f64> {
+    value.is_finite().then(|| {
+        let rounded = (value * 1e6).round() / 1e6;
+        // Values too large to be scaled have no decimals to lose. Adding zero turns -0 into 0.
+        if rounded.is_finite() { rounded + 0.0 } else { value }
+    })
+}
+
+/// `29,826`.
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `29,826 requests`, `1 request`.
+pub fn counted(count: u64, one: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {one}{plural}", grouped(count))
+}
+
+/// `89.3 %`. What is not nothing is never shown as `0 %`, and what is not all never as `100 %`.
+pub fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if share.is_nan() {
+        "–".to_owned()
+    } else if share <= 0.0 {
+        "0 %".to_owned()
+    } else if share >= 1.0 {
+        "100 %".to_owned()
+    } else if percent < 0.01 {
+        "< 0.01 %".to_owned()
+    } else if percent < 1.0 {
+        format!("{percent:.2} %")
+    } else if percent > 99.99 {
+        "> 99.99 %".to_owned()
+    } else if percent >= 99.0 {
+        format!("{percent:.2} %")
+    } else {
+        format!("{percent:.1} %")
+    }
+}
+
+/// A confidence: two digits are all it can carry, and it is never shown as certainty.
+pub fn confidence(share: f64) -> String {
+    if share > 0.99 {
+        "> 99 %".to_owned()
+    } else {
+        format!("{:.0} %", share * 100.0)
+    }
+}
+
+/// `7.8 ms`, or a dash for what was not measured.
+pub fn time(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| "–".to_owned(), |seconds| span(seconds).to_string())
+}
+
+/// Seconds as whole microseconds.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float becomes an integer by saturation"
+)]
+pub fn span(seconds: f64) -> Span {
+    Span((seconds * 1e6).round() as u64)
+}
+
+/// A run's length: `41 s`, `7 min 0 s`, `2 h 5 min`.
+pub fn length(seconds: f64) -> String {
+    let whole = span(seconds).0 / 1_000_000;
+    match whole {
+        0..10 => time(Some(seconds)),
+        10..60 => format!("{whole} s"),
+        60..3_600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3_600, whole % 3_600 / 60),
+    }
+}
+
+/// `1.5 MB`, in powers of ten.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if count < 1_000 {
+        return format!("{count} B");
+    }
+    let mut value = float(count);
+    let mut unit = "B";
+    for next in UNITS {
+        if value < 999.95 {
+            break;
+        }
+        value /= 1e3;
+        unit = next;
+    }
+    if value < 10.0 {
+        format!("{value:.1} {unit}")
+    } else {
+        format!("{value:.0} {unit}")
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds, from microseconds since 1970. The calendar is the proleptic Gregorian one.
+pub fn rfc3339(unix_us: u64) -> String {
+    let millis = unix_us / 1_000 % 1_000;
+    let seconds = unix_us / 1_000_000;
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    // Days are counted from 0000-03-01, so that a leap day is the last of its year.
+    let days = seconds / 86_400 + 719_468;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_grouped_by_thousands() {
+        assert_eq!(
+            [0, 999, 1_000, 29_826, 1_234_567].map(grouped).join(" "),
+            "0 999 1,000 29,826 1,234,567"
+        );
+        assert_eq!(counted(1, "request"), "1 request");
+    }
+
+    #[test]
+    fn a_share_that_is_not_nothing_is_never_shown_as_nothing() {
+        assert_eq!(
+            [0.0, 1e-9, 0.0042, 0.893, 0.9999, 0.999_999, 1.0]
+                .map(percent)
+                .join(" | "),
+            "0 % | < 0.01 % | 0.42 % | 89.3 % | 99.99 % | > 99.99 % | 100 %"
+        );
+        assert_eq!([0.985, 1.0].map(confidence).join(" "), "98 % > 99 %");
+    }
+
+    #[test]
+    fn dates_follow_the_calendar() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(951_782_400_000_000), "2000-02-29T00:00:00.000Z");
+        assert_eq!(rfc3339(1_735_689_599_999_000), "2024-12-31T23:59:59.999Z");
+        assert_eq!(rfc3339(4_107_542_400_000_000), "2100-03-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn bytes_and_lengths_keep_two_figures() {
+        assert_eq!(
+            [999, 1_500, 999_960, 48_000_000].map(bytes).join(" "),
+            "999 B 1.5 kB 1.0 MB 48 MB"
+        );
+        assert_eq!(
+            [3.25, 41.0, 421.4, 7_500.0].map(length).join(", "),
+            "3.25 s, 41 s, 7 min 1 s, 2 h 5 min"
+        );
+    }
+
+    #[test]
+    fn what_is_not_finite_becomes_null_and_minus_zero_becomes_zero() {
+        assert_eq!(rounded(f64::NAN), None);
+        assert_eq!(rounded(f64::INFINITY), None);
+        assert_eq!(rounded(-0.000_000_1).map(f64::to_bits), Some(0.0_f64.to_bits()));
+        assert_eq!(rounded(1e305), Some(1e305));
+        assert_eq!(rounded(0.123_456_78), Some(0.123_457));
+    }
+}

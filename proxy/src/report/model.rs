@@ -1,0 +1,367 @@
+//! What a report says: `hopscope.report/1`.
+//!
+//! Field names are a contract (docs/report.schema.json): more may be added, none is renamed or removed. Times are in
+//! seconds, shares in 0..=1, and what is not known is `null`, with the reason in a field beside it where it has one.
+
+use std::collections::BTreeMap;
+
+use hopscope_attribution::cause::Cause;
+use hopscope_attribution::hop::Hop;
+use serde::{Serialize, Serializer};
+
+/// The name and version of the format.
+pub const SCHEMA: &str = "hopscope.report/1";
+
+/// A whole report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// Always [`SCHEMA`].
+    pub schema: &'static str,
+    /// The run.
+    pub run: Run,
+    /// Counts over all paths and routes.
+    pub totals: Totals,
+    /// Latency over all paths and routes.
+    pub latency: RunLatency,
+    /// The conclusion in one sentence.
+    pub verdict: Verdict,
+    /// Every hop that is charged with a failure, most failures first.
+    pub hops: Vec<HopReport>,
+    /// Figures by path.
+    pub paths: Vec<PathReport>,
+    /// Figures by path and route, most failures first.
+    pub routes: Vec<RouteReport>,
+    /// What the evidence does not decide.
+    pub unknowns: Vec<UnknownReport>,
+    /// What to do next, most useful first.
+    pub advice: Vec<AdviceReport>,
+    /// Whether hopscope itself stood in the way.
+    pub observer: ObserverReport,
+    /// What the load generator counted, where its result was given.
+    pub generator: Option<GeneratorReport>,
+    /// Requests and failures over time.
+    pub timeline: Timeline,
+}
+
+/// The run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Run {
+    /// When the recording began, RFC 3339 in UTC.
+    pub started: String,
+    /// From there to the last thing recorded.
+    pub duration_seconds: f64,
+    /// The paths over which the load travelled.
+    pub paths: Vec<RunPath>,
+    /// The load generator's command line, where hopscope ran it.
+    pub command: Option<Vec<String>>,
+    /// The load generator's exit code, where hopscope ran it and it exited by itself.
+    pub exit_code: Option<i32>,
+    /// The version of hopscope that made the recording.
+    pub recorded_by: String,
+    /// Whether the recording was closed properly. Otherwise it says nothing of what came after its end.
+    pub complete: bool,
+}
+
+/// A path, as it was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunPath {
+    /// Its name.
+    pub name: String,
+    /// `tunnel`, `lb`, `direct` or `unstated`.
+    pub kind: &'static str,
+    /// Its target as it was typed.
+    pub target: String,
+}
+
+/// Counts over all paths and routes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Totals {
+    /// Connections on record.
+    pub connections: u64,
+    /// HTTP requests, exact.
+    pub requests: u64,
+    /// Requests that failed: delivered errors and undelivered ones.
+    pub failed: u64,
+    /// `failed / requests`; `null` without requests.
+    pub failure_ratio: Option<f64>,
+    /// Complete responses of status 400 and above: every hop before their author delivered.
+    pub delivered_errors: u64,
+    /// Requests without a complete response.
+    pub undelivered: u64,
+    /// Payload bytes handed to the path's side.
+    pub bytes_up: u64,
+    /// Payload bytes handed to the generator's side.
+    pub bytes_down: u64,
+    /// Over the whole duration; `null` when there was none.
+    pub requests_per_second: Option<f64>,
+    /// Failures that the hops are charged with: failed requests, and connections that failed without carrying one.
+    pub failures_charged: u64,
+    /// What failures are a share of in `--fail-on`: requests, and connections that failed without carrying one.
+    pub attempts: u64,
+}
+
+/// Latency over all paths and routes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunLatency {
+    /// Always `seconds`.
+    pub unit: &'static str,
+    /// Of every request, however it ended.
+    pub all: Latency,
+    /// Of the successful ones.
+    pub ok: Latency,
+    /// What hopscope itself added, measured in this run.
+    pub added_by_hopscope: Latency,
+    /// Why `added_by_hopscope` is all `null`, where it is.
+    pub added_by_hopscope_unseen: Option<String>,
+}
+
+/// Quantiles, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Latency {
+    /// Median.
+    pub p50: Option<f64>,
+    /// 90th percentile.
+    pub p90: Option<f64>,
+    /// 95th percentile.
+    pub p95: Option<f64>,
+    /// 99th percentile.
+    pub p99: Option<f64>,
+    /// The largest.
+    pub max: Option<f64>,
+    /// Arithmetic mean.
+    pub mean: Option<f64>,
+    /// How many were measured; `null` where that is not known.
+    pub count: Option<u64>,
+}
+
+/// The conclusion.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// The hop charged with most failures; `none` when nothing failed.
+    #[serde(serialize_with = "hop_or_none")]
+    pub hop: Option<Hop>,
+    /// The cause that most of its failures are charged to; `null` when nothing failed.
+    #[serde(serialize_with = "cause_or_null")]
+    pub cause: Option<Cause>,
+    /// Failures charged to that hop, as a share of all failures; 0 when nothing failed.
+    pub share: f64,
+    /// How sure, 0..=1.
+    pub confidence: f64,
+    /// One sentence.
+    pub headline: String,
+}
+
+/// All that one hop is charged with.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HopReport {
+    /// The hop.
+    #[serde(serialize_with = "hop")]
+    pub hop: Hop,
+    /// Failures charged to it, triggers and victims together.
+    pub failures: u64,
+    /// That, as a share of all failures.
+    pub share: f64,
+    /// By cause, most failures first.
+    pub causes: Vec<CauseReport>,
+}
+
+/// What one cause is charged with, and why.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CauseReport {
+    /// The cause.
+    #[serde(serialize_with = "cause")]
+    pub cause: Cause,
+    /// Failures charged to it, triggers and victims together.
+    pub failures: u64,
+    /// Those of them that were victims of another failure.
+    pub victims: u64,
+    /// How sure, 0..=1.
+    pub confidence: f64,
+    /// What speaks for it.
+    #[serde(rename = "for")]
+    pub speaks_for: Vec<FindingReport>,
+    /// What speaks against it, or was missing.
+    #[serde(rename = "against")]
+    pub speaks_against: Vec<FindingReport>,
+}
+
+/// One fact for or against.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FindingReport {
+    /// The rule that found it: docs/attribution.md.
+    pub rule: String,
+    /// What was found, as a sentence with its figures.
+    pub statement: String,
+    /// The figures by themselves; `null` for one that is not finite.
+    pub numbers: BTreeMap<String, Option<f64>>,
+}
+
+/// Figures of one path.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PathReport {
+    /// The path's name.
+    pub path: String,
+    /// `tunnel`, `lb`, `direct` or `unstated`.
+    pub kind: &'static str,
+    /// Connections dealt to it.
+    pub connections: u64,
+    /// Requests that it carried.
+    pub requests: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// `failed / requests`; `null` without requests.
+    pub failure_ratio: Option<f64>,
+    /// Complete responses of status 400 and above.
+    pub delivered_errors: u64,
+    /// Requests without a complete response.
+    pub undelivered: u64,
+    /// Latency of every request on it.
+    pub latency: Latency,
+    /// Failures on it by cause, most first.
+    pub charges: Vec<ChargeReport>,
+}
+
+/// Failures of one path that share a cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ChargeReport {
+    /// The hop.
+    #[serde(serialize_with = "hop")]
+    pub hop: Hop,
+    /// The cause.
+    #[serde(serialize_with = "cause")]
+    pub cause: Cause,
+    /// How many, victims included.
+    pub failures: u64,
+    /// How many of them were victims.
+    pub victims: u64,
+    /// Row ids of a few of the connections, the earliest first, to look up in the recording.
+    pub examples: Vec<u64>,
+}
+
+/// Figures of one route on one path.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RouteReport {
+    /// The path's name.
+    pub path: String,
+    /// The route, such as `/products/:id`.
+    pub route: String,
+    /// Requests.
+    pub requests: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Those that did not.
+    pub ok: u64,
+    /// Complete responses by status.
+    pub statuses: BTreeMap<String, u64>,
+    /// Latency of every request of it.
+    pub latency: Latency,
+    /// Requests without a complete response.
+    pub undelivered: u64,
+}
+
+/// A question that the evidence leaves open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnknownReport {
+    /// What is not known.
+    pub question: String,
+    /// The cheapest experiment that would decide it.
+    pub experiment: String,
+}
+
+/// Something to do next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AdviceReport {
+    /// What to do.
+    pub action: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Whether hopscope itself stood in the way, and whether anything is missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ObserverReport {
+    /// It was the bottleneck for a part of the run.
+    pub saturated: bool,
+    /// Connections, exchanges and kernel events whose record was lost, and counted.
+    pub events_lost: u64,
+    /// `accepts = connection_rows + connections_lost` holds: nothing is missing that is not counted.
+    pub accounted: bool,
+    /// Why `saturated` is said, or what lowered the confidence.
+    pub reasons: Vec<String>,
+    /// Connections accepted.
+    pub accepts: u64,
+    /// Connection rows on record.
+    pub connection_rows: u64,
+    /// Connections whose row was lost, and counted.
+    pub connections_lost: u64,
+    /// Exchange rows lost, and counted.
+    pub exchanges_lost: u64,
+    /// Kernel events lost, and counted.
+    pub kernel_events_lost: u64,
+}
+
+/// The generator's own counts, and how they compare.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GeneratorReport {
+    /// `k6`, `oha` or `wrk`.
+    pub tool: String,
+    /// Requests that it counted.
+    pub requests: u64,
+    /// Requests that it counted as failed.
+    pub failed: u64,
+    /// Its requests less ours.
+    pub requests_beyond_ours: i64,
+    /// Its failures less ours.
+    pub failed_beyond_ours: i64,
+    /// Every failure that it counted, by the hop that it is charged to. The sum is `failed`.
+    pub failures_by_hop: BTreeMap<&'static str, u64>,
+    /// Its own words for failures, each with how often.
+    pub errors: BTreeMap<String, u64>,
+    /// What the differences mean, as sentences.
+    pub remarks: Vec<String>,
+}
+
+/// Requests and failures over time, in buckets of equal length.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Timeline {
+    /// Length of a bucket; 0 when there is none.
+    pub bucket_seconds: u32,
+    /// The buckets from the start of the run, none left out.
+    pub buckets: Vec<Bucket>,
+}
+
+/// One bucket of time: the exchanges that ended in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Bucket {
+    /// All of them.
+    pub requests: u64,
+    /// Complete responses of status 400 and above.
+    pub delivered_errors: u64,
+    /// Those without a complete response.
+    pub undelivered: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn hop<S: Serializer>(hop: &Hop, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(hop.word())
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn cause<S: Serializer>(cause: &Cause, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(cause.word())
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+#[expect(clippy::ref_option, reason = "the signature is serde's")]
+fn hop_or_none<S: Serializer>(hop: &Option<Hop>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(hop.map_or("none", Hop::word))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+#[expect(clippy::ref_option, reason = "the signature is serde's")]
+fn cause_or_null<S: Serializer>(cause: &Option<Cause>, serializer: S) -> Result<S::Ok, S::Error> {
+    match cause {
+        Some(cause) => serializer.serialize_some(cause.word()),
+        None => serializer.serialize_none(),
+    }
+}

@@ -1,0 +1,364 @@
+//! The tables and lists under the verdict.
+
+use super::paint::{Ink, Screen, harmless, wrap};
+use super::table::{Cell, Column, Table};
+use super::{add, put};
+use crate::report::figures::{bytes, confidence, counted, grouped, length, percent, ratio, time};
+use crate::report::model::{CauseReport, FindingReport, Latency, Report, RouteReport};
+
+/// Routes listed, at most; the JSON has them all.
+const MOST_ROUTES: usize = 25;
+
+pub(super) fn write(out: &mut String, report: &Report, screen: Screen) {
+    run(out, report, screen);
+    hops(out, report, screen);
+    paths(out, report, screen);
+    routes(out, report, screen);
+    latency(out, report, screen);
+    unknowns(out, report, screen);
+    advice(out, report, screen);
+    generator(out, report, screen);
+    accounting(out, report, screen);
+}
+
+fn heading(out: &mut String, screen: Screen, text: &str) {
+    put(out, "");
+    put(out, &screen.paint(Ink::Heading, text));
+}
+
+/// A text under its heading, wrapped, the first line after `lead`.
+fn hung(out: &mut String, screen: Screen, lead: &str, ink: Ink, text: &str) {
+    let indent = lead.chars().count();
+    for (at, line) in wrap(&harmless(text), screen.width.saturating_sub(indent))
+        .iter()
+        .enumerate()
+    {
+        if at == 0 {
+            out.push_str(&screen.paint(ink, lead));
+        } else {
+            out.push_str(&" ".repeat(indent));
+        }
+        put(out, line);
+    }
+}
+
+fn run(out: &mut String, report: &Report, screen: Screen) {
+    let run = &report.run;
+    heading(out, screen, "Run");
+    let mut facts = format!("started {}, took {}", run.started, length(run.duration_seconds));
+    if let Some(rate) = report.totals.requests_per_second
+        && report.totals.requests > 0
+    {
+        add(&mut facts, format_args!(", {rate:.1} requests/s"));
+    }
+    add(
+        &mut facts,
+        format_args!(
+            ", {} up, {} down",
+            bytes(report.totals.bytes_up),
+            bytes(report.totals.bytes_down)
+        ),
+    );
+    hung(out, screen, "  ", Ink::Plain, &facts);
+    if let Some(command) = &run.command {
+        let ended = match run.exit_code {
+            Some(code) => format!(" (exit code {code})"),
+            None => " (no exit code)".to_owned(),
+        };
+        hung(out, screen, "  ", Ink::Plain, &(command.join(" ") + &ended));
+    }
+    if !run.complete {
+        hung(
+            out,
+            screen,
+            "  ! ",
+            Ink::Doubt,
+            "The recording was not closed properly: it says nothing of what came after its end.",
+        );
+    }
+}
+
+fn hops(out: &mut String, report: &Report, screen: Screen) {
+    if report.hops.is_empty() {
+        return;
+    }
+    heading(
+        out,
+        screen,
+        "Who is charged, with the evidence for (+) and against (-)",
+    );
+    for hop in &report.hops {
+        add(
+            out,
+            format_args!(
+                "  {}  {} · {}\n",
+                screen.paint(Ink::Strong, hop.hop.word()),
+                counted(hop.failures, "failure"),
+                percent(hop.share)
+            ),
+        );
+        for cause in &hop.causes {
+            self::cause(out, cause, screen);
+        }
+    }
+}
+
+fn cause(out: &mut String, cause: &CauseReport, screen: Screen) {
+    let victims = match cause.victims {
+        0 => String::new(),
+        victims => format!(", {} of them victims", grouped(victims)),
+    };
+    add(
+        out,
+        format_args!(
+            "    {}  {}{victims} · confidence {}\n",
+            screen.paint(Ink::Strong, cause.cause.word()),
+            grouped(cause.failures),
+            confidence(cause.confidence),
+        ),
+    );
+    for (sign, ink, findings) in [
+        ("      + ", Ink::Good, &cause.speaks_for),
+        ("      - ", Ink::Doubt, &cause.speaks_against),
+    ] {
+        for FindingReport { rule, statement, .. } in findings {
+            hung(out, screen, sign, ink, &format!("{statement} [{rule}]"));
+        }
+    }
+}
+
+fn paths(out: &mut String, report: &Report, screen: Screen) {
+    heading(out, screen, "Paths");
+    let mut table = Table::new([
+        Column::text("path"),
+        Column::text("kind").giving_way(2),
+        Column::text("target").shrinking().giving_way(1),
+        Column::figures("connections"),
+        Column::figures("requests"),
+        Column::figures("failed"),
+        Column::figures("share"),
+        Column::figures("undelivered").giving_way(3),
+        Column::figures("p50"),
+        Column::figures("p95").giving_way(5),
+        Column::figures("p99").giving_way(4),
+    ]);
+    for (path, given) in report.paths.iter().zip(&report.run.paths) {
+        table.row([
+            path.path.as_str().into(),
+            path.kind.into(),
+            given.target.as_str().into(),
+            grouped(path.connections).into(),
+            grouped(path.requests).into(),
+            failed_cell(path.failed),
+            path.failure_ratio.map_or_else(|| "–".to_owned(), percent).into(),
+            grouped(path.undelivered).into(),
+            time(path.latency.p50).into(),
+            time(path.latency.p95).into(),
+            time(path.latency.p99).into(),
+        ]);
+    }
+    out.push_str(&table.render(screen));
+}
+
+fn failed_cell(failed: u64) -> Cell {
+    Cell::inked(if failed > 0 { Ink::Bad } else { Ink::Good }, grouped(failed))
+}
+
+fn routes(out: &mut String, report: &Report, screen: Screen) {
+    if report.routes.is_empty() {
+        return;
+    }
+    heading(out, screen, "Routes");
+    let several = report.paths.len() > 1;
+    let mut table = Table::new([
+        Column::text("route").shrinking(),
+        Column::text("path"),
+        Column::figures("requests"),
+        Column::figures("failed"),
+        Column::figures("share"),
+        Column::figures("undelivered").giving_way(4),
+        Column::figures("p50").giving_way(1),
+        Column::figures("p95").giving_way(3),
+        Column::figures("p99").giving_way(2),
+        Column::text("statuses").giving_way(5),
+    ]);
+    for route in report.routes.iter().take(MOST_ROUTES) {
+        table.row([
+            route.route.as_str().into(),
+            if several { route.path.as_str() } else { "" }.into(),
+            grouped(route.requests).into(),
+            failed_cell(route.failed),
+            ratio(route.failed, route.requests)
+                .map_or_else(|| "–".to_owned(), percent)
+                .into(),
+            grouped(route.undelivered).into(),
+            time(route.latency.p50).into(),
+            time(route.latency.p95).into(),
+            time(route.latency.p99).into(),
+            statuses(route).into(),
+        ]);
+    }
+    out.push_str(&table.render(screen));
+    if report.routes.len() > MOST_ROUTES {
+        add(
+            out,
+            format_args!(
+                "  and {} more in the JSON report\n",
+                report.routes.len() - MOST_ROUTES
+            ),
+        );
+    }
+}
+
+/// The three most frequent statuses: `503×2,613 200×190`.
+pub(in crate::report) fn statuses(route: &RouteReport) -> String {
+    let mut by_times: Vec<_> = route.statuses.iter().collect();
+    by_times.sort_by_key(|(status, times)| (std::cmp::Reverse(**times), (*status).clone()));
+    let mut words: Vec<_> = by_times
+        .iter()
+        .take(3)
+        .map(|(status, times)| format!("{status}×{}", grouped(**times)))
+        .collect();
+    if by_times.len() > 3 {
+        words.push("…".to_owned());
+    }
+    words.join(" ")
+}
+
+fn latency(out: &mut String, report: &Report, screen: Screen) {
+    if report.totals.requests == 0 {
+        return;
+    }
+    heading(out, screen, "Latency");
+    let mut table = Table::new([
+        Column::text("of"),
+        Column::figures("p50"),
+        Column::figures("p90"),
+        Column::figures("p95"),
+        Column::figures("p99"),
+        Column::figures("max"),
+        Column::figures("mean"),
+        Column::figures("count"),
+    ]);
+    let mut row = |of: &str, latency: &Latency| {
+        table.row([
+            of.into(),
+            time(latency.p50).into(),
+            time(latency.p90).into(),
+            time(latency.p95).into(),
+            time(latency.p99).into(),
+            time(latency.max).into(),
+            time(latency.mean).into(),
+            latency.count.map(grouped).unwrap_or_default().into(),
+        ]);
+    };
+    row("all", &report.latency.all);
+    row("ok", &report.latency.ok);
+    if report.latency.added_by_hopscope_unseen.is_none() {
+        row("added by hopscope", &report.latency.added_by_hopscope);
+    }
+    out.push_str(&table.render(screen));
+    if let Some(why) = &report.latency.added_by_hopscope_unseen {
+        hung(
+            out,
+            screen,
+            "  ",
+            Ink::Plain,
+            &format!("What hopscope itself added was not measured: {why}."),
+        );
+    }
+}
+
+fn unknowns(out: &mut String, report: &Report, screen: Screen) {
+    if report.unknowns.is_empty() {
+        return;
+    }
+    heading(out, screen, "Not known, and the experiment that would tell");
+    for unknown in &report.unknowns {
+        hung(out, screen, "  ? ", Ink::Doubt, &unknown.question);
+        hung(out, screen, "    > ", Ink::Faint, &unknown.experiment);
+    }
+}
+
+fn advice(out: &mut String, report: &Report, screen: Screen) {
+    if report.advice.is_empty() {
+        return;
+    }
+    heading(out, screen, "Next");
+    for (at, advice) in report.advice.iter().enumerate() {
+        hung(
+            out,
+            screen,
+            &format!("  {}. ", at + 1),
+            Ink::Strong,
+            &advice.action,
+        );
+        hung(out, screen, "     ", Ink::Plain, &advice.why);
+    }
+}
+
+fn generator(out: &mut String, report: &Report, screen: Screen) {
+    let Some(generator) = &report.generator else {
+        return;
+    };
+    heading(
+        out,
+        screen,
+        &format!("What {} counted", harmless(&generator.tool)),
+    );
+    let hops: Vec<_> = generator
+        .failures_by_hop
+        .iter()
+        .map(|(hop, failures)| format!("{hop} {}", grouped(*failures)))
+        .collect();
+    let charged = if hops.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", hops.join(", "))
+    };
+    let counts = format!(
+        "{}, {}{charged}",
+        counted(generator.requests, "request"),
+        counted(generator.failed, "failure")
+    );
+    hung(out, screen, "  ", Ink::Plain, &counts);
+    for remark in &generator.remarks {
+        hung(out, screen, "  ", Ink::Plain, remark);
+    }
+}
+
+fn accounting(out: &mut String, report: &Report, screen: Screen) {
+    let observer = &report.observer;
+    heading(out, screen, "hopscope itself");
+    let (ink, balance) = if observer.accounted {
+        (Ink::Good, "balanced")
+    } else {
+        (
+            Ink::Bad,
+            "DOES NOT BALANCE: evidence is missing that nobody counted",
+        )
+    };
+    add(
+        out,
+        format_args!(
+            "  accepts {} = {} connection rows + {} counted losses: {}\n",
+            grouped(observer.accepts),
+            grouped(observer.connection_rows),
+            grouped(observer.connections_lost),
+            screen.paint(ink, balance),
+        ),
+    );
+    if observer.exchanges_lost > 0 || observer.kernel_events_lost > 0 {
+        add(
+            out,
+            format_args!(
+                "  lost and counted: {}, {}\n",
+                counted(observer.exchanges_lost, "exchange row"),
+                counted(observer.kernel_events_lost, "kernel event"),
+            ),
+        );
+    }
+    for reason in &observer.reasons {
+        hung(out, screen, "  ! ", Ink::Doubt, reason);
+    }
+}
