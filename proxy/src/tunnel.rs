@@ -1,7 +1,8 @@
 //! `kubectl port-forward` as an object: run it, find it, watch it, read it.
 //!
-//! [`target`] is what the user typed.
+//! [`lines`] is what kubectl says; [`target`] what the user typed.
 
+pub mod lines;
 pub mod target;
 mod target_error;
 

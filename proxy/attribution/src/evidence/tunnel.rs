@@ -103,7 +103,7 @@ macro_rules! meanings {
 meanings! {
     /// `Forwarding from ...`: it listens.
     Listening = "listening",
-    /// `Handling connection for ...`: it accepted one.
+    /// `Handling connection for ...`: it accepted one. Counted in [`TunnelGauge::handled`], not recorded singly.
     Handling = "handling",
     /// `Timeout occurred` while a stream was created.
     StreamTimeout = "stream-timeout",
@@ -135,6 +135,10 @@ meanings! {
     CannotListen = "cannot-listen",
     /// The cluster refused: RBAC.
     Forbidden = "forbidden",
+    /// The credentials were not accepted, or could not be had.
+    NotLoggedIn = "not-logged-in",
+    /// kubectl's own configuration is wrong: no such context, file or cluster.
+    BadConfiguration = "bad-configuration",
     /// No such pod, service or deployment.
     NotFound = "not-found",
     /// The pod is not running.
@@ -160,6 +164,10 @@ pub struct TunnelGauge {
     pub at: Moment,
     /// Which of the pool's kubectls, from 0.
     pub member: u16,
+    /// Connections that it said it handles, so far.
+    pub handled: Observation<u64>,
+    /// Lines that were classified and not recorded because too many came in one second, so far.
+    pub lines_omitted: u64,
     /// Connections waiting in the listener's accept queue.
     pub accept_queue: u32,
     /// Bytes that the tunnel's connection has received and kubectl has not read.
