@@ -64,6 +64,8 @@ causes! {
     TunnelFdLimit = "tunnel-fd-limit" => Tunnel,
     /// kubectl is stopped or starved of CPU.
     TunnelStopped = "tunnel-stopped" => Tunnel,
+    /// The forward cut transfers by their size, whatever their route.
+    TunnelTruncated = "tunnel-truncated" => Tunnel,
     /// The cluster refused to open the forward: RBAC, no such pod, pod not running, node unreachable.
     TunnelDenied = "tunnel-denied" => Tunnel,
 
@@ -81,6 +83,10 @@ causes! {
     LbBadGateway = "lb-bad-gateway" => Lb,
     /// The load balancer's own 504: its target did not answer in time.
     LbGatewayTimeout = "lb-gateway-timeout" => Lb,
+    /// The load balancer answered 5xx of its own, other than 502, 503 and 504.
+    LbError = "lb-error" => Lb,
+    /// The load balancer answered 429 of its own.
+    LbRateLimited = "lb-rate-limited" => Lb,
     /// The TLS handshake with the load balancer failed.
     LbTls = "lb-tls" => Lb,
     /// The load balancer's name did not resolve.
@@ -88,6 +94,10 @@ causes! {
 
     /// The application's port refused the connection.
     BackendRefused = "backend-refused" => Backend,
+    /// The application's address did not answer, or a router said that it cannot be reached.
+    BackendUnreachable = "backend-unreachable" => Backend,
+    /// The TLS handshake with the application failed.
+    BackendTls = "backend-tls" => Backend,
     /// The application reset an established connection.
     BackendReset = "backend-reset" => Backend,
     /// The application's accept queue was full.

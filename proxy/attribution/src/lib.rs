@@ -2,10 +2,40 @@
 //!
 //! Nothing here reads a clock, a file, a socket or the environment, and nothing waits: the same evidence gives the
 //! same verdict on every machine. Suggested reading order: [`hop`] and [`cause`] (who can be charged, and with what),
-//! [`evidence`] (what was seen, and what was not), [`verdict`] (what is concluded).
+//! [`evidence`] (what was seen, and what was not), [`rules`] (what is concluded from what), [`verdict`] (the result).
 #![forbid(unsafe_code)]
 
 pub mod cause;
 pub mod evidence;
 pub mod hop;
+pub mod rules;
 pub mod verdict;
+
+mod advice;
+mod case;
+mod charge;
+mod confidence;
+mod failure;
+mod figures;
+mod first;
+mod headline;
+mod missing;
+
+pub use first::{first_charge, first_charge_without_exchange};
+
+use evidence::Evidence;
+use verdict::Diagnosis;
+
+/// Judges a run: every failure is charged once, to a hop or to `unknown`, with the reasons for and against.
+///
+/// Never fails and never waits. The sum of [`Diagnosis::charges`] is the number of failures: the failed exchanges that
+/// the exact counts know, the connections that failed without an exchange, and the failures that only the generator
+/// saw because they never reached hopscope.
+#[must_use]
+pub fn attribute(evidence: &Evidence) -> Diagnosis {
+    let mut case = case::Case::open(evidence);
+    for rule in rules::RULES {
+        (rule.apply)(&mut case);
+    }
+    charge::conclude(case)
+}

@@ -29,6 +29,17 @@ pub struct KernelSocket {
     pub peer: Observation<Hop>,
     /// How it ended.
     pub end: KernelEnd,
+    /// What had passed through it: one side of the byte ledger.
+    pub bytes: Observation<SocketBytes>,
+}
+
+/// Payload that passed through one socket over its life (`tcp_sock.bytes_received` and `bytes_acked`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketBytes {
+    /// Bytes that arrived, in order, whether or not the owner read them.
+    pub received: u64,
+    /// Bytes that the owner wrote and the other end's kernel acknowledged.
+    pub acknowledged: u64,
 }
 
 /// How the kernel says that a socket ended.

@@ -1,0 +1,233 @@
+//! The case under judgement: the evidence, every failure once, and what the rules have found so far.
+
+use crate::cause::Cause;
+use crate::confidence::Ruling;
+use crate::evidence::{Connection, Evidence, Exchange, Observation, PathId, PathKind, Span, TunnelEvidence};
+use crate::failure::{self, Failure, NONE, What};
+use crate::hop::Hop;
+use crate::verdict::{Finding, ObserverStatement, Unknown};
+
+/// Everything that the rules read and write.
+pub(crate) struct Case<'e> {
+    pub(crate) evidence: &'e Evidence,
+    /// Every failure that has a row, in the order of time, ties broken by identity.
+    pub(crate) failures: Vec<Failure>,
+    /// Failures that are counted but have no row.
+    pub(crate) unrowed: Vec<Unrowed>,
+    /// How successful exchanges of each path usually went, by path index.
+    pub(crate) baselines: Vec<Baseline>,
+    pub(crate) notes: Vec<Note>,
+    pub(crate) unknowns: Vec<Unknown>,
+    pub(crate) observer: ObserverStatement,
+    /// Rows that should exist and do not: each could have told against any charge.
+    pub(crate) rows_lost: u64,
+    /// A share of one that every confidence is multiplied by.
+    pub(crate) trust: f64,
+}
+
+/// Failures without rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unrowed {
+    pub(crate) path: PathId,
+    pub(crate) cause: Cause,
+    pub(crate) failures: u64,
+    pub(crate) confidence: f64,
+    pub(crate) rule: &'static str,
+}
+
+/// How the successful exchanges of a path went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Baseline {
+    /// Rows that it was taken from.
+    pub(crate) rows: usize,
+    pub(crate) p50: Span,
+    pub(crate) p99: Span,
+}
+
+/// A finding, and the charges that it belongs to.
+#[derive(Clone, Debug)]
+pub(crate) struct Note {
+    pub(crate) about: About,
+    pub(crate) speaks: Speaks,
+    pub(crate) finding: Finding,
+}
+
+/// Which charges a finding belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    Cause(Cause),
+    Hop(Hop),
+}
+
+/// Whether a finding speaks for a charge or against it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    For,
+    Against,
+}
+
+impl<'e> Case<'e> {
+    /// Opens the case: enumerates the failures, none of them charged yet.
+    pub(crate) fn open(evidence: &'e Evidence) -> Self {
+        Self {
+            evidence,
+            failures: failure::enumerate(evidence),
+            unrowed: Vec::new(),
+            baselines: baselines(evidence),
+            notes: Vec::new(),
+            unknowns: Vec::new(),
+            observer: ObserverStatement::default(),
+            rows_lost: 0,
+            trust: 1.0,
+        }
+    }
+
+    pub(crate) fn kind(&self, path: PathId) -> PathKind {
+        kind_of(self.evidence, path)
+    }
+
+    pub(crate) fn path_name(&self, path: PathId) -> &'e str {
+        self.evidence
+            .paths
+            .get(usize::from(path.0))
+            .map_or("an unnamed path", |path| path.name.as_str())
+    }
+
+    pub(crate) fn path_target(&self, path: PathId) -> &'e str {
+        self.evidence
+            .paths
+            .get(usize::from(path.0))
+            .map_or("TARGET", |path| path.target.as_str())
+    }
+
+    pub(crate) fn connection(&self, failure: &Failure) -> Option<&'e Connection> {
+        self.evidence.connections.get(failure.connection as usize)
+    }
+
+    pub(crate) fn exchange(&self, failure: &Failure) -> Option<&'e Exchange> {
+        if failure.exchange == NONE {
+            return None;
+        }
+        self.evidence.exchanges.get(failure.exchange as usize)
+    }
+
+    pub(crate) fn baseline(&self, path: PathId) -> Baseline {
+        self.baselines
+            .get(usize::from(path.0))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// What was seen of a path's forwarder.
+    pub(crate) fn tunnel(&self, path: PathId) -> Observation<&'e TunnelEvidence> {
+        self.evidence.tunnels.iter().find(|(id, _)| *id == path).map_or(
+            Observation::default(),
+            |(_, seen)| match seen {
+                Observation::Seen(tunnel) => Observation::Seen(tunnel),
+                Observation::Unseen(why) => Observation::Unseen(*why),
+            },
+        )
+    }
+
+    /// The paths of one kind, in order.
+    pub(crate) fn paths_of(&self, kind: PathKind) -> Vec<PathId> {
+        (0..self.evidence.paths.len())
+            .filter_map(|index| u8::try_from(index).ok().map(PathId))
+            .filter(|path| self.kind(*path) == kind)
+            .collect()
+    }
+
+    /// Charges every failure that `judge` has a ruling on and that nothing has decided yet.
+    pub(crate) fn judge_open(
+        &mut self,
+        rule: &'static str,
+        judge: impl Fn(&Self, &Failure) -> Option<Ruling>,
+    ) {
+        self.judge_where(rule, |failure| failure.is_open(), judge);
+    }
+
+    /// Charges every failure that passes `when` and that `judge` has a ruling on.
+    pub(crate) fn judge_where(
+        &mut self,
+        rule: &'static str,
+        when: impl Fn(&Failure) -> bool,
+        judge: impl Fn(&Self, &Failure) -> Option<Ruling>,
+    ) {
+        let mut failures = std::mem::take(&mut self.failures);
+        for failure in failures.iter_mut().filter(|failure| when(failure)) {
+            if let Some(ruling) = judge(self, failure) {
+                failure.charge(ruling, rule);
+            }
+        }
+        self.failures = failures;
+    }
+
+    pub(crate) fn note(&mut self, about: About, speaks: Speaks, finding: Finding) {
+        self.notes.push(Note {
+            about,
+            speaks,
+            finding,
+        });
+    }
+
+    pub(crate) fn ask(&mut self, question: String, experiment: String) {
+        let unknown = Unknown { question, experiment };
+        if !self.unknowns.contains(&unknown) {
+            self.unknowns.push(unknown);
+        }
+    }
+
+    /// All requests of a path that the exact counts know, and those of them that failed.
+    pub(crate) fn requests(&self, path: PathId) -> (u64, u64) {
+        let cells = self.evidence.traffic.iter().filter(|cell| cell.path == path);
+        cells.fold((0, 0), |(all, failed), cell| {
+            (
+                all.saturating_add(cell.requests),
+                failed.saturating_add(failed_in(cell)),
+            )
+        })
+    }
+
+    /// Failures of a path that were delivered as complete answers.
+    pub(crate) fn is_delivered(failure: &Failure) -> bool {
+        matches!(failure.what, What::Answered { .. })
+    }
+}
+
+/// A cell's failures; the counts are somebody else's, so their sum must not overflow.
+pub(crate) const fn failed_in(cell: &crate::evidence::TrafficCell) -> u64 {
+    cell.delivered_errors.saturating_add(cell.undelivered)
+}
+
+pub(crate) fn kind_of(evidence: &Evidence, path: PathId) -> PathKind {
+    evidence
+        .paths
+        .get(usize::from(path.0))
+        .map_or(PathKind::Unstated, |path| path.kind)
+}
+
+fn baselines(evidence: &Evidence) -> Vec<Baseline> {
+    let mut totals: Vec<Vec<u64>> = vec![Vec::new(); evidence.paths.len()];
+    for exchange in evidence
+        .exchanges
+        .iter()
+        .filter(|exchange| !exchange.delivery.failed())
+    {
+        if let Some(totals) = totals.get_mut(usize::from(exchange.path.0)) {
+            totals.push(exchange.phases.total.0);
+        }
+    }
+    let quantile = |sorted: &[u64], percent: usize| {
+        let rank = sorted.len().saturating_sub(1) * percent / 100;
+        Span(sorted.get(rank).copied().unwrap_or(0))
+    };
+    let baseline = |mut totals: Vec<u64>| {
+        totals.sort_unstable();
+        Baseline {
+            rows: totals.len(),
+            p50: quantile(&totals, 50),
+            p99: quantile(&totals, 99),
+        }
+    };
+    totals.into_iter().map(baseline).collect()
+}

@@ -1,0 +1,258 @@
+//! From judged failures to the diagnosis: everything is counted once, and every charge carries its reasons.
+
+use std::collections::BTreeMap;
+
+use crate::case::{About, Case, Note, Speaks};
+use crate::cause::Cause;
+use crate::evidence::{ConnectionId, PathId};
+use crate::failure::{Failure, What};
+use crate::figures::{count, counted, real, share};
+use crate::hop::Hop;
+use crate::verdict::{CauseCharge, Charge, Confidence, Diagnosis, Finding, HopCharge, Verdict};
+use crate::{advice, headline, missing};
+
+/// How many connections a charge names for a person to look up.
+const EXAMPLES: usize = 5;
+
+/// What the failures of one cause have in common.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) failures: u64,
+    pub(crate) victims: u64,
+    pub(crate) contradicted: u64,
+    pub(crate) confidence: f64,
+    /// Rule -> how many failures it charged, and what they looked like.
+    pub(crate) rules: BTreeMap<&'static str, Looks>,
+}
+
+/// What the failures that one rule charged looked like.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Looks {
+    pub(crate) failures: u64,
+    pub(crate) victims: u64,
+    statuses: BTreeMap<u16, u64>,
+    endings: BTreeMap<&'static str, u64>,
+}
+
+pub(crate) fn conclude(mut case: Case<'_>) -> Diagnosis {
+    let mut charges: BTreeMap<(PathId, Cause), Charge> = BTreeMap::new();
+    let mut tallies: BTreeMap<Cause, Tally> = BTreeMap::new();
+    for failure in &case.failures {
+        let charge = charges
+            .entry((failure.path, failure.cause))
+            .or_insert_with(|| empty(failure.path, failure.cause));
+        charge.failures += 1;
+        charge.victims += u64::from(failure.victim);
+        remember(&mut charge.examples, failure.id);
+        tallies.entry(failure.cause).or_default().add(failure);
+    }
+    for unrowed in case.unrowed.iter().filter(|unrowed| unrowed.failures > 0) {
+        let charge = charges
+            .entry((unrowed.path, unrowed.cause))
+            .or_insert_with(|| empty(unrowed.path, unrowed.cause));
+        charge.failures = charge.failures.saturating_add(unrowed.failures);
+        let tally = tallies.entry(unrowed.cause).or_default();
+        tally.failures = tally.failures.saturating_add(unrowed.failures);
+        tally.confidence += unrowed.confidence * real(unrowed.failures);
+        let looks = tally.rules.entry(unrowed.rule).or_default();
+        looks.failures = looks.failures.saturating_add(unrowed.failures);
+    }
+    let total = tallies
+        .values()
+        .fold(0_u64, |sum, tally| sum.saturating_add(tally.failures));
+    let hops = hops(&case, &tallies, total);
+    let verdict = verdict(&case, &hops, total);
+    missing::ask(&mut case, &charges);
+    Diagnosis {
+        verdict,
+        advice: advice::of(&case, &hops),
+        hops,
+        unknowns: case.unknowns,
+        observer: case.observer,
+        charges: charges.into_values().collect(),
+    }
+}
+
+const fn empty(path: PathId, cause: Cause) -> Charge {
+    Charge {
+        path,
+        cause,
+        failures: 0,
+        victims: 0,
+        examples: Vec::new(),
+    }
+}
+
+/// Failures come in the order of time; a connection is named once.
+fn remember(examples: &mut Vec<ConnectionId>, id: ConnectionId) {
+    if examples.len() < EXAMPLES && !examples.contains(&id) {
+        examples.push(id);
+    }
+}
+
+impl Tally {
+    fn add(&mut self, failure: &Failure) {
+        self.failures += 1;
+        self.victims += u64::from(failure.victim);
+        self.contradicted += u64::from(failure.contradicted);
+        self.confidence += failure.confidence;
+        let looks = self.rules.entry(failure.rule).or_default();
+        looks.failures += 1;
+        looks.victims += u64::from(failure.victim);
+        match failure.what {
+            What::Answered { status, .. } => *looks.statuses.entry(status).or_default() += 1,
+            What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } => {
+                *looks.endings.entry(headline::symptom(failure.what)).or_default() += 1;
+            }
+        }
+    }
+
+    /// The mean of the failures' own confidence, with every lost row counted as one that knows nothing.
+    fn confidence(&self, case: &Case<'_>) -> Confidence {
+        let denominator = real(self.failures.saturating_add(case.rows_lost));
+        if denominator <= 0.0 {
+            return Confidence::NONE;
+        }
+        Confidence::new(self.confidence / denominator * case.trust)
+    }
+}
+
+impl Looks {
+    /// `502 × 1,203, 503 × 12`, the most frequent first.
+    fn list(&self) -> String {
+        let statuses = self
+            .statuses
+            .iter()
+            .map(|(status, number)| (format!("status {status}"), *number));
+        let endings = self
+            .endings
+            .iter()
+            .map(|(ending, number)| ((*ending).to_owned(), *number));
+        let mut all: Vec<(String, u64)> = statuses.chain(endings).collect();
+        all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let shown: Vec<String> = all
+            .iter()
+            .take(4)
+            .map(|(what, number)| format!("{what} × {}", count(*number)))
+            .collect();
+        shown.join(", ")
+    }
+
+    fn finding(&self, rule: &'static str, cause: Cause) -> Finding {
+        let list = self.list();
+        let seen = if list.is_empty() {
+            String::new()
+        } else {
+            format!(" ({list})")
+        };
+        let victims = match self.victims {
+            0 => String::new(),
+            victims if victims == self.failures => ", all of them victims of another failure".to_owned(),
+            victims => format!(", {} of them victims of another failure", count(victims)),
+        };
+        Finding {
+            rule,
+            statement: format!(
+                "{}{seen}{victims}: {}.",
+                counted(self.failures, "failure", "failures"),
+                headline::because(rule, cause)
+            ),
+            numbers: vec![("failures", real(self.failures)), ("victims", real(self.victims))],
+        }
+    }
+}
+
+fn hops(case: &Case<'_>, tallies: &BTreeMap<Cause, Tally>, total: u64) -> Vec<HopCharge> {
+    let mut by_hop: BTreeMap<Hop, Vec<CauseCharge>> = BTreeMap::new();
+    for (cause, tally) in tallies {
+        by_hop
+            .entry(cause.hop())
+            .or_default()
+            .push(cause_charge(case, *cause, tally));
+    }
+    let mut hops: Vec<HopCharge> = by_hop
+        .into_iter()
+        .map(|(hop, mut causes)| {
+            causes.sort_by(|a, b| b.failures.cmp(&a.failures).then(a.cause.cmp(&b.cause)));
+            let failures = causes
+                .iter()
+                .fold(0_u64, |sum, cause| sum.saturating_add(cause.failures));
+            HopCharge {
+                hop,
+                failures,
+                share: share(failures, total),
+                causes,
+            }
+        })
+        .collect();
+    hops.sort_by(|a, b| b.failures.cmp(&a.failures).then(a.hop.cmp(&b.hop)));
+    hops
+}
+
+fn cause_charge(case: &Case<'_>, cause: Cause, tally: &Tally) -> CauseCharge {
+    let mut by_weight: Vec<(&&'static str, &Looks)> = tally.rules.iter().collect();
+    by_weight.sort_by(|a, b| b.1.failures.cmp(&a.1.failures).then(a.0.cmp(b.0)));
+    let mut evidence_for: Vec<Finding> = by_weight
+        .into_iter()
+        .map(|(rule, looks)| looks.finding(rule, cause))
+        .collect();
+    let mut evidence_against = Vec::new();
+    for note in &case.notes {
+        if belongs(note, cause) {
+            match note.speaks {
+                Speaks::For => evidence_for.push(note.finding.clone()),
+                Speaks::Against => evidence_against.push(note.finding.clone()),
+            }
+        }
+    }
+    evidence_against.extend(missing::against(case, cause, tally));
+    CauseCharge {
+        cause,
+        failures: tally.failures,
+        victims: tally.victims,
+        confidence: tally.confidence(case),
+        evidence_for,
+        evidence_against,
+    }
+}
+
+fn belongs(note: &Note, cause: Cause) -> bool {
+    match note.about {
+        About::Cause(about) => about == cause,
+        About::Hop(hop) => hop == cause.hop(),
+    }
+}
+
+fn verdict(case: &Case<'_>, hops: &[HopCharge], total: u64) -> Verdict {
+    let Some((hop, cause)) = hops
+        .first()
+        .and_then(|hop| hop.causes.first().map(|cause| (hop, cause)))
+    else {
+        return Verdict {
+            charged: None,
+            share: 0.0,
+            confidence: nothing_failed(case),
+            headline: headline::healthy(case),
+        };
+    };
+    // A hop is as sure as its causes are, each by its weight.
+    let weighted: f64 = hop
+        .causes
+        .iter()
+        .map(|cause| cause.confidence.get() * real(cause.failures))
+        .sum();
+    let confidence = Confidence::new(weighted / real(hop.failures.max(1)));
+    Verdict {
+        charged: Some((hop.hop, cause.cause)),
+        share: hop.share,
+        confidence,
+        headline: headline::charged(case, hops, hop, cause, total, confidence),
+    }
+}
+
+/// How sure it is that nothing failed: as sure as the books are complete.
+fn nothing_failed(case: &Case<'_>) -> Confidence {
+    let rows = case.evidence.connections.len();
+    let known = real(u64::try_from(rows).unwrap_or(u64::MAX));
+    Confidence::new(case.trust * known.max(1.0) / (known.max(1.0) + real(case.rows_lost)))
+}

@@ -1,0 +1,285 @@
+//! Every failure of a run, each exactly once.
+//!
+//! A failure is an exchange that failed, or a connection that failed without an exchange: one whose upstream never
+//! stood, whose unread bytes were cut off, or that asked and was never answered.
+
+use crate::cause::Cause;
+use crate::confidence::Ruling;
+use crate::evidence::{
+    Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, Evidence, Exchange, Moment,
+    PathId, Protocol, Side, Span, Upstream,
+};
+
+/// The rule of a failure that no rule has decided.
+pub(crate) const UNDECIDED: &str = "undecided";
+
+/// Stands for "there is no such row".
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// An attempt to connect that the generator gave up sooner than this is its own business: nobody was late.
+const PATIENCE: Span = Span(1_000_000);
+
+/// One failure, what it looked like, and who is charged with it so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) began: Moment,
+    pub(crate) at: Moment,
+    pub(crate) id: ConnectionId,
+    /// Index into the evidence's connections, or [`NONE`].
+    pub(crate) connection: u32,
+    /// Index into the evidence's exchanges, or [`NONE`].
+    pub(crate) exchange: u32,
+    pub(crate) ordinal: u32,
+    pub(crate) path: PathId,
+    pub(crate) what: What,
+    pub(crate) cause: Cause,
+    pub(crate) confidence: f64,
+    pub(crate) rule: &'static str,
+    pub(crate) victim: bool,
+    pub(crate) contradicted: bool,
+}
+
+/// What a failure looked like from hopscope's two sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// A complete answer of status 400 or above.
+    Answered { status: u16, author: Author },
+    /// No complete answer; `begun` says whether one had begun.
+    Broken { begun: bool, by: Cut },
+    /// No upstream connection stood.
+    NotConnected(ConnectFailure),
+    /// The generator left while the upstream was still being connected.
+    Abandoned { after: Span },
+}
+
+impl Failure {
+    pub(crate) fn is_open(&self) -> bool {
+        self.cause == Cause::Undetermined && !self.contradicted
+    }
+
+    pub(crate) fn charge(&mut self, ruling: Ruling, rule: &'static str) {
+        self.cause = ruling.cause;
+        self.confidence = ruling.confidence;
+        self.victim = ruling.victim;
+        self.contradicted = ruling.contradicted;
+        self.rule = rule;
+    }
+
+    pub(crate) fn age(&self) -> Span {
+        self.at.since(self.began)
+    }
+
+    /// The path's side ended it, by FIN or RST.
+    pub(crate) const fn cut_by_upstream(&self) -> bool {
+        matches!(
+            self.what,
+            What::Broken {
+                by: Cut::UpstreamFin | Cut::UpstreamReset,
+                ..
+            }
+        )
+    }
+
+    /// Nobody answered until the generator left or hopscope stopped.
+    pub(crate) const fn is_silence(&self) -> bool {
+        matches!(
+            self.what,
+            What::Broken {
+                begun: false,
+                by: Cut::DownstreamFin | Cut::DownstreamReset | Cut::Stopped
+            }
+        )
+    }
+}
+
+/// Enumerates the failures in the order of time; ties are broken by identity, so the order of rows does not matter.
+pub(crate) fn enumerate(evidence: &Evidence) -> Vec<Failure> {
+    let order = by_id(&evidence.connections);
+    let find = |id: ConnectionId| find(&evidence.connections, order.as_deref(), id);
+    let mut has_row = vec![false; evidence.connections.len()];
+    let failed = evidence
+        .exchanges
+        .iter()
+        .filter(|exchange| exchange.delivery.failed())
+        .count();
+    let mut failures = Vec::with_capacity(failed);
+    for (index, exchange) in (0..NONE).zip(&evidence.exchanges) {
+        let connection = find(exchange.connection);
+        if let Some(has) = connection.and_then(|index| has_row.get_mut(index as usize)) {
+            *has = true;
+        }
+        if exchange.delivery.failed() {
+            let row = connection.and_then(|index| evidence.connections.get(index as usize));
+            failures.push(of_exchange(exchange, row, index, connection.unwrap_or(NONE)));
+        }
+    }
+    for (index, (connection, has_row)) in (0..NONE).zip(evidence.connections.iter().zip(has_row)) {
+        if connection.exchanges == 0 && !has_row {
+            failures.extend(of_connection(connection, index));
+        }
+    }
+    failures.sort_unstable_by_key(|failure| {
+        (
+            failure.at,
+            failure.began,
+            failure.id,
+            failure.ordinal,
+            failure.path,
+            failure.exchange,
+        )
+    });
+    failures
+}
+
+/// What a failed exchange looked like; `None` for one that did not fail.
+pub(crate) fn what_of(exchange: &Exchange, connection: Option<&Connection>) -> Option<What> {
+    let not_connected = || {
+        connection.and_then(|connection| match connection.upstream {
+            Upstream::Failed { failure, .. } => Some(What::NotConnected(failure)),
+            Upstream::Abandoned { after } => Some(What::Abandoned { after }),
+            Upstream::Connected { .. } => None,
+        })
+    };
+    match exchange.delivery {
+        delivery if !delivery.failed() => None,
+        Delivery::Complete {
+            status,
+            author: Author::Hopscope,
+        } => Some(not_connected().unwrap_or(What::Answered {
+            status,
+            author: Author::Hopscope,
+        })),
+        Delivery::Complete { status, author } => Some(What::Answered { status, author }),
+        Delivery::Truncated { cut, .. } => Some(What::Broken { begun: true, by: cut }),
+        Delivery::Nothing {
+            cut: Cut::NotConnected,
+        } => Some(not_connected().unwrap_or(What::Broken {
+            begun: false,
+            by: Cut::NotConnected,
+        })),
+        Delivery::Nothing { cut } => Some(What::Broken {
+            begun: false,
+            by: cut,
+        }),
+    }
+}
+
+fn of_exchange(exchange: &Exchange, row: Option<&Connection>, index: u32, connection: u32) -> Failure {
+    let what = what_of(exchange, row).unwrap_or(What::Broken {
+        begun: false,
+        by: Cut::Stopped,
+    });
+    Failure {
+        began: exchange.began,
+        at: exchange.began + exchange.phases.total,
+        id: exchange.connection,
+        connection,
+        exchange: index,
+        ordinal: exchange.ordinal,
+        path: exchange.path,
+        what,
+        cause: Cause::Undetermined,
+        confidence: 0.0,
+        rule: UNDECIDED,
+        victim: false,
+        contradicted: false,
+    }
+}
+
+fn of_connection(connection: &Connection, index: u32) -> Option<Failure> {
+    let (what, at) = connection_failure(connection)?;
+    Some(Failure {
+        began: connection.opened,
+        at,
+        id: connection.id,
+        connection: index,
+        exchange: NONE,
+        ordinal: 0,
+        path: connection.path,
+        what,
+        cause: Cause::Undetermined,
+        confidence: 0.0,
+        rule: UNDECIDED,
+        victim: false,
+        contradicted: false,
+    })
+}
+
+/// What failed on a connection that carried no exchange, and when. An idle connection that is closed failed nobody.
+pub(crate) fn connection_failure(connection: &Connection) -> Option<(What, Moment)> {
+    match connection.upstream {
+        Upstream::Failed { after, failure } => Some((What::NotConnected(failure), connection.opened + after)),
+        Upstream::Abandoned { after } if after >= PATIENCE => {
+            Some((What::Abandoned { after }, connection.opened + after))
+        }
+        Upstream::Abandoned { .. } => None,
+        Upstream::Connected { .. } => cut_of(connection),
+    }
+}
+
+fn cut_of(connection: &Connection) -> Option<(What, Moment)> {
+    let asked = connection.bytes_up > 0;
+    let begun = connection.bytes_down > 0;
+    let unanswered = asked && !begun;
+    let broken = |by| What::Broken { begun, by };
+    let up = connection.upstream_end.at;
+    let down = connection.downstream_end.at;
+    let Some((side, how)) = connection.ended_first() else {
+        let both_ended = connection.upstream_end.how != Ending::StillOpen
+            && connection.downstream_end.how != Ending::StillOpen;
+        // Both at once: that the path's side ended it is not claimed here, the rule on simultaneous ends sees to that.
+        let by = if both_ended {
+            Cut::UpstreamFin
+        } else {
+            Cut::Stopped
+        };
+        return (unanswered && (both_ended || connection.protocol == Protocol::Http1))
+            .then_some((broken(by), up.max(down)));
+    };
+    match (side, how) {
+        (Side::Upstream, Ending::Reset) => Some((broken(Cut::UpstreamReset), up)),
+        (Side::Upstream, Ending::TimedOut) => Some((broken(Cut::UpstreamErrno(ETIMEDOUT)), up)),
+        (Side::Upstream, Ending::Errno(errno)) => Some((broken(Cut::UpstreamErrno(errno)), up)),
+        (Side::Upstream, Ending::Fin) if unanswered => Some((broken(Cut::UpstreamFin), up)),
+        (Side::Downstream, Ending::Reset) if unanswered => Some((broken(Cut::DownstreamReset), down)),
+        (Side::Downstream, Ending::Fin | Ending::TimedOut | Ending::Errno(_)) if unanswered => {
+            Some((broken(Cut::DownstreamFin), down))
+        }
+        (
+            Side::Upstream | Side::Downstream,
+            Ending::Fin
+            | Ending::Reset
+            | Ending::TimedOut
+            | Ending::Errno(_)
+            | Ending::EndedByRelay
+            | Ending::StillOpen
+            | Ending::NeverStood,
+        ) => None,
+    }
+}
+
+/// `ETIMEDOUT` on Linux (include/uapi/asm-generic/errno.h).
+pub(crate) const ETIMEDOUT: i32 = 110;
+
+/// Indices in the order of the connections' identities, unless they stand in that order already.
+fn by_id(connections: &[Connection]) -> Option<Vec<u32>> {
+    if connections.is_sorted_by_key(|connection| connection.id) {
+        return None;
+    }
+    let mut order: Vec<u32> = (0..NONE).zip(connections).map(|(index, _)| index).collect();
+    order.sort_by_key(|index| connections.get(*index as usize).map(|connection| connection.id));
+    Some(order)
+}
+
+fn find(connections: &[Connection], order: Option<&[u32]>, id: ConnectionId) -> Option<u32> {
+    match order {
+        None => connections
+            .binary_search_by_key(&id, |connection| connection.id)
+            .ok()
+            .and_then(|index| u32::try_from(index).ok()),
+        Some(order) => order
+            .binary_search_by_key(&Some(id), |index| connections.get(*index as usize).map(|c| c.id))
+            .ok()
+            .and_then(|at| order.get(at).copied()),
+    }
+}

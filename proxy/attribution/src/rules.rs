@@ -1,0 +1,64 @@
+//! The rules, in the order in which they are applied, as a table that a person can read.
+//!
+//! A rule looks at the failures that nothing has decided yet and charges those that its evidence decides. Later rules
+//! see what earlier ones left open; only victims of a trigger, contradictions and the observer's own faults overturn an
+//! earlier charge. What no rule decides stays `undetermined`.
+
+mod client;
+mod connect;
+mod delivered;
+mod ended;
+mod observer;
+
+use crate::case::Case;
+use crate::confidence::Ruling;
+use crate::evidence::{Connection, Exchange, PathKind};
+use crate::failure::What;
+
+/// One rule: what it looks at, what it proves, and what it cannot prove.
+#[derive(Clone, Copy)]
+pub struct Rule {
+    /// Its name, a kebab-case word: what findings carry.
+    pub name: &'static str,
+    /// What is seen of the failures that it speaks on.
+    pub symptom: &'static str,
+    /// The evidence that it needs.
+    pub evidence: &'static str,
+    /// Whom it charges, and with what.
+    pub verdict: &'static str,
+    /// What it proves.
+    pub proves: &'static str,
+    /// What it cannot prove.
+    pub cannot_prove: &'static str,
+    pub(crate) apply: fn(&mut Case<'_>),
+}
+
+impl std::fmt::Debug for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rule")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Every rule, in the order of application.
+pub const RULES: &[Rule] = &[
+    delivered::RULE,
+    connect::RULE,
+    ended::RULE,
+    client::ABORT,
+    observer::RULE,
+];
+
+/// What the rules that look at one failure alone say of it; `None` where they leave it open.
+pub(crate) fn alone(
+    what: What,
+    exchange: Option<&Exchange>,
+    connection: Option<&Connection>,
+    kind: PathKind,
+) -> Option<Ruling> {
+    delivered::judge(what, kind)
+        .or_else(|| connect::judge(what, kind))
+        .or_else(|| ended::judge(what, exchange, connection, kind))
+        .or_else(|| client::judge_abort(what, exchange, connection))
+}

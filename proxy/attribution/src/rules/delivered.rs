@@ -1,0 +1,114 @@
+//! Delivered or not: a complete answer of any status clears every hop before its author.
+
+use super::Rule;
+use crate::case::Case;
+use crate::cause::Cause;
+use crate::confidence::{FAIR, GOOD, PROVEN, Ruling, STRONG};
+use crate::evidence::{Author, EnvoyReply, PathKind};
+use crate::failure::What;
+
+pub(super) const RULE: Rule = Rule {
+    name: "delivered-error",
+    symptom: "a complete answer of status 400 or above",
+    evidence: "the answer itself, its status, and the mark of its author where one was left",
+    verdict: "5xx and 429: the author's hop (backend, or lb by its own mark); other 4xx: request-rejected; 502, 503 and 504 without a mark behind a load balancer: undetermined",
+    proves: "every hop between hopscope and the author delivered request and answer: no tunnel, no network and no load balancer in front of the author failed",
+    cannot_prove: "who wrote an answer that carries no mark, when something on the path could have written it; why the author answered so",
+    apply,
+};
+
+fn apply(case: &mut Case<'_>) {
+    case.judge_open(RULE.name, |case, failure| {
+        judge(failure.what, case.kind(failure.path))
+    });
+}
+
+pub(super) fn judge(what: What, kind: PathKind) -> Option<Ruling> {
+    let What::Answered { status, author } = what else {
+        return None;
+    };
+    match status {
+        429 => rate_limited(author, kind),
+        500.. => server_error(status, author, kind),
+        _ => Some(Ruling::charge(Cause::RequestRejected, STRONG)),
+    }
+}
+
+/// Who limits: the author of a 429.
+fn rate_limited(author: Author, kind: PathKind) -> Option<Ruling> {
+    let backend = Cause::BackendRateLimited;
+    match (kind, author) {
+        (_, Author::Application) => Some(Ruling::charge(backend, PROVEN)),
+        (PathKind::Tunnel | PathKind::Direct, _) => Some(Ruling::charge(backend, STRONG)),
+        (PathKind::Lb | PathKind::Unstated, Author::AwsAlb) => {
+            Some(Ruling::charge(Cause::LbRateLimited, STRONG))
+        }
+        (PathKind::Lb, Author::Nginx | Author::HaProxy | Author::Envoy(_)) => {
+            Some(Ruling::charge(Cause::LbRateLimited, FAIR))
+        }
+        (PathKind::Lb | PathKind::Unstated, _) => None,
+    }
+}
+
+fn server_error(status: u16, author: Author, kind: PathKind) -> Option<Ruling> {
+    let gateway_status = matches!(status, 502..=504);
+    match (kind, author) {
+        (_, Author::Hopscope) => None,
+        (_, Author::Application) => Some(Ruling::charge(own_words(status), PROVEN)),
+        // A tunnel carries bytes and writes none; on a direct path nothing stands before the application.
+        (PathKind::Tunnel | PathKind::Direct, Author::Unstated) => {
+            Some(Ruling::charge(own_words(status), PROVEN))
+        }
+        (PathKind::Tunnel | PathKind::Direct, _) => {
+            let cause = if gateway_status {
+                Cause::BackendDependency
+            } else {
+                Cause::BackendError
+            };
+            Some(Ruling::charge(cause, PROVEN))
+        }
+        (PathKind::Lb, Author::AwsAlb) => Some(Ruling::charge(balancer(status), PROVEN)),
+        (PathKind::Unstated, Author::AwsAlb) => Some(Ruling::charge(balancer(status), STRONG)),
+        // A gateway inside the pod could leave the same mark.
+        (PathKind::Lb, Author::Envoy(reply)) => Some(Ruling::charge(envoy(reply), GOOD)),
+        (PathKind::Lb, Author::Nginx | Author::HaProxy) => Some(Ruling::charge(balancer(status), GOOD)),
+        // What balances load answers 502, 503 and 504, and leaves a mark when it is one of those that are known.
+        (PathKind::Lb, Author::Unstated) if !gateway_status => {
+            Some(Ruling::charge(Cause::BackendError, GOOD))
+        }
+        (PathKind::Unstated, Author::Unstated) if !gateway_status => {
+            Some(Ruling::charge(Cause::BackendError, FAIR))
+        }
+        (PathKind::Lb | PathKind::Unstated, Author::Unstated)
+        | (PathKind::Unstated, Author::Nginx | Author::HaProxy | Author::Envoy(_)) => None,
+    }
+}
+
+/// What a 5xx means when the application itself sends it: 502 and 504 are said by what "was acting as a gateway"
+/// (RFC 9110, sections 15.6.3 and 15.6.5).
+const fn own_words(status: u16) -> Cause {
+    match status {
+        502 | 504 => Cause::BackendDependency,
+        _ => Cause::BackendError,
+    }
+}
+
+const fn balancer(status: u16) -> Cause {
+    match status {
+        502 => Cause::LbBadGateway,
+        503 => Cause::LbNoTarget,
+        504 => Cause::LbGatewayTimeout,
+        _ => Cause::LbError,
+    }
+}
+
+const fn envoy(reply: EnvoyReply) -> Cause {
+    match reply {
+        EnvoyReply::NoHealthyUpstream => Cause::LbNoTarget,
+        EnvoyReply::RequestTimeout | EnvoyReply::ConnectTimeout => Cause::LbGatewayTimeout,
+        EnvoyReply::ConnectFailure | EnvoyReply::Disconnected | EnvoyReply::ProtocolError => {
+            Cause::LbBadGateway
+        }
+        EnvoyReply::Overflow | EnvoyReply::Other => Cause::LbError,
+    }
+}
