@@ -29,7 +29,9 @@ pub fn set_state(ctx: BtfTracePointContext) -> i32 {
     }
     let old: i32 = ctx.arg(1);
     let old = old as u8;
-    let Some(sock) = Sock::tcp(ctx.arg::<*mut c_void>(0)) else { return 0 };
+    let Some(sock) = Sock::tcp(ctx.arg::<*mut c_void>(0)) else {
+        return 0;
+    };
     match new as u8 {
         state::SYN_SENT => {
             seen(slot::SET_STATE);
@@ -77,7 +79,9 @@ fn closed(sock: &Sock, old: u8) {
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
 pub fn retransmit_skb(ctx: BtfTracePointContext) -> i32 {
     seen(slot::RETRANSMIT);
-    let Some(sock) = Sock::tcp(ctx.arg::<*mut c_void>(0)) else { return 0 };
+    let Some(sock) = Sock::tcp(ctx.arg::<*mut c_void>(0)) else {
+        return 0;
+    };
     let syn = sock.state() == state::SYN_SENT;
     if tally::retransmitted(&sock, syn) {
         emit(slot::RETRANSMIT, |r| {
@@ -102,7 +106,9 @@ pub fn retransmit_synack(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "tcp_receive_reset")]
 pub fn receive_reset(ctx: BtfTracePointContext) -> i32 {
     seen(slot::RECEIVE_RESET);
-    let Some(sock) = Sock::tcp(ctx.arg::<*mut c_void>(0)) else { return 0 };
+    let Some(sock) = Sock::tcp(ctx.arg::<*mut c_void>(0)) else {
+        return 0;
+    };
     emit(slot::RECEIVE_RESET, |r| {
         r.kind = Kind::ResetReceived as u32;
         sock.describe(r);
@@ -116,7 +122,11 @@ pub fn receive_reset(ctx: BtfTracePointContext) -> i32 {
 pub fn send_reset(ctx: BtfTracePointContext) -> i32 {
     seen(slot::SEND_RESET);
     let skb: u64 = ctx.arg(1);
-    let reason = if layout().have_reset_reason() == 1 { ctx.arg::<u32>(2) } else { record::NO_REASON };
+    let reason = if layout().have_reset_reason() == 1 {
+        ctx.arg::<u32>(2)
+    } else {
+        record::NO_REASON
+    };
     // Null when no socket matched the segment. A listener's, a TIME_WAIT or a request socket does not know the peer
     // (the latter two are no full sockets at all): then the segment that provoked the RST does.
     let raw: u64 = ctx.arg(0);

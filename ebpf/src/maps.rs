@@ -36,7 +36,8 @@ pub static DROP_RATE: PerCpuArray<[u64; 2]> = PerCpuArray::with_max_entries(1, 0
 
 /// Addresses of load balancers; IPv4 as v4-mapped IPv6.
 #[map]
-pub static BALANCERS: LpmTrie<[u8; 16], u8> = LpmTrie::with_max_entries(256, 1 /* BPF_F_NO_PREALLOC, which a trie demands */);
+pub static BALANCERS: LpmTrie<[u8; 16], u8> =
+    LpmTrie::with_max_entries(256, 1 /* BPF_F_NO_PREALLOC, which a trie demands */);
 
 #[unsafe(no_mangle)]
 static LAYOUT: Layout = UNSET;

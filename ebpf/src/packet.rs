@@ -19,7 +19,9 @@ pub fn matters(reason: u32) -> bool {
 /// Whether this second has room for one more drop.
 #[inline(always)]
 pub fn within_rate() -> bool {
-    let Some(rate) = DROP_RATE.get_ptr_mut(0) else { return false };
+    let Some(rate) = DROP_RATE.get_ptr_mut(0) else {
+        return false;
+    };
     // SAFETY: this CPU's own value.
     unsafe {
         let second = bpf_ktime_get_ns() / 1_000_000_000;

@@ -41,7 +41,14 @@ impl Sock {
     pub fn tcp(sk: *mut c_void) -> Option<Self> {
         // SAFETY: sk comes from the tracepoint with its type.
         let tcp = unsafe { bpf_skc_to_tcp_sock(sk) };
-        if tcp.is_null() { None } else { Some(Self { sk, tcp: tcp.cast::<u8>().cast_const() }) }
+        if tcp.is_null() {
+            None
+        } else {
+            Some(Self {
+                sk,
+                tcp: tcp.cast::<u8>().cast_const(),
+            })
+        }
     }
 
     #[inline(always)]
@@ -63,7 +70,10 @@ impl Sock {
     /// Length and limit of the accept queue; a child's are its listener's when it was made.
     #[inline(always)]
     pub fn backlog(&self) -> (u32, u32) {
-        (typed!(self.sk, layout().backlog(), u32), typed!(self.sk, layout().max_backlog(), u32))
+        (
+            typed!(self.sk, layout().backlog(), u32),
+            typed!(self.sk, layout().max_backlog(), u32),
+        )
     }
 
     #[inline(always)]
@@ -139,7 +149,10 @@ fn netns(sk: u64) -> u32 {
 
 #[inline(always)]
 fn cgroup(sk: u64) -> u64 {
-    loose(loose(loose(sk, layout().cgroup()), layout().kn()), layout().kn_id())
+    loose(
+        loose(loose(sk, layout().cgroup()), layout().kn()),
+        layout().kn_id(),
+    )
 }
 
 #[inline(always)]
@@ -195,6 +208,10 @@ pub fn describe_loosely(sk: u64, r: &mut Record) {
     if r.state != TIME_WAIT && r.state <= LISTEN + 1 {
         r.cgroup = cgroup(sk);
         owner(sk, r);
+        if r.local_port == 0 {
+            // Closed already, and its port released.
+            r.local_port = u16::from_be(loose(sk, layout().sport()));
+        }
     }
 }
 

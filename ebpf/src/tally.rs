@@ -30,7 +30,9 @@ pub fn opened(sock: &Sock) {
 /// A `connect` came to its good end.
 #[inline(always)]
 pub fn connected(sock: &Sock) {
-    let Some(owner) = CONNS.get_ptr_mut(sock.key()) else { return };
+    let Some(owner) = CONNS.get_ptr_mut(sock.key()) else {
+        return;
+    };
     // SAFETY: a value of the map, which lives until this program ends.
     let (owner, now) = unsafe { (&mut *owner, bpf_ktime_get_ns()) };
     let micros = ((now - owner.opened) / 1_000) as u32;
@@ -86,7 +88,9 @@ pub fn retransmitted(sock: &Sock, syn: bool) -> bool {
 /// A listener answered a SYN once more.
 #[inline(always)]
 pub fn synack_retransmitted(listener: &Sock) {
-    count(&passive(listener), slot::RETRANSMIT_SYNACK, |row| row.synack_retransmits += 1);
+    count(&passive(listener), slot::RETRANSMIT_SYNACK, |row| {
+        row.synack_retransmits += 1
+    });
 }
 
 #[inline(always)]

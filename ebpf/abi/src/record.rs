@@ -103,5 +103,8 @@ pub struct Record {
     pub zero: [u8; 2],
 }
 
-const _: () = assert!(size_of::<Record>() == 152, "Record has padding or changed its size");
+const _: () = assert!(
+    size_of::<Record>() == 152,
+    "Record has padding or changed its size"
+);
 const _: () = assert!(size_of::<Record>() % 8 == 0, "the probes clear a record in words");

@@ -40,7 +40,10 @@ pub struct TallyKey {
     pub comm: [u8; 16],
 }
 
-const _: () = assert!(size_of::<TallyKey>() == 32, "TallyKey has padding or changed its size");
+const _: () = assert!(
+    size_of::<TallyKey>() == 32,
+    "TallyKey has padding or changed its size"
+);
 
 /// Any other address.
 pub const PEER_OTHER: u8 = 0;
@@ -77,4 +80,7 @@ pub struct TallyValue {
 /// A [`TallyValue`] in words.
 pub const TALLY_WORDS: usize = 18;
 
-const _: () = assert!(size_of::<TallyValue>() == TALLY_WORDS * 8, "TallyValue is not all words");
+const _: () = assert!(
+    size_of::<TallyValue>() == TALLY_WORDS * 8,
+    "TallyValue is not all words"
+);

@@ -1,0 +1,67 @@
+//! What the running kernel calls its reasons for a drop or a reset. The numbers change between kernels.
+
+use std::collections::BTreeMap;
+
+use super::btf::Btf;
+
+/// Drops that say nothing about a failure: packets consumed in the ordinary course of closing, duplicates, queues
+/// that are emptied because their socket is gone, and other protocols' business.
+const NOISE: [&str; 18] = [
+    "NOT_DROPPED_YET",
+    "CONSUMED",
+    "SKB_CONSUMED",
+    "NOT_SPECIFIED",
+    "QUEUE_PURGE",
+    "SOCKET_CLOSE",
+    "TCP_OLD_DATA",
+    "TCP_OLD_SEQUENCE",
+    "TCP_OLD_ACK",
+    "TCP_TOO_OLD_ACK",
+    "TCP_ACK_UNSENT_DATA",
+    "TCP_RESET",
+    "TCP_CLOSE",
+    "TCP_FASTOPEN",
+    "TCP_FLAGS",
+    "TCP_OVERWINDOW",
+    "TCP_OFOMERGE",
+    "MAX",
+];
+
+/// Names by number.
+#[derive(Clone, Debug, Default)]
+pub struct Reasons {
+    drops: BTreeMap<u32, String>,
+    resets: BTreeMap<u32, String>,
+}
+
+impl Reasons {
+    /// Reads both enums; a kernel without one leaves it empty.
+    pub fn read(btf: &Btf) -> Self {
+        let named = |of: &str, prefix: &str| btf.enumeration(of, prefix).into_iter().collect();
+        Self {
+            drops: named("skb_drop_reason", "SKB_DROP_REASON_"),
+            resets: named("sk_rst_reason", "SK_RST_REASON_"),
+        }
+    }
+
+    /// The numbers of the drop reasons that are evidence.
+    pub fn drops_that_matter(&self) -> impl Iterator<Item = u32> + '_ {
+        let matters = |name: &str| {
+            !NOISE.contains(&name) && !name.starts_with("SUBSYS") && name != "SKB_NOT_DROPPED_YET"
+        };
+        self.drops
+            .iter()
+            .filter(move |(_, name)| matters(name))
+            .map(|(number, _)| *number)
+    }
+
+    /// A drop reason's name, `unnamed` where this kernel has none for it.
+    pub fn drop(&self, number: u32) -> &str {
+        self.drops.get(&number).map_or("unnamed", String::as_str)
+    }
+
+    /// A reset reason's name, `unnamed` where this kernel has none for it.
+    pub fn reset(&self, number: u32) -> &str {
+        self.resets.get(&number).map_or("unnamed", String::as_str)
+    }
+}
