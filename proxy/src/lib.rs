@@ -9,6 +9,8 @@ pub mod cli;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
+#[cfg(test)]
+mod golden;
 pub mod http;
 pub mod live;
 pub mod metrics;

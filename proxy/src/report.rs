@@ -5,11 +5,12 @@
 //!
 //! Reading order: [`input`] (what a report is made of), [`model`] (what it says: `hopscope.report/1`), [`derive`],
 //! then one module a form: [`terminal`],
-//! [`json`], [`markdown`]. [`condition`] is `--fail-on`.
+//! [`json`], [`markdown`], [`html`]. [`condition`] is `--fail-on`.
 
 pub mod condition;
 pub mod derive;
 pub mod figures;
+pub mod html;
 pub mod input;
 pub mod json;
 pub mod markdown;

@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::Exit;
 use crate::report::figures::rfc3339;
 use crate::report::terminal::{self, Screen};
-use crate::report::{Condition, Report, json, markdown};
+use crate::report::{Condition, Report, html, json, markdown};
 
 /// Options of the commands that make a recording and end in its diagnosis.
 #[derive(Clone, Debug, Default, Args)]
@@ -35,6 +35,10 @@ pub struct ReportOptions {
     /// Also write the report as Markdown, to paste into a ticket; `-` is standard output
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub markdown: Option<Destination>,
+
+    /// Also write the report as one self-contained HTML page; `-` is standard output
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub html: Option<Destination>,
 
     /// Exit with 1 when CONDITION holds: SUBJECT>LIMIT or SUBJECT>=LIMIT, where SUBJECT is any, undelivered, a hop
     /// (client, observer, tunnel, lb, backend, unknown) or cause:WORD, and LIMIT is a count (10) or a share of all
@@ -69,6 +73,7 @@ impl FromStr for Destination {
 enum Form {
     Json,
     Markdown,
+    Html,
 }
 
 impl Form {
@@ -77,6 +82,7 @@ impl Form {
         match self {
             Self::Json => "json",
             Self::Markdown => "markdown",
+            Self::Html => "html",
         }
     }
 
@@ -84,6 +90,7 @@ impl Form {
         match self {
             Self::Json => json::render(report).map_err(OutputError::Json),
             Self::Markdown => Ok(markdown::render(report)),
+            Self::Html => Ok(html::render(report)),
         }
     }
 }

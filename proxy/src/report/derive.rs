@@ -284,12 +284,6 @@ fn path_name(paths: &[Path], id: PathId) -> String {
 
 fn observer(evidence: &Evidence, diagnosis: &Diagnosis) -> ObserverReport {
     let accounting = evidence.observer.accounting;
-    let mut reasons = diagnosis.observer.reasons.clone();
-    if !evidence.observer.closed_properly && reasons.is_empty() {
-        reasons.push(
-            "the recording was not closed properly: it says nothing of what came after its end".to_owned(),
-        );
-    }
     ObserverReport {
         saturated: diagnosis.observer.saturated,
         events_lost: sum([
@@ -302,7 +296,7 @@ fn observer(evidence: &Evidence, diagnosis: &Diagnosis) -> ObserverReport {
             == accounting
                 .connection_rows
                 .saturating_add(accounting.connections_lost),
-        reasons,
+        reasons: diagnosis.observer.reasons.clone(),
         accepts: accounting.accepts,
         connection_rows: accounting.connection_rows,
         connections_lost: accounting.connections_lost,

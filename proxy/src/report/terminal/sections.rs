@@ -128,6 +128,9 @@ fn cause(out: &mut String, cause: &CauseReport, screen: Screen) {
 }
 
 fn paths(out: &mut String, report: &Report, screen: Screen) {
+    if report.paths.is_empty() {
+        return;
+    }
     heading(out, screen, "Paths");
     let mut table = Table::new([
         Column::text("path"),

@@ -17,11 +17,11 @@ pub(super) fn lines(report: &Report, screen: Screen) -> Vec<String> {
     let fits = headline.len() <= 3;
     for (at, line) in headline.iter().take(3).enumerate() {
         let line = if at == 2 && !fits {
-            cut(&format!("{line} …"), screen.width)
+            format!("{line} …")
         } else {
             line.clone()
         };
-        lines.push(screen.paint(Ink::Strong, &line));
+        lines.push(screen.paint(Ink::Strong, &cut(&line, screen.width)));
     }
     if let Some(cause) = charged(report) {
         if let Some(first) = cause.speaks_for.first() {
@@ -73,6 +73,9 @@ fn summary(report: &Report, screen: Screen) -> String {
 fn charge(report: &Report, screen: Screen) -> String {
     let verdict = &report.verdict;
     let (word, ink) = match verdict.hop {
+        None if report.totals.attempts == 0 && report.totals.connections == 0 => {
+            ("NO TRAFFIC".to_owned(), Ink::Doubt)
+        }
         None => ("NOTHING FAILED".to_owned(), Ink::Good),
         Some(Hop::Unknown) => ("UNKNOWN".to_owned(), Ink::Doubt),
         Some(Hop::Observer) => ("OBSERVER".to_owned(), Ink::Doubt),
@@ -85,7 +88,12 @@ fn charge(report: &Report, screen: Screen) -> String {
         parts.push(cause.word().to_owned());
         parts.push(format!("{} of all failures", percent(verdict.share)));
     }
-    parts.push(format!("confidence {}", confidence(verdict.confidence)));
+    if verdict.confidence > 0.0 || verdict.hop.is_some() {
+        parts.push(format!("confidence {}", confidence(verdict.confidence)));
+    }
+    if parts.is_empty() {
+        return screen.paint(ink, &word);
+    }
     let room = screen.width.saturating_sub(columns(&word) + 2);
     format!("{}  {}", screen.paint(ink, &word), cut(&parts.join(" · "), room))
 }
