@@ -1,8 +1,9 @@
 //! A whole path in one process, on loopback, without privileges; each hop with faults to inject.
 //!
 //! In reading order: [`fault`] (when a fault is on, whom it hits, and the ground truth of it), [`generator`] (the
-//! load, and what the client saw), [`service`] and [`gateway`] (the application).
+//! load, and what the client saw), [`service`] and [`gateway`] (the application), [`balancer`] and [`spdy`] (what can stand before it).
 
+pub mod balancer;
 pub mod draw;
 pub mod fault;
 pub mod gateway;
@@ -13,5 +14,6 @@ pub use door::DoorFault;
 pub use wire::Broken;
 
 mod door;
+mod pump;
 mod upstream;
 mod wire;
