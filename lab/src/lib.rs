@@ -1,9 +1,8 @@
 //! A whole path in one process, on loopback, without privileges; each hop with faults to inject.
 //!
 //! In reading order: [`fault`] (when a fault is on, whom it hits, and the ground truth of it), [`generator`] (the
-//! load, and what the client saw), [`service`] and [`gateway`] (the application), [`balancer`] and [`spdy`] (what can stand before it).
+//! load, and what the client saw), [`service`] and [`gateway`] (the application).
 
-pub mod balancer;
 pub mod draw;
 pub mod fault;
 pub mod gateway;
@@ -14,6 +13,5 @@ pub use door::DoorFault;
 pub use wire::Broken;
 
 mod door;
-mod pump;
 mod upstream;
 mod wire;

@@ -2,11 +2,16 @@
 //!
 //! One module a subcommand; each turns its own words into a configuration, once, and nothing past this module sees them.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod conduct;
 pub mod output;
+pub mod proxy;
+pub mod run;
+pub mod session;
 
 /// Says which hop broke your load test, and proves it.
 #[derive(Debug, Parser)]
@@ -17,7 +22,10 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Run(run::Args),
+    Proxy(proxy::Args),
+}
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,5 +54,21 @@ impl From<Exit> for ExitCode {
 /// Reads the command line, does what it says, and says how that ended.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.command {}
+    let outcome = match cli.command {
+        Command::Run(args) => run::execute(args).map_err(|error| (error.exit(), error.to_string())),
+        Command::Proxy(args) => proxy::execute(&args).map_err(|error| (error.exit(), error.to_string())),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err((exit, message)) => {
+            tell(&format!("hopscope: {message}"));
+            exit.into()
+        }
+    }
+}
+
+/// A line for the person in front of the terminal; standard output belongs to the report.
+fn tell(line: &str) {
+    // A terminal that is gone is no reason to stop a run.
+    drop(writeln!(io::stderr().lock(), "{line}"));
 }

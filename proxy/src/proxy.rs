@@ -1,1 +1,29 @@
 //! Listen, relay, observe.
+//!
+//! *Life of a connection.* A worker thread accepts it ([`listener`]) and deals it to a path ([`deal`]). One upstream
+//! connection is made for it ([`upstream`], [`source_address`], [`tls`]); where that fails the generator is told
+//! ([`refusal`]). Two flows carry its bytes ([`flow`]), joined so that every end is handed on as what it was
+//! ([`relay`]). The HTTP observer is shown what passes. When both sides have ended its record is written
+//! ([`connection`]). [`session`] holds the whole run together; [`health`] watches hopscope itself.
+
+mod clock;
+mod connection;
+mod deal;
+mod flow;
+mod health;
+mod listener;
+mod process;
+mod refusal;
+mod relay;
+mod session;
+mod socket;
+mod source_address;
+mod stream;
+mod tls;
+mod upstream;
+mod worker;
+
+pub use clock::RunClock;
+pub use refusal::OnRefusal;
+pub use session::{Config, Hurry, Session, StartError};
+pub use tls::TlsSetupError;

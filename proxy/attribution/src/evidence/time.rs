@@ -15,6 +15,10 @@ impl Moment {
     /// The whole second of the run that this moment falls in.
     pub const fn second(self) -> u32 {
         let second = self.0 / 1_000_000;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "compared with the largest u32 just before"
+        )]
         if second > u32::MAX as u64 {
             u32::MAX
         } else {

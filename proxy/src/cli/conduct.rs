@@ -1,0 +1,207 @@
+//! A session from its start to its diagnosis, for `run` and `proxy`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, SystemTime};
+
+use tokio::process::{Child, Command};
+use tokio::signal::unix::SignalKind;
+
+use super::Exit;
+use super::output::OutputError;
+use super::session::{SessionOptions, SessionOptionsError, StopSignals};
+use super::tell;
+use crate::proxy::{Session, StartError};
+use crate::recording::RecordingError;
+
+/// Where the load comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// Somebody else makes it, until we are told to stop.
+    Elsewhere,
+    /// A command that hopscope runs; `{url}` and `{addr}` in its arguments are filled in.
+    Command(Vec<String>),
+}
+
+/// Why there is no diagnosis.
+#[derive(Debug, thiserror::Error)]
+pub enum ConductError {
+    /// The options contradict one another.
+    #[error(transparent)]
+    Options(#[from] SessionOptionsError),
+    /// The session could not begin.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The load generator could not be run.
+    #[error("cannot run {program}: {source}; is it installed, and in PATH?")]
+    Command {
+        /// What was to be run.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system refuses what every run needs.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The recording could not be closed, or read again.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// The report could not be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+impl ConductError {
+    /// How the program ends on it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Options(SessionOptionsError::Output(error)) | Self::Output(error) => error.exit(),
+            Self::Options(_) => Exit::Usage,
+            Self::Start(_) | Self::Command { .. } | Self::System { .. } | Self::Recording(_) => {
+                Exit::CouldNotRun
+            }
+        }
+    }
+}
+
+/// Runs a session for as long as its load lasts, and tells what came of it.
+///
+/// # Errors
+/// When it could not begin, or its outcome could not be kept.
+pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Result<Exit, ConductError> {
+    let started = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    let command = match load {
+        Load::Elsewhere => None,
+        Load::Command(words) => Some(words.clone()),
+    };
+    let started_us = u64::try_from(started.as_micros()).unwrap_or(u64::MAX);
+    let config = options.config(listen, started_us, command)?;
+    let recording = config.recording.clone();
+    let system = |what| move |source| ConductError::System { what, source };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("start an event loop"))?;
+    runtime.block_on(async {
+        let mut signals = StopSignals::catch().map_err(system("catch signals"))?;
+        let session = Session::start(&config, Vec::new())?;
+        announce(&session, options, &recording);
+        let exit_code = match load {
+            Load::Elsewhere => {
+                signals.next().await;
+                None
+            }
+            Load::Command(words) => run_command(words, session.address(), &mut signals).await?,
+        };
+        let hurry = session.hurry();
+        let grace = options.grace;
+        let finishing = tokio::task::spawn_blocking(move || session.finish(grace, exit_code));
+        tokio::pin!(finishing);
+        let summary = loop {
+            tokio::select! {
+                finished = &mut finishing => break finished,
+                _again = signals.next() => hurry.now(),
+            }
+        };
+        let summary = summary.map_err(|error| ConductError::System {
+            what: "close the recording",
+            source: io::Error::other(error),
+        })??;
+        if let Some(error) = &summary.write_error {
+            tell(&format!(
+                "hopscope: the recording is incomplete: {error}; the report counts what was lost"
+            ));
+        }
+        tell(&format!("{summary:?}"));
+        Ok::<_, ConductError>(())
+    })?;
+    let exit = Exit::Ran;
+    tell(&format!("recording: {}", recording.display()));
+    Ok(exit)
+}
+
+/// Says where to send the load, and where it goes from there.
+fn announce(session: &Session, options: &SessionOptions, recording: &Path) {
+    let address = session.address();
+    tell(&format!("hopscope listens on http://{address}"));
+    for via in &options.via {
+        let path = via.path();
+        tell(&format!(
+            "  {} -> {} ({})",
+            path.name,
+            path.target,
+            path.kind.word()
+        ));
+    }
+    tell(&format!("  recording to {}", recording.display()));
+}
+
+/// Runs the load generator to its end and gives its exit code. Signals are passed on to it.
+async fn run_command(
+    words: &[String],
+    address: SocketAddr,
+    signals: &mut StopSignals,
+) -> Result<Option<i32>, ConductError> {
+    let url = format!("http://{address}");
+    let filled: Vec<String> = words
+        .iter()
+        .map(|word| {
+            word.replace("{url}", &url)
+                .replace("{addr}", &address.to_string())
+        })
+        .collect();
+    let [program, arguments @ ..] = filled.as_slice() else {
+        return Ok(None);
+    };
+    let mut child = Command::new(PathBuf::from(program))
+        .args(arguments)
+        .env("HOPSCOPE_URL", &url)
+        // Its own group: the terminal's Ctrl-C reaches it through us, once.
+        .process_group(0)
+        .spawn()
+        .map_err(|source| ConductError::Command {
+            program: program.clone(),
+            source,
+        })?;
+    let ended = loop {
+        tokio::select! {
+            ended = child.wait() => break ended,
+            signal = signals.next() => pass_on(&child, signal),
+        }
+    };
+    let status = ended.map_err(|source| ConductError::Command {
+        program: program.clone(),
+        source,
+    })?;
+    Ok(exit_code(status))
+}
+
+/// The exit code as a shell counts it: a signal's number plus 128.
+fn exit_code(status: ExitStatus) -> Option<i32> {
+    use std::os::unix::process::ExitStatusExt;
+    status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+}
+
+/// Sends a signal on to the child's group: generators such as `npm run k6` have children of their own.
+fn pass_on(child: &Child, signal: SignalKind) {
+    let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()) else {
+        return;
+    };
+    #[expect(unsafe_code, reason = "killpg has no safe wrapper")]
+    // SAFETY: killpg takes two numbers. The group is the child's own, and it has not been reaped: `id` still knows it.
+    let answer = unsafe { libc::killpg(group, signal.as_raw_value()) };
+    if answer != 0 {
+        tracing::debug!(error = %io::Error::last_os_error(), "a signal could not be passed on");
+    }
+}

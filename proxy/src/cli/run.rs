@@ -1,0 +1,40 @@
+//! `hopscope run`: the proxy, the load generator as a child, and the diagnosis when it ends.
+
+use std::net::SocketAddr;
+
+use super::Exit;
+use super::conduct::{ConductError, Load, conduct};
+use super::session::SessionOptions;
+
+const EXAMPLES: &str = "\
+In COMMAND's arguments {url} becomes http://ADDR and {addr} becomes ADDR; HOPSCOPE_URL is set as well.
+
+Examples:
+  hopscope run --via tunnel=127.0.0.1:3000 -- k6 run -e BASE_URL={url} test.js
+  hopscope run --via lb=http://shop.example.com -- wrk -t2 -c64 -d30s {url}/products
+  hopscope run --via tunnel=kubectl:shop/svc/api-gateway:3000 --markdown verdict.md -- k6 run test.js
+  hopscope run --via direct=127.0.0.1:3000 --fail-on 'any>1%' -- oha -z 10s {url}";
+
+/// Run a load generator through the proxy and print the diagnosis when it ends.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Where the generator connects to; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+
+    #[command(flatten)]
+    options: SessionOptions,
+
+    /// The load generator and its arguments, behind `--`
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// Runs the generator to its end.
+///
+/// # Errors
+/// When it could not begin, or its outcome could not be kept.
+pub fn execute(args: Args) -> Result<Exit, ConductError> {
+    conduct(&args.options, args.listen, &Load::Command(args.command))
+}

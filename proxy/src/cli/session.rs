@@ -1,0 +1,188 @@
+//! What `run`, `proxy` and `demo` share: how a session is typed, watched, stopped and told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::output::{OutputError, OutputOptions};
+use crate::http::{ObserverConfig, Pattern, RouteTable};
+use crate::paths::Via;
+use crate::proxy::{Config, OnRefusal};
+use crate::recording;
+
+/// Heads longer than this turn a connection opaque. Servers refuse them long before: nginx at 8 KiB a line by default.
+const HEAD_LIMIT: usize = 64 * 1024;
+
+/// How the load travels and how it is read.
+#[derive(Clone, Debug, Args)]
+pub struct SessionOptions {
+    /// A path to the application: NAME=TARGET. NAME starts with tunnel, lb or direct and says what is on the way.
+    /// TARGET is HOST:PORT, http://HOST[:PORT], https://HOST[:PORT], tcp://HOST:PORT (bytes are not read), or
+    /// kubectl:[NAMESPACE/]svc/NAME:PORT (hopscope runs kubectl port-forward). More than once: new connections are
+    /// dealt out over the paths at random
+    #[arg(long, value_name = "PATH", required = true, help_heading = "Paths")]
+    pub via: Vec<Via>,
+
+    /// Shares of the paths, in their order, such as 9,1 [default: even]
+    #[arg(long, value_name = "N,N...", value_delimiter = ',', help_heading = "Paths")]
+    pub weights: Vec<u32>,
+
+    /// Give an upstream connection up after this many seconds, name and TLS included
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Paths")]
+    pub connect_timeout: Duration,
+
+    /// What the generator is told when no upstream connection stands: a reset, as without hopscope, or a 502 that
+    /// names the failure
+    #[arg(long, value_enum, default_value_t, help_heading = "Paths")]
+    pub on_refusal: OnRefusal,
+
+    /// Trust only the authorities in this PEM file for https:// paths [default: the host's own]
+    #[arg(long, value_name = "FILE", help_heading = "Paths")]
+    pub upstream_ca: Option<PathBuf>,
+
+    /// A route, such as /products/:id; more than once. Other paths are folded by themselves: numbers, UUIDs and
+    /// hashes become :id, :uuid and :hex
+    #[arg(long, value_name = "PATTERN", help_heading = "HTTP")]
+    pub route: Vec<Pattern>,
+
+    /// Keep query strings as a part of the route; they are never stored otherwise
+    #[arg(long, help_heading = "HTTP")]
+    pub keep_query: bool,
+
+    /// Put X-Hopscope-Id: CONNECTION-ORDINAL into every request. Without it, no byte is changed
+    #[arg(long, help_heading = "HTTP")]
+    pub inject_id: bool,
+
+    /// Worker threads [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
+
+    /// On the first Ctrl-C or SIGTERM, let what is under way end for this many seconds; a second one ends it at once
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub grace: Duration,
+
+    /// Serve Prometheus metrics at http://ADDR/metrics while it runs
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
+
+    /// Where the recording and the report go.
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+/// A time in seconds, with fractions.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let refused = || format!("`{text}` is no time: give seconds, such as 5 or 0.5");
+    let number: f64 = text.parse().ok().ok_or_else(refused)?;
+    Duration::try_from_secs_f64(number).ok().ok_or_else(refused)
+}
+
+/// Why the options do not fit together.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionOptionsError {
+    /// Two paths of one name could not be told apart.
+    #[error("two paths are called {0}: give each its own name, such as {0}-a and {0}-b")]
+    SameName(String),
+    /// A path's identity is one byte in the recording.
+    #[error("{0} paths are too many: give at most 64")]
+    TooManyPaths(usize),
+    /// The weights do not match the paths.
+    #[error("--weights has {weights} shares for {paths} paths: give one a path")]
+    Weights {
+        /// Weights given.
+        weights: usize,
+        /// Paths given.
+        paths: usize,
+    },
+    /// Nothing would be sent anywhere.
+    #[error("--weights are all 0: no path would get a connection")]
+    NoWeight,
+    /// The outcome could not be kept.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+impl SessionOptions {
+    /// Checks what can be checked without touching the network, and makes the configuration.
+    ///
+    /// # Errors
+    /// When options contradict one another, or the outputs cannot be written.
+    pub fn config(
+        &self,
+        listen: SocketAddr,
+        started_unix_us: u64,
+        command: Option<Vec<String>>,
+    ) -> Result<Config, SessionOptionsError> {
+        for (at, via) in self.via.iter().enumerate() {
+            if self.via[..at].iter().any(|earlier| earlier.name == via.name) {
+                return Err(SessionOptionsError::SameName(via.name.clone()));
+            }
+        }
+        if self.via.len() > 64 {
+            return Err(SessionOptionsError::TooManyPaths(self.via.len()));
+        }
+        if !self.weights.is_empty() && self.weights.len() != self.via.len() {
+            return Err(SessionOptionsError::Weights {
+                weights: self.weights.len(),
+                paths: self.via.len(),
+            });
+        }
+        if !self.weights.is_empty() && self.weights.iter().all(|&weight| weight == 0) {
+            return Err(SessionOptionsError::NoWeight);
+        }
+        self.output.check()?;
+        let workers = self.workers.map_or_else(
+            || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            usize::from,
+        );
+        Ok(Config {
+            listen,
+            vias: self.via.clone(),
+            weights: self.weights.clone(),
+            connect_timeout: self.connect_timeout,
+            on_refusal: self.on_refusal,
+            upstream_ca: self.upstream_ca.clone(),
+            observing: Arc::new(ObserverConfig {
+                routes: RouteTable::new(self.route.clone(), self.keep_query),
+                head_limit: HEAD_LIMIT,
+                inject_id: self.inject_id,
+            }),
+            workers,
+            recording: self.output.recording_file(started_unix_us),
+            recording_options: recording::Options::default(),
+            command,
+        })
+    }
+}
+
+/// Ctrl-C and SIGTERM, as they come.
+#[derive(Debug)]
+pub struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// Catches them from now on. To be called on an event loop.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the next one, and says which it was.
+    pub async fn next(&mut self) -> SignalKind {
+        tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+        }
+    }
+}

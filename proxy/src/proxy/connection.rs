@@ -1,0 +1,375 @@
+//! One accepted connection from its first moment to its record.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hopscope_attribution::evidence::{
+    ConnectFailure, Connection, ConnectionId, Cut, Ending, FourTuple, Moment, Observation, Opaque, PathId,
+    Protocol, Side, SideEnd, Span, Upstream, WhyUnseen,
+};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::clock::RunClock;
+use super::flow::Watch;
+use super::refusal::{self, OnRefusal};
+use super::relay::Relay;
+use super::upstream::{Attempt, Attempted};
+use super::{socket, worker};
+use crate::http;
+
+/// How long a refused connection waits for the request that it will not serve, so that the failure has a route.
+const REQUEST_BEFORE_REFUSAL: Duration = Duration::from_millis(5);
+
+/// An accepted connection. Its record is written when it is dropped, however that comes about.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    downstream: Option<TcpStream>,
+    relay: Option<Relay>,
+    over: bool,
+    /// Whether it counts among its worker's connections with something under way.
+    busy: bool,
+    log: Log,
+}
+
+/// What is known of the connection beside its bytes.
+#[derive(Debug)]
+struct Log {
+    id: ConnectionId,
+    path: PathId,
+    clock: RunClock,
+    opened: Moment,
+    downstream_tuple: FourTuple,
+    upstream: Upstream,
+    upstream_tuple: Option<FourTuple>,
+    /// `None` on a `tcp://` path.
+    observer: Option<http::Observer>,
+}
+
+impl Accepted {
+    /// Begins the record of a connection that was just accepted.
+    pub(super) fn new(
+        downstream: TcpStream,
+        remote: SocketAddr,
+        path: PathId,
+        worker: &mut worker::Worker,
+    ) -> Self {
+        let id = worker.next_id();
+        worker.recorder.accepted(path);
+        let local = downstream.local_addr().unwrap_or(remote);
+        let log = Log {
+            id,
+            path,
+            clock: worker.clock,
+            opened: worker.clock.now(),
+            downstream_tuple: FourTuple { local, remote },
+            upstream: Upstream::Abandoned { after: Span(0) },
+            upstream_tuple: None,
+            observer: worker.observer(id, path),
+        };
+        Self {
+            downstream: Some(downstream),
+            relay: None,
+            over: false,
+            busy: false,
+            log,
+        }
+    }
+
+    /// Ends it at once: hopscope has no descriptors for an upstream connection.
+    pub(super) fn turn_away(mut self) {
+        self.log.upstream = Upstream::Failed {
+            after: Span(0),
+            failure: ConnectFailure::NoDescriptor,
+        };
+        if let Some(downstream) = &self.downstream {
+            socket::reset_on_close(downstream);
+        }
+        self.over = true;
+    }
+
+    /// Connects upstream and relays until both sides have ended.
+    pub(super) async fn serve(mut self, attempt: Attempt, on_refusal: OnRefusal) {
+        let Some(downstream) = self.downstream.take() else {
+            return;
+        };
+        // Boxed, so that the memory that only connecting needs does not stay with an idle connection.
+        let attempted = Box::pin(attempt_unless_gone(&downstream, attempt)).await;
+        self.log.upstream = attempted.outcome;
+        if let Some(resolved) = attempted.resolved {
+            worker::with(|worker| worker.remember(self.log.path, resolved));
+        }
+        match attempted.stream {
+            Some(upstream) => {
+                self.log.upstream_tuple = tuple(upstream.tcp());
+                self.relay = Some(Relay::new(downstream, upstream));
+                poll_fn(|cx| {
+                    let Some(relay) = &mut self.relay else {
+                        return std::task::Poll::Ready(());
+                    };
+                    let mut wake_up = WakeUp {
+                        log: &mut self.log,
+                        now: None,
+                        down_last_byte: relay.down.last_byte(),
+                    };
+                    let polled = worker::with_scratch(|scratch| relay.poll(cx, &mut wake_up, scratch));
+                    let busy = polled.is_pending() && self.log.busy();
+                    if busy != self.busy {
+                        self.busy = busy;
+                        worker::with(|worker| worker.turned(busy));
+                    }
+                    polled
+                })
+                .await;
+                self.over = true;
+            }
+            None => Box::pin(self.refuse(downstream, on_refusal)).await,
+        }
+    }
+
+    /// No upstream stands: the downstream side is told, as it would have been by the failure itself.
+    async fn refuse(mut self, mut downstream: TcpStream, on_refusal: OnRefusal) {
+        if let (Upstream::Failed { failure, .. }, OnRefusal::BadGateway, Some(observer)) =
+            (self.log.upstream, on_refusal, &mut self.log.observer)
+        {
+            let clock = self.log.clock;
+            refusal::answer(&mut downstream, observer, self.log.path, failure, clock).await;
+        } else if let Upstream::Failed { .. } = self.log.upstream {
+            let readable = timeout(REQUEST_BEFORE_REFUSAL, downstream.readable()).await;
+            if matches!(readable, Ok(Ok(()))) {
+                self.log.see_what_was_asked(&downstream);
+            }
+            socket::reset_on_close(&downstream);
+        } else {
+            socket::reset_on_close(&downstream);
+        }
+        self.over = true;
+        self.downstream = Some(downstream);
+    }
+}
+
+/// Both ends of a connected socket; `None` when it has been reset already.
+fn tuple(stream: &TcpStream) -> Option<FourTuple> {
+    Some(FourTuple {
+        local: stream.local_addr().ok()?,
+        remote: stream.peer_addr().ok()?,
+    })
+}
+
+/// Makes the attempt, unless the downstream side resets first.
+async fn attempt_unless_gone(downstream: &TcpStream, attempt: Attempt) -> Attempted {
+    let (began, clock) = (attempt.began(), attempt.clock());
+    tokio::select! {
+        biased;
+        attempted = attempt.run() => attempted,
+        // Only EPOLLERR is waited for: unread bytes and a half-close are no reason to give up.
+        _ready = downstream.ready(Interest::ERROR) => Attempted {
+            stream: None,
+            outcome: Upstream::Abandoned { after: clock.now().since(began) },
+            resolved: None,
+        },
+    }
+}
+
+impl Log {
+    fn see_what_was_asked(&mut self, downstream: &TcpStream) {
+        let now = self.clock.now();
+        worker::with_scratch(|scratch| match downstream.try_read(scratch) {
+            Ok(read) => {
+                let bytes = &scratch[..read];
+                if let Some(observer) = &mut self.observer {
+                    observer.request_bytes(bytes, now, &mut worker::record_exchange, &mut |_nowhere| {});
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => tracing::trace!(%error, "nothing could be read before a refusal"),
+        });
+    }
+
+    /// Whether something is under way: an exchange, or bytes that cannot be read as exchanges.
+    fn busy(&self) -> bool {
+        self.observer
+            .as_ref()
+            .is_none_or(|observer| match observer.protocol() {
+                Protocol::Silent | Protocol::Http1 => observer.in_flight() > 0,
+                Protocol::Opaque(_) => true,
+            })
+    }
+
+    fn cut(&mut self, cut: Cut, at: Moment) {
+        if let Some(observer) = &mut self.observer {
+            observer.ended(cut, at, &mut worker::record_exchange);
+        }
+    }
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        let now = self.log.clock.now();
+        let last_cut = match (self.over, self.log.upstream) {
+            (false, _) => Cut::Stopped,
+            (true, Upstream::Connected { .. }) => Cut::UpstreamFin,
+            (true, Upstream::Abandoned { .. }) => Cut::DownstreamReset,
+            (true, Upstream::Failed { .. }) => Cut::NotConnected,
+        };
+        if !self.over
+            && let Some(relay) = &self.relay
+        {
+            // An exchange that is cut off must not look complete to anybody.
+            if self
+                .log
+                .observer
+                .as_ref()
+                .is_some_and(|observer| observer.in_flight() > 0)
+            {
+                socket::reset_on_close(&relay.downstream);
+            }
+        }
+        self.log.cut(last_cut, now);
+        let connection = self.record(now);
+        worker::with(|worker| {
+            worker.recorder.connection(connection);
+            worker.left();
+            if self.busy {
+                worker.turned(false);
+            }
+        });
+    }
+}
+
+impl Accepted {
+    fn record(&self, now: Moment) -> Connection {
+        let log = &self.log;
+        let unended = |side: Side| {
+            let how = match (self.over, side, log.upstream) {
+                (_, Side::Upstream, Upstream::Failed { .. } | Upstream::Abandoned { .. }) => {
+                    Ending::NeverStood
+                }
+                (true, ..) => Ending::EndedByRelay,
+                (false, ..) => Ending::StillOpen,
+            };
+            SideEnd { at: now, how }
+        };
+        let abandoned = self.over && matches!(log.upstream, Upstream::Abandoned { .. });
+        let abandoned = abandoned.then_some(SideEnd {
+            at: now,
+            how: Ending::Reset,
+        });
+        let relay = self.relay.as_ref();
+        let since_opened = |at: Moment| at.since(log.opened);
+        let never = Observation::Unseen(WhyUnseen::NeverHappened);
+        Connection {
+            id: log.id,
+            path: log.path,
+            opened: log.opened,
+            closed: if self.over {
+                Observation::Seen(now)
+            } else {
+                Observation::Unseen(WhyUnseen::OutsideTheWindow)
+            },
+            upstream: log.upstream,
+            downstream_tuple: log.downstream_tuple,
+            upstream_tuple: log.upstream_tuple,
+            downstream_end: relay
+                .and_then(Relay::downstream_end)
+                .or(abandoned)
+                .unwrap_or_else(|| unended(Side::Downstream)),
+            upstream_end: relay
+                .and_then(Relay::upstream_end)
+                .unwrap_or_else(|| unended(Side::Upstream)),
+            bytes_up: relay.map_or(0, |relay| relay.up.passed()),
+            bytes_down: relay.map_or(0, |relay| relay.down.passed()),
+            first_byte_up: relay.and_then(|relay| relay.up.first_byte()).map(since_opened),
+            first_byte_down: relay.and_then(|relay| relay.down.first_byte()).map(since_opened),
+            last_byte: relay.and_then(|relay| relay.up.last_byte().max(relay.down.last_byte())),
+            blocked_up: relay.map_or(Span(0), |relay| relay.up.blocked(now)),
+            blocked_down: relay.map_or(Span(0), |relay| relay.down.blocked(now)),
+            protocol: log.observer.as_ref().map_or_else(
+                || match relay {
+                    Some(relay) if relay.up.passed() + relay.down.passed() > 0 => {
+                        Protocol::Opaque(Opaque::ByConfiguration)
+                    }
+                    Some(_) | None => Protocol::Silent,
+                },
+                http::Observer::protocol,
+            ),
+            exchanges: log.observer.as_ref().map_or(0, http::Observer::exchanges),
+            downstream_tcp: match (relay, &self.downstream) {
+                (Some(relay), _) => socket::tcp_facts(&relay.downstream),
+                (None, Some(downstream)) => socket::tcp_facts(downstream),
+                (None, None) => never,
+            },
+            upstream_tcp: relay.map_or(never, |relay| socket::tcp_facts(relay.upstream.tcp())),
+        }
+    }
+}
+
+/// One wake-up of a connection: everything seen in it shares one moment.
+struct WakeUp<'a> {
+    log: &'a mut Log,
+    now: Option<Moment>,
+    /// When the last byte came from upstream.
+    down_last_byte: Option<Moment>,
+}
+
+impl Watch for WakeUp<'_> {
+    fn now(&mut self) -> Moment {
+        *self.now.get_or_insert_with(|| self.log.clock.now())
+    }
+
+    fn see(&mut self, from: Side, bytes: &[u8]) -> Option<Vec<u8>> {
+        let at = self.now();
+        let observer = self.log.observer.as_mut()?;
+        match from {
+            Side::Upstream => {
+                self.down_last_byte = Some(at);
+                observer.response_bytes(bytes, at, &mut worker::record_exchange);
+                None
+            }
+            Side::Downstream => {
+                let mut rewritten: Option<(Vec<u8>, usize)> = None;
+                observer.request_bytes(bytes, at, &mut worker::record_exchange, &mut |insertion| {
+                    let (line, copied) =
+                        rewritten.get_or_insert_with(|| (Vec::with_capacity(bytes.len() + 64), 0));
+                    line.extend_from_slice(&bytes[*copied..insertion.at]);
+                    *copied = insertion.at;
+                    insertion.write_to(line);
+                });
+                rewritten.map(|(mut line, copied)| {
+                    line.extend_from_slice(&bytes[copied..]);
+                    line
+                })
+            }
+        }
+    }
+
+    fn taken(&mut self, from: Side, total: u64) {
+        if from == Side::Downstream {
+            let at = self.now();
+            if let Some(observer) = &mut self.log.observer {
+                observer.request_forwarded(total, at);
+            }
+        }
+    }
+
+    fn ended(&mut self, side: Side, end: SideEnd, downstream_finished: Option<Moment>) {
+        let cut = match (side, end.how) {
+            (Side::Downstream, Ending::Reset | Ending::TimedOut | Ending::Errno(_)) => Cut::DownstreamReset,
+            (Side::Upstream, Ending::Fin) => match downstream_finished {
+                // The generator had closed its side, and the upstream sent nothing more after that: it gave way.
+                Some(closed) if self.down_last_byte.is_none_or(|last| last < closed) => Cut::DownstreamFin,
+                Some(_) | None => Cut::UpstreamFin,
+            },
+            (Side::Upstream, Ending::Reset) => Cut::UpstreamReset,
+            (Side::Upstream, Ending::TimedOut) => Cut::UpstreamErrno(libc::ETIMEDOUT),
+            (Side::Upstream, Ending::Errno(errno)) => Cut::UpstreamErrno(errno),
+            // A half-close of the generator's: the answer may still come.
+            (Side::Downstream, Ending::Fin)
+            | (_, Ending::EndedByRelay | Ending::StillOpen | Ending::NeverStood) => return,
+        };
+        self.log.cut(cut, end.at);
+    }
+}

@@ -1,0 +1,280 @@
+//! One direction of a relayed connection: read, show, write; hold what the other side does not take.
+//!
+//! Not `tokio::io::copy`: that hides which side failed, and turns a reset into a clean end.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hopscope_attribution::evidence::{Ending, Moment, Side, SideEnd, Span};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Bytes read at once at first. What one read brings is also the most that a direction ever holds back.
+const FIRST_READ: usize = 64 * 1024;
+/// Bytes read at once when the source keeps filling the buffer: fewer system calls per gigabyte.
+pub(super) const LARGEST_READ: usize = 256 * 1024;
+
+/// One direction's state. Small: two of them exist per connection, idle or not.
+#[derive(Debug)]
+pub(super) struct Flow {
+    /// The side whose bytes these are.
+    from: Side,
+    /// Bytes read that the sink has not taken yet; empty, and without memory, unless the sink is slow.
+    held: Vec<u8>,
+    held_from: usize,
+    read_size: usize,
+    state: State,
+    blocked_since: Option<Moment>,
+    /// Time for which bytes waited for the sink.
+    blocked: Span,
+    /// Bytes that the sink has taken.
+    passed: u64,
+    /// When the first byte came.
+    first_byte: Option<Moment>,
+    /// When the last byte came.
+    last_byte: Option<Moment>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Bytes may come.
+    Open,
+    /// The source said FIN; what is held goes first, then the FIN is handed on.
+    SourceEnded,
+    /// The FIN is handed on: nothing more to do.
+    Finished,
+    /// The source or the sink failed: nothing more can be done.
+    Broken,
+}
+
+/// What came of moving bytes as far as they would go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Waiting for the source.
+    Idle,
+    /// Waiting for the sink, with bytes in hand.
+    Blocked,
+    /// The source said FIN just now.
+    SourceFinished,
+    /// The source failed just now.
+    SourceFailed(Ending),
+    /// The sink failed just now; what was in hand is lost, as it would have been without us.
+    SinkFailed(Ending),
+    /// This direction is over.
+    Over,
+}
+
+/// What looks at a connection's bytes as they pass, and is told how its sides end.
+pub(super) trait Watch {
+    /// The moment of this wake-up.
+    fn now(&mut self) -> Moment;
+    /// Sees bytes read from a side, before they are written to the other. Returns what shall be written in their
+    /// place: `None`, unless a header is to be inserted.
+    fn see(&mut self, from: Side, bytes: &[u8]) -> Option<Vec<u8>>;
+    /// Learns how many bytes from a side the other has taken in all.
+    fn taken(&mut self, from: Side, total: u64);
+    /// Learns how a side ended, and when the downstream side had said FIN before, if it had.
+    fn ended(&mut self, side: Side, end: SideEnd, downstream_finished: Option<Moment>);
+}
+
+impl Flow {
+    pub(super) fn new(from: Side) -> Self {
+        Self {
+            from,
+            held: Vec::new(),
+            held_from: 0,
+            read_size: FIRST_READ,
+            state: State::Open,
+            blocked_since: None,
+            blocked: Span(0),
+            passed: 0,
+            first_byte: None,
+            last_byte: None,
+        }
+    }
+
+    /// Moves bytes from `source` to `sink` until one of them makes us wait or something ended.
+    pub(super) fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut R,
+        sink: &mut W,
+        scratch: &mut [u8],
+        watch: &mut impl Watch,
+    ) -> Turn
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        loop {
+            if self.holds() {
+                match Pin::new(&mut *sink).poll_write(cx, &self.held[self.held_from..]) {
+                    Poll::Ready(Ok(taken)) => {
+                        self.release(taken, watch);
+                        continue;
+                    }
+                    Poll::Ready(Err(error)) => return self.sink_failed(&error, watch),
+                    Poll::Pending => return Turn::Blocked,
+                }
+            }
+            match self.state {
+                State::Open => {}
+                State::SourceEnded => match Pin::new(&mut *sink).poll_shutdown(cx) {
+                    // A sink that is already gone cannot be told so; its own end is seen on its own socket.
+                    Poll::Ready(_) => {
+                        self.state = State::Finished;
+                        return Turn::Over;
+                    }
+                    Poll::Pending => return Turn::Blocked,
+                },
+                State::Finished | State::Broken => return Turn::Over,
+            }
+            let room = self.read_size.min(scratch.len());
+            let mut buffer = ReadBuf::new(&mut scratch[..room]);
+            match Pin::new(&mut *source).poll_read(cx, &mut buffer) {
+                Poll::Pending => return Turn::Idle,
+                Poll::Ready(Err(error)) => match ending(&error) {
+                    Ending::Fin => {
+                        self.state = State::SourceEnded;
+                        return Turn::SourceFinished;
+                    }
+                    failure @ (Ending::Reset
+                    | Ending::TimedOut
+                    | Ending::Errno(_)
+                    | Ending::EndedByRelay
+                    | Ending::StillOpen
+                    | Ending::NeverStood) => {
+                        self.state = State::Broken;
+                        return Turn::SourceFailed(failure);
+                    }
+                },
+                Poll::Ready(Ok(())) => {}
+            }
+            let bytes = buffer.filled();
+            if bytes.is_empty() {
+                self.state = State::SourceEnded;
+                return Turn::SourceFinished;
+            }
+            let filled = bytes.len();
+            let now = watch.now();
+            self.first_byte.get_or_insert(now);
+            self.last_byte = Some(now);
+            let turn = match watch.see(self.from, bytes) {
+                None => self.write(cx, sink, bytes, watch),
+                Some(rewritten) => self.write(cx, sink, &rewritten, watch),
+            };
+            self.read_size = if filled == room {
+                (room * 2).min(LARGEST_READ)
+            } else {
+                FIRST_READ
+            };
+            if let Some(turn) = turn {
+                return turn;
+            }
+        }
+    }
+
+    /// Writes bytes just read; what the sink does not take is held.
+    fn write<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &mut W,
+        mut bytes: &[u8],
+        watch: &mut impl Watch,
+    ) -> Option<Turn> {
+        loop {
+            match Pin::new(&mut *sink).poll_write(cx, bytes) {
+                Poll::Ready(Ok(taken)) => {
+                    self.passed += taken as u64;
+                    bytes = &bytes[taken..];
+                    if bytes.is_empty() {
+                        watch.taken(self.from, self.passed);
+                        return None;
+                    }
+                }
+                Poll::Ready(Err(error)) => return Some(self.sink_failed(&error, watch)),
+                Poll::Pending => {
+                    watch.taken(self.from, self.passed);
+                    self.held = bytes.to_vec();
+                    self.held_from = 0;
+                    self.blocked_since = Some(watch.now());
+                    return Some(Turn::Blocked);
+                }
+            }
+        }
+    }
+
+    fn release(&mut self, taken: usize, watch: &mut impl Watch) {
+        self.passed += taken as u64;
+        self.held_from += taken;
+        watch.taken(self.from, self.passed);
+        if self.held_from == self.held.len() {
+            self.held = Vec::new();
+            self.held_from = 0;
+            self.unblock(watch.now());
+        }
+    }
+
+    fn unblock(&mut self, now: Moment) {
+        if let Some(since) = self.blocked_since.take() {
+            self.blocked = self.blocked + now.since(since);
+        }
+    }
+
+    fn sink_failed(&mut self, error: &io::Error, watch: &mut impl Watch) -> Turn {
+        self.break_off(watch.now());
+        Turn::SinkFailed(ending(error))
+    }
+
+    /// Gives this direction up: nothing held is delivered any more.
+    pub(super) fn break_off(&mut self, now: Moment) {
+        self.unblock(now);
+        self.held = Vec::new();
+        self.held_from = 0;
+        self.state = State::Broken;
+    }
+
+    /// Whether bytes wait for the sink.
+    pub(super) fn holds(&self) -> bool {
+        self.held_from < self.held.len()
+    }
+
+    /// Whether the source has ended, cleanly or not, and nothing is held.
+    pub(super) fn over(&self) -> bool {
+        !self.holds() && matches!(self.state, State::Finished | State::Broken)
+    }
+
+    /// Bytes that the sink has taken.
+    pub(super) fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    /// Time for which bytes waited for the sink, up to `now`.
+    pub(super) fn blocked(&self, now: Moment) -> Span {
+        self.blocked_since
+            .map_or(self.blocked, |since| self.blocked + now.since(since))
+    }
+
+    /// When the first byte came.
+    pub(super) fn first_byte(&self) -> Option<Moment> {
+        self.first_byte
+    }
+
+    /// When the last byte came.
+    pub(super) fn last_byte(&self) -> Option<Moment> {
+        self.last_byte
+    }
+}
+
+/// What a failed read or write says of its side.
+pub(super) fn ending(error: &io::Error) -> Ending {
+    match error.raw_os_error() {
+        Some(libc::ECONNRESET | libc::EPIPE | libc::ECONNABORTED) => Ending::Reset,
+        Some(libc::ETIMEDOUT) => Ending::TimedOut,
+        Some(errno) => Ending::Errno(errno),
+        // rustls reports a missing close_notify as UnexpectedEof: the TCP side itself said FIN.
+        None if error.kind() == io::ErrorKind::UnexpectedEof => Ending::Fin,
+        // rustls met bytes that are no TLS record, or a fatal alert.
+        None => Ending::Errno(libc::EPROTO),
+    }
+}

@@ -1,0 +1,369 @@
+//! A run of the proxy from its first listener to its closed recording.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use hopscope_attribution::evidence::Path;
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::clock::RunClock;
+use super::deal::Deal;
+use super::health::{self, Pulse, Watched};
+use super::refusal::OnRefusal;
+use super::tls::{TlsSetupError, UpstreamTls};
+use super::upstream::{self, Connector};
+use super::worker::{self, Counters, Way, Worker};
+use super::{listener, process};
+use crate::http::ObserverConfig;
+use crate::paths::{Target, Transport, Via};
+use crate::recording::{
+    self, Closing, FinalFacts, RecordingError, RecordingHandle, RunFacts, Summary, Watcher,
+};
+
+/// How a run is to be made.
+#[derive(Debug)]
+pub struct Config {
+    /// Where the generator connects to; port 0 lets the kernel choose.
+    pub listen: SocketAddr,
+    /// The paths, at least one.
+    pub vias: Vec<Via>,
+    /// One weight a path; empty for even shares.
+    pub weights: Vec<u32>,
+    /// The longest that connecting upstream may take, name and TLS included.
+    pub connect_timeout: Duration,
+    /// What the generator is told when no upstream connection stands.
+    pub on_refusal: OnRefusal,
+    /// Authorities to trust for `https://` paths, in place of the host's own.
+    pub upstream_ca: Option<PathBuf>,
+    /// How HTTP is read.
+    pub observing: Arc<ObserverConfig>,
+    /// Worker threads.
+    pub workers: usize,
+    /// The file to record to; it must not exist.
+    pub recording: PathBuf,
+    /// How the recording is made.
+    pub recording_options: recording::Options,
+    /// The generator's command line, where hopscope runs it.
+    pub command: Option<Vec<String>>,
+}
+
+/// Why a run could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The listening address cannot be had.
+    #[error("cannot listen on {address}: {source}; {}", advice_on_listening(source))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A path's name does not resolve.
+    #[error("the host of path {path}, {host}, does not resolve; check the name, or give an address")]
+    Unresolvable {
+        /// The path.
+        path: String,
+        /// The name.
+        host: String,
+    },
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsSetupError),
+    /// The recording cannot be made.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// The system refuses what every run needs.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn advice_on_listening(error: &io::Error) -> &'static str {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind is non-exhaustive")]
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another program has that port: stop it, or choose another with --listen",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need privilege: choose another with --listen",
+        io::ErrorKind::AddrNotAvailable => {
+            "that address is not one of this host's: choose another with --listen"
+        }
+        _ => "choose another address with --listen",
+    }
+}
+
+/// How a run is told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// Not yet.
+    Running,
+    /// Nothing new; what is under way may end until then.
+    By(Instant),
+}
+
+/// A run that is under way.
+#[derive(Debug)]
+pub struct Session {
+    address: SocketAddr,
+    clock: RunClock,
+    stop: watch::Sender<Stop>,
+    workers: Vec<JoinHandle<()>>,
+    health: health::Watch,
+    recording: RecordingHandle,
+    closing: Closing,
+}
+
+impl Session {
+    /// Binds, begins the recording and starts the workers. `watchers` see all that is recorded.
+    ///
+    /// # Errors
+    /// When something that every run needs cannot be had; nothing is left behind then but an empty recording.
+    pub fn start(config: &Config, watchers: Vec<Box<dyn Watcher>>) -> Result<Self, StartError> {
+        let system = |what| move |source| StartError::System { what, source };
+        let descriptor_limit =
+            process::raise_descriptor_limit().map_err(system("read the limit on descriptors"))?;
+        let endpoints = Endpoints::prepare(config)?;
+        let listeners =
+            listener::bind(config.listen, config.workers).map_err(|source| StartError::Listen {
+                address: config.listen,
+                source,
+            })?;
+        let address = listeners
+            .first()
+            .map_or(Ok(config.listen), StdListener::local_addr)
+            .map_err(system("read the listening address"))?;
+
+        let clock = RunClock::start();
+        let facts = RunFacts {
+            started_unix_us: clock.started_unix_micros(),
+            paths: config.vias.iter().map(Via::path).collect::<Vec<Path>>(),
+            command: config.command.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let (recording, closing) =
+            recording::create(&config.recording, &facts, &config.recording_options, watchers)?;
+
+        let counters = Arc::new(Counters::new(process::connections_within(descriptor_limit)));
+        let (stop, stopping) = watch::channel(Stop::Running);
+        let mut workers = Vec::new();
+        let mut pulses = Vec::new();
+        for (index, listener) in listeners.into_iter().enumerate() {
+            let pulse = Arc::new(Pulse::default());
+            pulses.push(Arc::clone(&pulse));
+            let worker = endpoints.worker(config, clock, recording.recorder(), Arc::clone(&counters));
+            let (stopping, on_refusal) = (stopping.clone(), config.on_refusal);
+            let thread = thread::Builder::new()
+                .name(format!("hopscope-{index}"))
+                .spawn(move || work(listener, worker, &pulse, stopping, on_refusal))
+                .map_err(system("start a worker thread"))?;
+            workers.push(thread);
+        }
+        let watched = Watched {
+            clock,
+            pulses,
+            counters,
+            descriptor_limit,
+            recording: recording.clone(),
+            observing: Arc::clone(&config.observing),
+        };
+        let health = health::Watch::start(watched).map_err(system("start a thread"))?;
+        Ok(Self {
+            address,
+            clock,
+            stop,
+            workers,
+            health,
+            recording,
+            closing,
+        })
+    }
+
+    /// Where the generator connects to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The run's clock.
+    pub fn clock(&self) -> RunClock {
+        self.clock
+    }
+
+    /// The way into the recording for what the workers do not see.
+    pub fn recording(&self) -> &RecordingHandle {
+        &self.recording
+    }
+
+    /// Takes no new connections, lets exchanges under way end for at most `grace`, ends the rest, and closes the
+    /// recording. A later call to [`Hurry::now`] cuts the grace short.
+    ///
+    /// # Errors
+    /// When the recording could not be closed.
+    pub fn finish(mut self, grace: Duration, exit_code: Option<i32>) -> Result<Summary, RecordingError> {
+        self.stop.send_replace(Stop::By(Instant::now() + grace));
+        for worker in self.workers.drain(..) {
+            if worker.join().is_err() {
+                tracing::error!("a worker has failed; its connections are counted as lost");
+            }
+        }
+        self.health.stop();
+        let ended = self.clock.now();
+        drop(self.recording);
+        self.closing.finish(FinalFacts { ended, exit_code })
+    }
+
+    /// Something that can cut the grace of [`Self::finish`] short from elsewhere.
+    pub fn hurry(&self) -> Hurry {
+        Hurry(self.stop.clone())
+    }
+}
+
+/// Cuts the grace of a session's end short.
+#[derive(Clone, Debug)]
+pub struct Hurry(watch::Sender<Stop>);
+
+impl Hurry {
+    /// Ends what is still under way.
+    pub fn now(&self) {
+        self.0.send_replace(Stop::By(Instant::now()));
+    }
+}
+
+/// What all workers connect to.
+struct Endpoints {
+    tls: Option<UpstreamTls>,
+}
+
+impl Endpoints {
+    /// Checks what can be checked before the first connection: names resolve, TLS can be set up.
+    fn prepare(config: &Config) -> Result<Self, StartError> {
+        let mut tls = None;
+        for via in &config.vias {
+            let Target::Endpoint(endpoint) = &via.target else {
+                continue;
+            };
+            if endpoint.transport == Transport::Tls && tls.is_none() {
+                tls = Some(UpstreamTls::new(config.upstream_ca.as_deref())?);
+            }
+            if endpoint.host.parse::<std::net::IpAddr>().is_err() {
+                let resolving = runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .map_err(|source| StartError::System {
+                        what: "start an event loop",
+                        source,
+                    })?;
+                if resolving
+                    .block_on(upstream::resolve(&endpoint.host, endpoint.port))
+                    .is_none()
+                {
+                    return Err(StartError::Unresolvable {
+                        path: via.name.clone(),
+                        host: endpoint.host.clone(),
+                    });
+                }
+            }
+        }
+        Ok(Self { tls })
+    }
+
+    fn worker(
+        &self,
+        config: &Config,
+        clock: RunClock,
+        recorder: recording::Recorder,
+        counters: Arc<Counters>,
+    ) -> Worker {
+        let ways = config.vias.iter().filter_map(|via| match &via.target {
+            Target::Endpoint(endpoint) => Some(Way {
+                observed: endpoint.transport != Transport::Unread,
+                connector: Connector::new(
+                    endpoint.clone(),
+                    self.tls.clone(),
+                    config.connect_timeout,
+                    clock,
+                    config.workers,
+                ),
+            }),
+            Target::Kubectl(_) => None,
+        });
+        let weights = if config.weights.is_empty() {
+            vec![1; config.vias.len()]
+        } else {
+            config.weights.clone()
+        };
+        Worker::new(
+            clock,
+            recorder,
+            counters,
+            Deal::by_weights(&weights),
+            ways.collect(),
+            config.vias.iter().map(|via| via.name.clone()).collect(),
+            Arc::clone(&config.observing),
+        )
+    }
+}
+
+/// A worker thread's life.
+fn work(
+    listener: StdListener,
+    worker: Worker,
+    pulse: &Arc<Pulse>,
+    mut stopping: watch::Receiver<Stop>,
+    on_refusal: OnRefusal,
+) {
+    let clock = worker.clock;
+    let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "a worker could not start its event loop");
+            return;
+        }
+    };
+    worker::appoint(worker);
+    runtime.block_on(async {
+        let listener = match TcpListener::from_std(listener) {
+            Ok(listener) => Arc::new(listener),
+            Err(error) => {
+                tracing::error!(%error, "a worker could not listen");
+                return;
+            }
+        };
+        drop(tokio::spawn(worker::keep_recording(clock)));
+        let beating = tokio::spawn(health::beat(Arc::clone(pulse), Arc::clone(&listener)));
+        tokio::select! {
+            () = listener::accept(&listener, on_refusal) => {}
+            _changed = stopping.wait_for(|stop| *stop != Stop::Running) => {}
+        }
+        beating.abort();
+        drop(listener);
+        drain(&mut stopping).await;
+    });
+    // Every task that is left is dropped here, and writes its record as it goes.
+    drop(runtime);
+    worker::resign();
+}
+
+/// Waits until nothing is under way any more, or the time given for it is over.
+async fn drain(stopping: &mut watch::Receiver<Stop>) {
+    const LOOK_EVERY: Duration = Duration::from_millis(10);
+    loop {
+        let until = match *stopping.borrow_and_update() {
+            Stop::By(until) => until,
+            Stop::Running => return,
+        };
+        let busy = worker::with(|worker| worker.busy()).unwrap_or(0);
+        if busy == 0 || Instant::now() >= until {
+            return;
+        }
+        tokio::time::sleep(LOOK_EVERY.min(until.saturating_duration_since(Instant::now()))).await;
+    }
+}

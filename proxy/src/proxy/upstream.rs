@@ -1,0 +1,234 @@
+//! Making the upstream connection: name, source address, TCP, TLS. Every failure is an outcome, none is an error.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hopscope_attribution::evidence::{ConnectFailure, Moment, Span, TlsFailure, Upstream};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout_at};
+
+use super::clock::RunClock;
+use super::source_address::SourceAddresses;
+use super::stream::UpstreamStream;
+use super::tls::UpstreamTls;
+use crate::paths::{Endpoint, Transport};
+
+/// How long a resolved name is believed before it is asked for again.
+const NAME_LIFETIME: Span = Span::from_secs(5);
+
+/// One worker's way to one endpoint.
+#[derive(Debug)]
+pub(super) struct Connector {
+    endpoint: Endpoint,
+    tls: Option<UpstreamTls>,
+    limit: Duration,
+    clock: RunClock,
+    sources: SourceAddresses,
+    resolved: Option<(Moment, SocketAddr)>,
+}
+
+/// An attempt, prepared: what the worker's shared state has to say is already in it, so that it can run by itself.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    began: Moment,
+    limit: Duration,
+    clock: RunClock,
+    address: Address,
+    source: Option<std::net::Ipv4Addr>,
+    tls: Option<(UpstreamTls, String)>,
+}
+
+#[derive(Debug)]
+enum Address {
+    Known(SocketAddr),
+    ToResolve { host: String, port: u16 },
+}
+
+/// What an attempt came to.
+#[derive(Debug)]
+pub(super) struct Attempted {
+    /// The stream, where one stands.
+    pub(super) stream: Option<UpstreamStream>,
+    /// The outcome for the record.
+    pub(super) outcome: Upstream,
+    /// The address that the name resolved to, to be remembered.
+    pub(super) resolved: Option<SocketAddr>,
+}
+
+impl Connector {
+    pub(super) fn new(
+        endpoint: Endpoint,
+        tls: Option<UpstreamTls>,
+        limit: Duration,
+        clock: RunClock,
+        workers: usize,
+    ) -> Self {
+        Self {
+            endpoint,
+            tls,
+            limit,
+            clock,
+            sources: SourceAddresses::shared_by(workers),
+            resolved: None,
+        }
+    }
+
+    /// Prepares an attempt that begins now.
+    pub(super) fn attempt(&mut self) -> Attempt {
+        let began = self.clock.now();
+        let literal = self
+            .endpoint
+            .host
+            .parse()
+            .ok()
+            .map(|ip| SocketAddr::new(ip, self.endpoint.port));
+        let remembered = self
+            .resolved
+            .filter(|(at, _)| began.since(*at) < NAME_LIFETIME)
+            .map(|(_, address)| address);
+        let address = match literal.or(remembered) {
+            Some(address) => Address::Known(address),
+            None => Address::ToResolve {
+                host: self.endpoint.host.clone(),
+                port: self.endpoint.port,
+            },
+        };
+        let source = match address {
+            Address::Known(address) => self.sources.next(address),
+            Address::ToResolve { .. } => None,
+        };
+        let tls = match self.endpoint.transport {
+            Transport::Tls => self.tls.clone().map(|tls| (tls, self.endpoint.host.clone())),
+            Transport::Plain | Transport::Unread => None,
+        };
+        Attempt {
+            began,
+            limit: self.limit,
+            clock: self.clock,
+            address,
+            source,
+            tls,
+        }
+    }
+
+    /// Remembers what a name resolved to.
+    pub(super) fn remember(&mut self, address: SocketAddr) {
+        self.resolved = Some((self.clock.now(), address));
+    }
+}
+
+impl Attempt {
+    /// The clock that the attempt is timed by.
+    pub(super) fn clock(&self) -> RunClock {
+        self.clock
+    }
+
+    fn lasted(began: Moment, clock: RunClock) -> Span {
+        clock.now().since(began)
+    }
+
+    /// When it began.
+    pub(super) fn began(&self) -> Moment {
+        self.began
+    }
+
+    /// Makes the attempt.
+    pub(super) async fn run(self) -> Attempted {
+        let Self {
+            began,
+            limit,
+            clock,
+            address,
+            source,
+            tls,
+        } = self;
+        let deadline = Instant::now() + limit;
+        let failed = |failure, resolved| Attempted {
+            stream: None,
+            outcome: Upstream::Failed {
+                after: Self::lasted(began, clock),
+                failure,
+            },
+            resolved,
+        };
+        let (address, resolved) = match address {
+            Address::Known(address) => (address, None),
+            Address::ToResolve { host, port } => match timeout_at(deadline, resolve(&host, port)).await {
+                Ok(Some(address)) => (address, Some(address)),
+                Ok(None) | Err(_) => return failed(ConnectFailure::Dns, None),
+            },
+        };
+        let tcp = match timeout_at(deadline, connect(address, source)).await {
+            Ok(Ok(tcp)) => tcp,
+            Ok(Err(error)) => return failed(connect_failure(&error), resolved),
+            Err(_) => return failed(ConnectFailure::TimedOut, resolved),
+        };
+        let tcp_after = Self::lasted(began, clock);
+        let Some((tls, host)) = tls else {
+            let outcome = Upstream::Connected {
+                tcp: tcp_after,
+                tls: None,
+            };
+            return Attempted {
+                stream: Some(UpstreamStream::Plain(tcp)),
+                outcome,
+                resolved,
+            };
+        };
+        match timeout_at(deadline, tls.handshake(&host, tcp)).await {
+            Ok(Ok(stream)) => {
+                let tls_after = Self::lasted(began, clock) - tcp_after;
+                let outcome = Upstream::Connected {
+                    tcp: tcp_after,
+                    tls: Some(tls_after),
+                };
+                Attempted {
+                    stream: Some(UpstreamStream::Tls(Box::new(stream))),
+                    outcome,
+                    resolved,
+                }
+            }
+            Ok(Err(failure)) => failed(ConnectFailure::Tls(failure), resolved),
+            Err(_) => failed(ConnectFailure::Tls(TlsFailure::TimedOut), resolved),
+        }
+    }
+}
+
+/// The first address that a name resolves to, if it does.
+pub(super) async fn resolve(host: &str, port: u16) -> Option<SocketAddr> {
+    match tokio::net::lookup_host((host, port)).await {
+        Ok(mut addresses) => addresses.next(),
+        Err(error) => {
+            tracing::debug!(host, %error, "a name did not resolve");
+            None
+        }
+    }
+}
+
+async fn connect(address: SocketAddr, source: Option<std::net::Ipv4Addr>) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    if let Some(source) = source {
+        super::socket::bind_address_without_port(&socket, source)?;
+    }
+    let stream = socket.connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// What a failed `connect()` says (connect(2), tcp(7)).
+fn connect_failure(error: &io::Error) -> ConnectFailure {
+    match error.raw_os_error() {
+        Some(libc::ECONNREFUSED) => ConnectFailure::Refused,
+        Some(libc::ETIMEDOUT) => ConnectFailure::TimedOut,
+        Some(libc::EHOSTUNREACH | libc::ENETUNREACH) => ConnectFailure::Unreachable,
+        Some(libc::ECONNRESET | libc::ECONNABORTED) | None => ConnectFailure::Reset,
+        Some(libc::EADDRNOTAVAIL) => ConnectFailure::NoLocalPort,
+        Some(libc::EMFILE | libc::ENFILE) => ConnectFailure::NoDescriptor,
+        Some(errno) => ConnectFailure::Errno(errno),
+    }
+}
