@@ -3,6 +3,7 @@
 //! The codec ([`frame`], [`headers`], [`decoder`], [`encoder`]) is pure: bytes in, frames out, bounded, and it never panics.
 //! [`connection`] puts it on a socket with the habits of the Go library that both ends use, the bad ones included.
 
+pub mod connection;
 pub mod decoder;
 pub mod dictionary;
 pub mod encoder;
@@ -12,6 +13,7 @@ pub mod headers;
 #[cfg(test)]
 mod tests;
 
+pub use connection::Connection;
 pub use decoder::{Decoder, Malformed};
 pub use encoder::Encoder;
 pub use frame::{Frame, ResetStatus, StreamId};

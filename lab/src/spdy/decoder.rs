@@ -1,6 +1,6 @@
 //! Bytes to frames.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use thiserror::Error;
 
 use super::frame::{FLAG_FIN, Frame, ResetStatus, StreamId, kind};
@@ -109,11 +109,11 @@ impl Decoder {
         if version != 3 {
             return Err(Malformed::Version(version));
         }
-        self.control(u16::from_be_bytes([c, d]), fin, payload).map(Some)
+        self.control(u16::from_be_bytes([c, d]), fin, &payload).map(Some)
     }
 
-    fn control(&mut self, of_kind: u16, fin: bool, payload: Bytes) -> Result<Frame, Malformed> {
-        let words = Words(&payload);
+    fn control(&mut self, of_kind: u16, fin: bool, payload: &[u8]) -> Result<Frame, Malformed> {
+        let words = Words(payload);
         match of_kind {
             kind::SYN_STREAM => {
                 let stream = words.stream()?;
