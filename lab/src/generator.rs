@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::draw::Latency;
+
 mod mix;
 mod seen;
 mod source;
@@ -36,6 +38,8 @@ pub struct Load {
     pub think: (Duration, Duration),
     /// When a user gives up on a request, connecting included. k6's own is 60 s.
     pub timeout: Duration,
+    /// The share of requests that a user breaks off by itself, and how soon, as a person who closes the tab does.
+    pub aborts: Option<(f64, Latency)>,
     /// What becomes of a connection after its answer.
     pub reuse: Reuse,
     /// Limits of the generator's host.

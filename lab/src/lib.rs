@@ -1,10 +1,11 @@
 //! A whole path in one process, on loopback, without privileges; each hop with faults to inject.
 //!
 //! In reading order: [`fault`] (when a fault is on, whom it hits, and the ground truth of it), [`generator`] (the
-//! load, and what the client saw), [`service`] and [`gateway`] (the application), [`apiserver`] and [`node`] (what the
+//! load, and what the client saw), [`service`] and [`gateway`] (the application), [`balancer`], [`apiserver`] and [`node`] (what the
 //! real `kubectl port-forward` talks to), with [`spdy`] and [`websocket`] beneath them.
 
 pub mod apiserver;
+pub mod balancer;
 pub mod draw;
 pub mod fault;
 pub mod gateway;
@@ -17,5 +18,6 @@ pub use door::DoorFault;
 pub use wire::Broken;
 
 mod door;
+mod pump;
 mod upstream;
 mod wire;

@@ -13,6 +13,7 @@ async fn seen_through(gateway: &RunningGateway, path: &str) -> Totals {
         mix: Mix::only(RouteShare::get(1.0, path)),
         think: (Duration::from_millis(2), Duration::from_millis(4)),
         timeout: Duration::from_secs(5),
+        aborts: None,
         reuse: Reuse::KeepAlive,
         limits: Limits::default(),
         seed: 1,

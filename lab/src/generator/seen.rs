@@ -16,6 +16,8 @@ pub enum Seen {
     NoResponse(Broken),
     /// It gave up: its own time-out.
     TimedOut,
+    /// It broke the request off, for reasons of its own.
+    Aborted,
     /// It got no connection.
     NotConnected(NotConnected),
 }
@@ -64,6 +66,7 @@ impl fmt::Display for Seen {
             Self::Truncated(status, by) => write!(f, "status {status}, then unexpected {}", broken(by)),
             Self::NoResponse(by) => f.write_str(broken(by)),
             Self::TimedOut => f.write_str("request timeout"),
+            Self::Aborted => f.write_str("context canceled"),
             Self::NotConnected(why) => f.write_str(match why {
                 NotConnected::Refused => "dial: connection refused",
                 NotConnected::Reset => "dial: connection reset by peer",

@@ -11,6 +11,7 @@ fn load(address: SocketAddr, length: Duration) -> Load {
         mix: Mix::only(RouteShare::get(1.0, "/products/:id")),
         think: (Duration::ZERO, Duration::ZERO),
         timeout: Duration::from_secs(5),
+        aborts: None,
         reuse: Reuse::ServerCloses,
         limits: Limits::default(),
         seed: 1,
@@ -94,4 +95,15 @@ async fn a_thousand_kept_alive_requests_take_no_more_than_a_moment() {
         "{} requests in a second",
         totals.requests()
     );
+}
+
+#[tokio::test]
+async fn a_user_that_breaks_off_is_not_one_that_waited_in_vain() {
+    let truth = GroundTruth::new();
+    let slow = Service::new("catalog", 1).latency(Latency::fixed(80));
+    let service = slow.start(&truth).unwrap();
+    let mut load = load(service.address(), Duration::from_millis(200));
+    load.aborts = Some((1.0, Latency::fixed(10)));
+    let totals = load.start().finish(Duration::from_secs(2)).await;
+    assert_eq!(totals.seen().keys().copied().collect::<Vec<_>>(), [Seen::Aborted]);
 }

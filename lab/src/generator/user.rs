@@ -109,11 +109,19 @@ impl User {
     }
 
     async fn ask(&mut self, route: usize) -> Seen {
-        let patience = self.shared.load.timeout;
+        let load = &self.shared.load;
+        let abort = match load.aborts {
+            Some((share, latency)) if self.rng.f64() < share => Some(latency.sample(&mut self.rng)),
+            Some(_) | None => None,
+        };
+        let (patience, out_of_patience) = match abort {
+            Some(after) if after < load.timeout => (after, Seen::Aborted),
+            Some(_) | None => (load.timeout, Seen::TimedOut),
+        };
         // Its connection, kept or new, ends with a request that did not end well.
         tokio::time::timeout(patience, self.exchange(route))
             .await
-            .unwrap_or(Seen::TimedOut)
+            .unwrap_or(out_of_patience)
     }
 
     async fn exchange(&mut self, route: usize) -> Seen {

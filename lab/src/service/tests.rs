@@ -13,6 +13,7 @@ fn load(service: &RunningService, route: RouteShare) -> Load {
         mix: Mix::only(route),
         think: (Duration::from_millis(2), Duration::from_millis(4)),
         timeout: Duration::from_secs(5),
+        aborts: None,
         reuse: Reuse::KeepAlive,
         limits: Limits::default(),
         seed: 1,
