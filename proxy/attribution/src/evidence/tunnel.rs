@@ -226,7 +226,7 @@ pub enum TunnelLife {
     Ready,
     /// It ended by itself, with this exit code where it had one.
     Exited(Option<i32>),
-    /// hopscope replaces it because it is damaged: a stream had timed out.
+    /// hopscope replaced it because it was damaged: a stream had timed out, or its accept loop had ended.
     Replaced,
     /// It is gone for good, and hopscope was told not to restart it.
     LeftDown,

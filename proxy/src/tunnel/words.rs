@@ -1,0 +1,178 @@
+//! Drains kubectl's two pipes for ever, reads what comes and keeps what matters.
+//!
+//! An undrained pipe stops kubectl after some two thousand connections (row A6 of the catalogue), so nothing in here
+//! waits for anything but the pipe itself.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hopscope_attribution::evidence::Moment;
+use hopscope_attribution::evidence::tunnel::{TunnelLine, TunnelMeaning};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::sync::watch;
+
+use super::lines::splitter::Splitter;
+use super::lines::{self, Reading};
+use super::report::{Reporter, TunnelReport};
+
+/// Lines recorded singly in one second; what is beyond is counted. An error for each of 200 connections fits.
+const MOST_RECORDED_A_SECOND: u32 = 400;
+
+/// The longest text that is recorded of a line, in bytes.
+const LONGEST_RECORDED: usize = 600;
+
+/// What kubectl has said so far, as far as its supervisor must know it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said {
+    /// Where it listens on IPv4.
+    pub(super) listening: Option<SocketAddr>,
+    /// A stream had timed out, or its accept loop has ended: it is damaged from then on.
+    pub(super) damaged: bool,
+    /// The line that says best why it would not start, and what it says.
+    pub(super) complaint: Option<(TunnelMeaning, String)>,
+    /// How many of its pipes have ended.
+    pub(super) ended: u8,
+}
+
+/// Counts that are too frequent to be recorded singly.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) handled: AtomicU64,
+    pub(super) omitted: AtomicU64,
+}
+
+/// Reads one pipe until it ends.
+pub(super) async fn drain(
+    mut pipe: impl AsyncRead + Unpin,
+    reporter: Reporter,
+    counts: Arc<Counts>,
+    said: Arc<watch::Sender<Said>>,
+) {
+    let mut splitter = Splitter::default();
+    let mut gate = Gate::default();
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let length = match pipe.read(&mut buffer).await {
+            Ok(0) | Err(_) => break,
+            Ok(length) => length,
+        };
+        let at = reporter.now();
+        splitter.push(buffer.get(..length).unwrap_or_default(), |line| {
+            hear(line, at, &reporter, &counts, &said, &mut gate);
+        });
+    }
+    let at = reporter.now();
+    splitter.finish(|line| hear(line, at, &reporter, &counts, &said, &mut gate));
+    said.send_modify(|said| said.ended += 1);
+}
+
+fn hear(
+    line: &str,
+    at: Moment,
+    reporter: &Reporter,
+    counts: &Counts,
+    said: &watch::Sender<Said>,
+    gate: &mut Gate,
+) {
+    let reading = lines::read(line);
+    if reading.meaning == TunnelMeaning::Handling {
+        counts.handled.fetch_add(1, Ordering::Relaxed);
+        return;
+    }
+    said.send_if_modified(|said| note(&reading, line, said));
+    if !gate.admits(at) {
+        counts.omitted.fetch_add(1, Ordering::Relaxed);
+        return;
+    }
+    tracing::debug!(member = reporter.member(), line, "kubectl");
+    reporter.tell(TunnelReport::Line(TunnelLine {
+        at,
+        member: reporter.member(),
+        meaning: reading.meaning,
+        local_port: reading.local_port,
+        remote_port: reading.remote_port,
+        text: shortened(line),
+    }));
+}
+
+/// Notes what the supervisor waits for, and says whether that changed anything.
+fn note(reading: &Reading, line: &str, said: &mut Said) -> bool {
+    if let Some(address) = reading.listening.filter(SocketAddr::is_ipv4) {
+        said.listening = Some(address);
+        return true;
+    }
+    let damage = matches!(
+        reading.meaning,
+        TunnelMeaning::StreamTimeout | TunnelMeaning::NoDescriptor
+    );
+    if damage && !said.damaged {
+        said.damaged = true;
+        return true;
+    }
+    // A later line is kept when it says more than an earlier one: the log comes first, the reason last.
+    if said.listening.is_none()
+        && weight(reading.meaning) >= said.complaint.as_ref().map_or(0, |kept| weight(kept.0))
+    {
+        let words = reading.inner.as_deref().unwrap_or(line);
+        said.complaint = Some((reading.meaning, shortened(words)));
+    }
+    false
+}
+
+/// How much a line explains of a start that failed.
+fn weight(meaning: TunnelMeaning) -> u8 {
+    match meaning {
+        TunnelMeaning::Unrecognised => 1,
+        TunnelMeaning::ApiUnreachable | TunnelMeaning::Lost => 2,
+        TunnelMeaning::Forbidden
+        | TunnelMeaning::NotLoggedIn
+        | TunnelMeaning::BadConfiguration
+        | TunnelMeaning::NotFound
+        | TunnelMeaning::PodNotRunning
+        | TunnelMeaning::NodeUnreachable
+        | TunnelMeaning::UpgradeFailed
+        | TunnelMeaning::CannotListen
+        | TunnelMeaning::NoDescriptor => 3,
+        TunnelMeaning::Listening
+        | TunnelMeaning::Handling
+        | TunnelMeaning::StreamTimeout
+        | TunnelMeaning::StreamReset
+        | TunnelMeaning::StreamLost
+        | TunnelMeaning::PodRefused
+        | TunnelMeaning::PodConnectTimeout
+        | TunnelMeaning::PodReset
+        | TunnelMeaning::PodBrokenPipe
+        | TunnelMeaning::PodGone
+        | TunnelMeaning::NodePairTimeout
+        | TunnelMeaning::ClientGone
+        | TunnelMeaning::ClientReset
+        | TunnelMeaning::Fallback
+        | TunnelMeaning::NodeError => 0,
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let end = text.floor_char_boundary(LONGEST_RECORDED);
+    text.get(..end).unwrap_or(text).to_owned()
+}
+
+/// Lets so many lines a second pass.
+#[derive(Debug, Default)]
+struct Gate {
+    second: u32,
+    passed: u32,
+}
+
+impl Gate {
+    fn admits(&mut self, at: Moment) -> bool {
+        if at.second() != self.second {
+            *self = Self {
+                second: at.second(),
+                passed: 0,
+            };
+        }
+        self.passed += 1;
+        self.passed <= MOST_RECORDED_A_SECOND
+    }
+}
