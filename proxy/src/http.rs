@@ -4,6 +4,9 @@
 //! [`Exchange`](hopscope_attribution::evidence::Exchange)s. It does no I/O, reads no clock, and whatever the bytes are,
 //! it neither fails nor buffers more than one head a direction. [`route`] names the requests.
 
+mod author;
+mod chunked;
+mod head;
 pub mod observer;
 pub mod route;
 

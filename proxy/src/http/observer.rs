@@ -1,9 +1,19 @@
 //! One connection's bytes in, its finished exchanges out.
 
+mod in_flight;
+mod reading;
+mod request;
+mod response;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
-use hopscope_attribution::evidence::{ConnectionId, Cut, Exchange, Moment, PathId, Protocol};
+use hopscope_attribution::evidence::{ConnectionId, Cut, Exchange, Moment, Opaque, PathId, Protocol};
 
+use self::in_flight::Queue;
+use self::reading::Reading;
+use self::response::Answer;
 use super::route::RouteTable;
 
 /// What all observers of a run share.
@@ -40,18 +50,30 @@ pub struct Insertion {
 impl Insertion {
     /// Appends the header line, with its line end.
     pub fn write_to(self, line: &mut Vec<u8>) {
-        let text = format!("X-Hopscope-Id: {}-{}\r\n", self.connection.0, self.ordinal);
-        line.extend_from_slice(text.as_bytes());
+        line.extend_from_slice(self.line().as_bytes());
+    }
+
+    fn line(self) -> String {
+        format!("X-Hopscope-Id: {}-{}\r\n", self.connection.0, self.ordinal)
     }
 }
 
-/// Reads one connection. Owned by the task that relays it.
+/// Reads one connection. Owned by the task that relays it, small while nothing is under way.
 #[derive(Debug)]
 pub struct Observer {
     config: Arc<ObserverConfig>,
     connection: ConnectionId,
     path: PathId,
     exchanges: u32,
+    /// A request was begun and its last byte has not come; it is the last in the queue.
+    receiving: bool,
+    /// Where in the outgoing stream the next request byte goes: bytes read, and lines inserted.
+    received: u64,
+    last_end: Moment,
+    queue: Queue,
+    answer: Answer,
+    up: Reading,
+    down: Reading,
 }
 
 impl Observer {
@@ -62,6 +84,13 @@ impl Observer {
             connection,
             path,
             exchanges: 0,
+            receiving: false,
+            received: 0,
+            last_end: Moment(0),
+            queue: Queue::default(),
+            answer: Answer::NONE,
+            up: Reading::HEAD,
+            down: Reading::HEAD,
         }
     }
 
@@ -69,48 +98,78 @@ impl Observer {
     /// header goes; never when [`ObserverConfig::inject_id`] is off.
     pub fn request_bytes(
         &mut self,
-        _bytes: &[u8],
-        _at: Moment,
-        _out: &mut impl FnMut(Exchange),
-        _insert: &mut impl FnMut(Insertion),
+        bytes: &[u8],
+        at: Moment,
+        out: &mut impl FnMut(Exchange),
+        insert: &mut impl FnMut(Insertion),
     ) {
+        let mut offset = 0;
+        while let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) {
+            offset += self.request_step(rest, offset, at, out, insert);
+        }
     }
 
     /// Takes the news that `total` bytes, inserted lines included, have been handed to the upstream socket since the
     /// connection began. Call it after every successful write; it costs a comparison where nothing is waiting.
-    pub fn request_forwarded(&mut self, _total: u64, _at: Moment) {}
+    pub fn request_forwarded(&mut self, total: u64, at: Moment) {
+        self.queue.forwarded(total, at);
+    }
 
     /// Takes bytes read from upstream, in order.
-    pub fn response_bytes(&mut self, _bytes: &[u8], _at: Moment, _out: &mut impl FnMut(Exchange)) {}
+    pub fn response_bytes(&mut self, bytes: &[u8], at: Moment, out: &mut impl FnMut(Exchange)) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let taken = self.response_step(rest, at, out);
+            rest = rest.get(taken..).unwrap_or_default();
+        }
+    }
 
     /// How many of the next bytes in that direction need not be shown, but only counted by [`Self::skip`]:
     /// the rest of a body of known length, `u64::MAX` when nothing in that direction will be read any more.
-    pub fn opaque_run(&self, _direction: Direction) -> u64 {
-        0
+    pub fn opaque_run(&self, direction: Direction) -> u64 {
+        match direction {
+            Direction::Up => self.up.run(),
+            Direction::Down if self.answer.wants_body() => 0,
+            Direction::Down => self.down.run(),
+        }
     }
 
     /// Accounts for `count` bytes, at most [`Self::opaque_run`], that went past unseen.
-    pub fn skip(&mut self, _direction: Direction, _count: u64, _at: Moment, _out: &mut impl FnMut(Exchange)) {
+    pub fn skip(&mut self, direction: Direction, count: u64, at: Moment, out: &mut impl FnMut(Exchange)) {
+        match direction {
+            Direction::Up => self.skip_up(count, out),
+            Direction::Down => self.skip_down(count, at, out),
+        }
     }
 
     /// Finishes everything in flight: the upstream will answer nothing more, for this reason. `UpstreamFin` completes
     /// a response whose end is the connection's end; every other cut truncates it. Call it when the upstream says
     /// FIN or fails, when the downstream resets, and when the connection is over; it may be called again.
-    pub fn ended(&mut self, _cut: Cut, _at: Moment, _out: &mut impl FnMut(Exchange)) {}
+    pub fn ended(&mut self, cut: Cut, at: Moment, out: &mut impl FnMut(Exchange)) {
+        self.cut_off(cut, at, out);
+    }
 
     /// Completes the request being answered with hopscope's own response of `bytes` bytes (`--on-refusal 502`).
     pub fn answered_by_hopscope(
         &mut self,
-        _status: u16,
-        _bytes: u64,
-        _at: Moment,
-        _out: &mut impl FnMut(Exchange),
+        status: u16,
+        bytes: u64,
+        at: Moment,
+        out: &mut impl FnMut(Exchange),
     ) {
+        self.answer_ourselves(status, bytes, at, out);
     }
 
     /// What the bytes so far are.
     pub fn protocol(&self) -> Protocol {
-        Protocol::Silent
+        match (&self.up, &self.down) {
+            (Reading::Unread(Some(reason)), _) | (_, Reading::Unread(Some(reason))) => {
+                Protocol::Opaque(*reason)
+            }
+            _ if self.exchanges > 0 => Protocol::Http1,
+            _ if self.received > 0 => Protocol::Opaque(Opaque::NotHttp),
+            _ => Protocol::Silent,
+        }
     }
 
     /// Exchanges begun so far, finished or not.
@@ -118,8 +177,14 @@ impl Observer {
         self.exchanges
     }
 
+    /// Bytes of heads that are buffered because they are split over reads.
+    #[cfg(test)]
+    fn buffered(&self) -> usize {
+        [&self.up, &self.down].into_iter().map(Reading::buffered).sum()
+    }
+
     /// Exchanges begun and not finished.
     pub fn in_flight(&self) -> usize {
-        0
+        self.queue.len()
     }
 }

@@ -1,0 +1,170 @@
+//! How exchanges end when their connection does.
+
+use hopscope_attribution::evidence::{Author, Cut, Delivery, Method, Protocol};
+
+use super::conversation::{Conversation, GET, OK, complete, nothing, truncated};
+
+#[test]
+fn without_a_byte_of_response_there_is_nothing() {
+    let talk = Conversation::new().up(GET).ended(Cut::UpstreamReset);
+    assert_eq!(talk.deliveries(), [nothing(Cut::UpstreamReset)]);
+    assert_eq!(talk.exchanges[0].phases.first_byte, None);
+    assert!(talk.exchanges[0].phases.request_sent.is_some());
+}
+
+#[test]
+fn a_status_line_is_enough_to_call_a_response_truncated() {
+    for (head, delivery) in [
+        ("HTTP/1.1 503", truncated(503, Cut::UpstreamFin)),
+        ("HTTP/1.1 200 OK\r\nContent-Le", truncated(200, Cut::UpstreamFin)),
+        ("HTTP/1.1 50", nothing(Cut::UpstreamFin)),
+        ("HTTP/1.1 100 Continue\r\n\r\n", nothing(Cut::UpstreamFin)),
+        ("HTTP/1.1 102 Processing\r\n", nothing(Cut::UpstreamFin)),
+    ] {
+        let talk = Conversation::new().up(GET).down(head).ended(Cut::UpstreamFin);
+        assert_eq!(talk.deliveries(), [delivery], "{head:?}");
+        assert_eq!(talk.exchanges[0].bytes_down, head.len() as u64);
+    }
+}
+
+#[test]
+fn an_idle_connection_ends_without_a_record() {
+    let talk = Conversation::new().up(GET).down(OK).ended(Cut::UpstreamFin);
+    assert_eq!(talk.deliveries(), [complete(200)]);
+}
+
+#[test]
+fn a_request_sent_into_an_ended_connection_is_still_recorded() {
+    let talk = Conversation::new()
+        .up(GET)
+        .down(OK)
+        .ended(Cut::UpstreamFin)
+        .up(GET)
+        .ended(Cut::UpstreamReset);
+    assert_eq!(talk.deliveries(), [complete(200), nothing(Cut::UpstreamReset)]);
+    let race = &talk.exchanges[1];
+    assert_eq!(race.ordinal, 1);
+    assert_eq!(
+        race.phases.total.0, 1_000,
+        "a reset within a round trip of reuse can be told"
+    );
+}
+
+#[test]
+fn a_request_cut_in_its_body_is_incomplete() {
+    let talk = Conversation::new()
+        .up("POST /a HTTP/1.1\r\nContent-Length: 9\r\n\r\nhal")
+        .ended(Cut::DownstreamReset);
+    assert_eq!(talk.deliveries(), [nothing(Cut::DownstreamReset)]);
+    assert!(!talk.exchanges[0].request_complete);
+    assert_eq!(talk.exchanges[0].phases.request_sent, None);
+}
+
+#[test]
+fn a_request_cut_in_its_head_is_one_if_its_first_line_came() {
+    let talk = Conversation::new()
+        .up("DELETE /users/9 HTTP/1.1\r\nHost: sh")
+        .ended(Cut::DownstreamFin);
+    assert_eq!(talk.deliveries(), [nothing(Cut::DownstreamFin)]);
+    assert_eq!(
+        (talk.exchanges[0].method, talk.route(&talk.exchanges[0])),
+        (Method::Delete, "/users/:id")
+    );
+
+    let talk = Conversation::new().up("DELETE /use").ended(Cut::DownstreamFin);
+    assert_eq!(talk.deliveries(), []);
+    assert_eq!(talk.observer.exchanges(), 0);
+}
+
+#[test]
+fn an_answer_before_the_body_was_read_is_early() {
+    let head = "POST /a HTTP/1.1\r\nContent-Length: 9\r\n\r\n";
+    let refusal = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
+    let cut = Conversation::new()
+        .up(head)
+        .down(refusal)
+        .up("half")
+        .ended(Cut::UpstreamReset);
+    assert_eq!(cut.deliveries(), [complete(413)]);
+    let exchange = &cut.exchanges[0];
+    assert!(exchange.answered_early && !exchange.request_complete);
+    assert_eq!(exchange.bytes_up, head.len() as u64 + 4);
+    assert_eq!(
+        exchange.phases.total.0, 1_000,
+        "the exchange lasts until its answer is there"
+    );
+
+    let read = Conversation::new()
+        .up(head)
+        .down(refusal)
+        .up("all of it")
+        .up(GET)
+        .down(OK);
+    assert_eq!(read.deliveries(), [complete(413), complete(200)]);
+    assert!(read.exchanges[0].answered_early && read.exchanges[0].request_complete);
+}
+
+#[test]
+fn a_body_that_waits_for_the_upstream_makes_its_answer_early() {
+    let post = "POST /a HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody";
+    let talk = Conversation::new().blocked().up(post).down(OK).unblocked();
+    assert!(talk.exchanges[0].answered_early && talk.exchanges[0].request_complete);
+    assert_eq!(talk.exchanges[0].phases.request_sent, None);
+}
+
+#[test]
+fn more_than_the_answer_to_an_unfinished_request_ends_it() {
+    let talk = Conversation::new()
+        .up("POST /a HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf")
+        .down("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 408 Too slow\r\n\r\n")
+        .ended(Cut::UpstreamFin);
+    assert_eq!(talk.deliveries(), [complete(200)]);
+}
+
+#[test]
+fn a_farewell_to_an_idle_connection_is_nobodys_answer() {
+    let talk = Conversation::new()
+        .up(GET)
+        .down(OK)
+        .down("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        .up(GET)
+        .ended(Cut::UpstreamReset);
+    assert_eq!(talk.deliveries(), [complete(200), nothing(Cut::UpstreamReset)]);
+    assert_eq!(talk.observer.protocol(), Protocol::Http1);
+}
+
+#[test]
+fn hopscopes_own_answer_says_so() {
+    let mut talk = Conversation::new().up(GET);
+    let at = talk.tick();
+    let exchanges = &mut talk.exchanges;
+    talk.observer
+        .answered_by_hopscope(502, 120, at, &mut |exchange| exchanges.push(exchange));
+    assert_eq!(
+        talk.deliveries(),
+        [Delivery::Complete {
+            status: 502,
+            author: Author::Hopscope
+        }]
+    );
+    assert_eq!(talk.exchanges[0].bytes_down, 120);
+}
+
+#[test]
+fn what_breaks_the_rules_in_a_response_makes_it_unreadable() {
+    let broken = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense";
+    let talk = Conversation::new().up([GET, GET].concat()).down(broken);
+    assert_eq!(
+        talk.deliveries(),
+        [truncated(200, Cut::Unreadable), nothing(Cut::Unreadable)]
+    );
+    for garbage in ["SSH-2.0-OpenSSH\r\n", "HTTP/2 200\r\n\r\n", "\0\0\0"] {
+        let talk = Conversation::new().up(GET).down(garbage);
+        assert_eq!(talk.deliveries(), [nothing(Cut::Unreadable)], "{garbage:?}");
+    }
+    let lengths = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n";
+    assert_eq!(
+        Conversation::new().up(GET).down(lengths).deliveries(),
+        [truncated(200, Cut::Unreadable)]
+    );
+}
