@@ -1,0 +1,155 @@
+//! How values of the evidence become columns of a table, and back.
+//!
+//! A type says once which columns it has; the table's definition, its rows' writing and their reading follow from it.
+//! Two rules hold for every table. `NULL` is what a record does not have (`None`). A fact that was not seen
+//! ([`Observation::Unseen`]) is a blob that holds the word for the reason, so `typeof(column) = 'blob'` finds it.
+
+mod compound;
+mod scalar;
+mod words;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use rusqlite::Statement;
+use rusqlite::types::{ToSql, ValueRef};
+
+pub(super) use words::{Words, all as all_words};
+
+/// A type that is kept in columns.
+pub(super) trait Columns: Sized {
+    /// How many columns it takes. At least one.
+    const WIDTH: usize;
+
+    /// Adds its columns' names; `name` is that of the field it stands in, empty for a whole row.
+    fn names(name: &str, names: &mut Vec<String>);
+
+    /// Binds its values to the next [`Self::WIDTH`] parameters.
+    fn bind(&self, row: &mut Binder<'_, '_>) -> rusqlite::Result<()>;
+
+    /// Reads it from the next [`Self::WIDTH`] columns.
+    fn read(row: &mut Cursor<'_>) -> Result<Self, Malformed>;
+}
+
+/// The parameters of one insertion, bound from left to right.
+#[derive(Debug)]
+pub(super) struct Binder<'a, 'c> {
+    statement: &'a mut Statement<'c>,
+    addresses: &'a mut AddressBook,
+    next: usize,
+}
+
+impl<'a, 'c> Binder<'a, 'c> {
+    pub(super) fn new(statement: &'a mut Statement<'c>, addresses: &'a mut AddressBook) -> Self {
+        Self { statement, addresses, next: 1 }
+    }
+
+    fn put(&mut self, value: impl ToSql) -> rusqlite::Result<()> {
+        let at = self.next;
+        self.next += 1;
+        self.statement.raw_bind_parameter(at, value)
+    }
+
+    /// The number that stands for a host's address.
+    fn host(&mut self, address: SocketAddr) -> rusqlite::Result<()> {
+        let number = self.addresses.number(address);
+        self.put(number)
+    }
+}
+
+/// Hosts' addresses by the number that stands for them in rows: few hosts take part in a run, and many rows name them.
+#[derive(Debug, Default)]
+pub(super) struct AddressBook {
+    numbers: HashMap<SocketAddr, i64>,
+    /// Numbers given since the last call of [`Self::take_new`].
+    new: Vec<(i64, SocketAddr)>,
+}
+
+impl AddressBook {
+    fn number(&mut self, mut host: SocketAddr) -> i64 {
+        host.set_port(0);
+        if let Some(number) = self.numbers.get(&host) {
+            return *number;
+        }
+        let number = i64::try_from(self.numbers.len()).unwrap_or(i64::MAX);
+        self.numbers.insert(host, number);
+        self.new.push((number, host));
+        number
+    }
+
+    /// Addresses that are not in the file yet.
+    pub(super) fn take_new(&mut self) -> Vec<(i64, SocketAddr)> {
+        std::mem::take(&mut self.new)
+    }
+
+    /// Takes every address as not yet in the file: the transaction that held some of them was lost.
+    pub(super) fn forget_written(&mut self) {
+        self.new = self.numbers.iter().map(|(host, number)| (*number, *host)).collect();
+    }
+}
+
+/// The columns of one row, read from left to right.
+#[derive(Debug)]
+pub(super) struct Cursor<'a> {
+    row: &'a rusqlite::Row<'a>,
+    hosts: &'a HashMap<i64, SocketAddr>,
+    next: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(row: &'a rusqlite::Row<'a>, hosts: &'a HashMap<i64, SocketAddr>) -> Self {
+        Self { row, hosts, next: 0 }
+    }
+
+    fn peek(&self) -> Result<ValueRef<'a>, Malformed> {
+        self.row.get_ref(self.next).map_err(|_| Malformed { column: self.next, expected: "a value" })
+    }
+
+    fn take(&mut self) -> Result<ValueRef<'a>, Malformed> {
+        let value = self.peek()?;
+        self.next += 1;
+        Ok(value)
+    }
+
+    fn skip(&mut self, columns: usize) {
+        self.next += columns;
+    }
+
+    fn integer(&mut self) -> Result<i64, Malformed> {
+        match self.take()? {
+            ValueRef::Integer(value) => Ok(value),
+            ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => {
+                Err(self.malformed("a whole number"))
+            }
+        }
+    }
+
+    fn text(&mut self) -> Result<&'a str, Malformed> {
+        match self.take()? {
+            ValueRef::Text(text) => std::str::from_utf8(text).map_err(|_| self.malformed("UTF-8")),
+            ValueRef::Null | ValueRef::Real(_) | ValueRef::Integer(_) | ValueRef::Blob(_) => {
+                Err(self.malformed("text"))
+            }
+        }
+    }
+
+    fn host(&mut self) -> Result<SocketAddr, Malformed> {
+        let number = self.integer()?;
+        self.hosts.get(&number).copied().ok_or_else(|| self.malformed("the number of a row of `address`"))
+    }
+
+    /// What is wrong with the column that was just taken.
+    fn malformed(&self, expected: &'static str) -> Malformed {
+        Malformed { column: self.next.saturating_sub(1), expected }
+    }
+}
+
+/// A column that does not hold what its table's definition says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("column {column} is not {expected}")]
+pub(super) struct Malformed {
+    /// The column, from 0.
+    pub(super) column: usize,
+    /// What it should be.
+    pub(super) expected: &'static str,
+}
