@@ -8,17 +8,23 @@
 //! Tables, columns and units are documented in docs/recording.md.
 
 mod batch;
+mod columns;
+mod distribution;
 mod error;
 mod facts;
 mod handle;
 mod latencies;
 mod losses;
 mod recorder;
+mod schema;
 mod second;
+mod store;
+mod traffic;
 mod watcher;
 mod writer;
 
 pub use batch::{Batch, TunnelWatch};
+pub use distribution::Distribution;
 pub use error::RecordingError;
 pub use facts::{FinalFacts, Options, RunFacts, Summary};
 pub use handle::{Closing, RecordingHandle, create};

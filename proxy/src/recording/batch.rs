@@ -5,7 +5,7 @@ use std::sync::mpsc::SyncSender;
 use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow};
 use hopscope_attribution::evidence::{
     Connection, Exchange, GeneratorResult, Moment, Observation, ObserverSample, PathId, RouteId, Span,
-    TunnelGauge, TunnelLifeEvent, TunnelLine,
+    TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess,
 };
 
 use super::facts::FinalFacts;
@@ -20,6 +20,8 @@ pub(super) enum Message {
     Route(RouteId, String),
     /// How far a tunnel path's forwarder is watched.
     TunnelWatched(PathId, Observation<TunnelWatch>),
+    /// A process that carries a forward.
+    TunnelProcess(PathId, Box<TunnelProcess>),
     /// What kubectl wrote.
     TunnelLine(PathId, TunnelLine),
     /// A sample of kubectl's sockets and process.
@@ -29,7 +31,7 @@ pub(super) enum Message {
     /// A second of hopscope's own state.
     Observer(ObserverSample),
     /// Whether kernels are watched, and the error of their clocks against ours.
-    NodeWatched(Observation<Span>),
+    NodeWatched(NodeWatch),
     /// The end of one socket.
     KernelSocket(KernelSocket),
     /// A window of kernel counts.
@@ -38,6 +40,13 @@ pub(super) enum Message {
     Generator(GeneratorResult),
     /// The end: write everything that is still queued and close.
     Finish(FinalFacts),
+}
+
+/// How far kernels are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NodeWatch {
+    /// The error of the estimated clock offset, where kernels are watched.
+    pub(super) clock_error: Observation<Span>,
 }
 
 /// How far a forwarder is watched.
@@ -54,6 +63,10 @@ pub struct TunnelWatch {
 /// What one worker gathered since its last batch.
 #[derive(Debug)]
 pub struct Batch {
+    /// The worker's number.
+    pub(super) worker: usize,
+    /// Whether it is the worker's last.
+    pub(super) last: bool,
     /// The worker's clock when it was handed over.
     pub until: Moment,
     /// Connections accepted, by path.
@@ -70,8 +83,10 @@ pub struct Batch {
 
 impl Batch {
     /// An empty batch.
-    pub(super) fn new(paths: usize, home: SyncSender<Box<Self>>) -> Self {
+    pub(super) fn new(worker: usize, paths: usize, home: SyncSender<Box<Self>>) -> Self {
         Self {
+            worker,
+            last: false,
             until: Moment(0),
             accepted: vec![0; paths],
             connections: Vec::new(),
@@ -79,6 +94,13 @@ impl Batch {
             seconds: Vec::new(),
             home,
         }
+    }
+
+    /// Empties it, keeping its memory. The seconds stay: their worker recycles them.
+    pub(super) fn clear(&mut self) {
+        self.accepted.fill(0);
+        self.connections.clear();
+        self.failed.clear();
     }
 
     /// Whether there is nothing to hand over.

@@ -14,7 +14,8 @@ use std::net::SocketAddr;
 use rusqlite::Statement;
 use rusqlite::types::{ToSql, ValueRef};
 
-pub(super) use words::{Words, all as all_words};
+pub(super) use scalar::Blob;
+pub(super) use words::numbers;
 
 /// A type that is kept in columns.
 pub(super) trait Columns: Sized {
@@ -41,7 +42,11 @@ pub(super) struct Binder<'a, 'c> {
 
 impl<'a, 'c> Binder<'a, 'c> {
     pub(super) fn new(statement: &'a mut Statement<'c>, addresses: &'a mut AddressBook) -> Self {
-        Self { statement, addresses, next: 1 }
+        Self {
+            statement,
+            addresses,
+            next: 1,
+        }
     }
 
     fn put(&mut self, value: impl ToSql) -> rusqlite::Result<()> {
@@ -84,7 +89,11 @@ impl AddressBook {
 
     /// Takes every address as not yet in the file: the transaction that held some of them was lost.
     pub(super) fn forget_written(&mut self) {
-        self.new = self.numbers.iter().map(|(host, number)| (*number, *host)).collect();
+        self.new = self
+            .numbers
+            .iter()
+            .map(|(host, number)| (*number, *host))
+            .collect();
     }
 }
 
@@ -102,7 +111,10 @@ impl<'a> Cursor<'a> {
     }
 
     fn peek(&self) -> Result<ValueRef<'a>, Malformed> {
-        self.row.get_ref(self.next).map_err(|_| Malformed { column: self.next, expected: "a value" })
+        self.row.get_ref(self.next).map_err(|_| Malformed {
+            column: self.next,
+            expected: "a value",
+        })
     }
 
     fn take(&mut self) -> Result<ValueRef<'a>, Malformed> {
@@ -124,6 +136,15 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    fn blob(&mut self) -> Result<&'a [u8], Malformed> {
+        match self.take()? {
+            ValueRef::Blob(bytes) => Ok(bytes),
+            ValueRef::Null | ValueRef::Real(_) | ValueRef::Integer(_) | ValueRef::Text(_) => {
+                Err(self.malformed("a blob"))
+            }
+        }
+    }
+
     fn text(&mut self) -> Result<&'a str, Malformed> {
         match self.take()? {
             ValueRef::Text(text) => std::str::from_utf8(text).map_err(|_| self.malformed("UTF-8")),
@@ -135,12 +156,18 @@ impl<'a> Cursor<'a> {
 
     fn host(&mut self) -> Result<SocketAddr, Malformed> {
         let number = self.integer()?;
-        self.hosts.get(&number).copied().ok_or_else(|| self.malformed("the number of a row of `address`"))
+        self.hosts
+            .get(&number)
+            .copied()
+            .ok_or_else(|| self.malformed("the number of a row of `address`"))
     }
 
     /// What is wrong with the column that was just taken.
     fn malformed(&self, expected: &'static str) -> Malformed {
-        Malformed { column: self.next.saturating_sub(1), expected }
+        Malformed {
+            column: self.next.saturating_sub(1),
+            expected,
+        }
     }
 }
 

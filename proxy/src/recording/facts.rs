@@ -42,7 +42,7 @@ pub struct Options {
     /// Longest time between two commits: what a `kill -9` can cost.
     pub commit_every: Duration,
     /// Largest size of the file in bytes, for tests of a full disk.
-    pub max_bytes: Option<u64>,
+    pub max_bytes: Option<u32>,
 }
 
 impl Default for Options {

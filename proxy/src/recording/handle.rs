@@ -9,10 +9,10 @@ use std::thread::JoinHandle;
 use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow};
 use hopscope_attribution::evidence::{
     GeneratorResult, Observation, ObserverSample, PathId, RouteId, Span, TunnelGauge, TunnelLifeEvent,
-    TunnelLine,
+    TunnelLine, TunnelProcess,
 };
 
-use super::batch::{Batch, Message, TunnelWatch};
+use super::batch::{Batch, Message, NodeWatch, TunnelWatch};
 use super::error::RecordingError;
 use super::facts::{FinalFacts, Options, RunFacts, Summary};
 use super::losses::{LossCounters, LossKind, Losses};
@@ -26,6 +26,9 @@ use super::writer;
 pub(super) struct Shared {
     pub(super) losses: LossCounters,
     pub(super) paths: usize,
+    /// Recorders that were made.
+    workers: AtomicUsize,
+    /// Recorders that have not been dropped.
     recorders: AtomicUsize,
 }
 
@@ -82,6 +85,7 @@ pub fn create(
     let shared = Arc::new(Shared {
         losses: LossCounters::default(),
         paths: facts.paths.len(),
+        workers: AtomicUsize::new(0),
         recorders: AtomicUsize::new(0),
     });
     let (sender, receiver) = sync_channel(options.queue.max(1));
@@ -108,13 +112,9 @@ pub fn create(
 impl RecordingHandle {
     /// A recorder for one worker thread.
     pub fn recorder(&self) -> Recorder {
-        let earlier = self.shared.recorders.fetch_add(1, Ordering::AcqRel);
-        Recorder::new(
-            Arc::clone(&self.shared),
-            self.sender.clone(),
-            self.limits,
-            earlier as u64,
-        )
+        let worker = self.shared.workers.fetch_add(1, Ordering::Relaxed);
+        self.shared.recorders.fetch_add(1, Ordering::AcqRel);
+        Recorder::new(Arc::clone(&self.shared), self.sender.clone(), self.limits, worker)
     }
 
     /// The file.
@@ -139,6 +139,11 @@ impl RecordingHandle {
         self.offer(Message::TunnelWatched(path, watch), LossKind::Tunnel);
     }
 
+    /// A process that carries a forward.
+    pub fn tunnel_process(&self, path: PathId, process: TunnelProcess) {
+        self.offer(Message::TunnelProcess(path, Box::new(process)), LossKind::Tunnel);
+    }
+
     /// A line that kubectl wrote.
     pub fn tunnel_line(&self, path: PathId, line: TunnelLine) {
         self.offer(Message::TunnelLine(path, line), LossKind::Tunnel);
@@ -161,7 +166,7 @@ impl RecordingHandle {
 
     /// Whether kernels on the path are watched, and the error of their clocks against ours.
     pub fn node_watched(&self, clock_error: Observation<Span>) {
-        self.offer(Message::NodeWatched(clock_error), LossKind::Kernel);
+        self.offer(Message::NodeWatched(NodeWatch { clock_error }), LossKind::Kernel);
     }
 
     /// The end of one socket, as its kernel saw it.

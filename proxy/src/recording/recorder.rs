@@ -18,12 +18,15 @@ const HELD_ROWS: usize = 16_384;
 const HELD_SECONDS: usize = 30;
 /// A batch is handed over at most this often, unless it is large or a second is over.
 const HAND_OVER_EVERY: Span = Span::from_millis(200);
+/// An idle worker says this often that it has nothing: the writer waits for all workers before a second is complete.
+const HEARTBEAT: Span = Span::from_secs(1);
 
 /// One worker thread's way into the recording.
 ///
 /// Dropping it hands over what is left; that may wait for the writer.
 #[derive(Debug)]
 pub struct Recorder {
+    worker: usize,
     shared: Arc<Shared>,
     sender: SyncSender<Message>,
     returned: Receiver<Box<Batch>>,
@@ -41,11 +44,12 @@ impl Recorder {
         shared: Arc<Shared>,
         sender: SyncSender<Message>,
         limits: SampleLimits,
-        seed: u64,
+        worker: usize,
     ) -> Self {
         let (home, returned) = sync_channel(4);
         Self {
-            batch: Box::new(Batch::new(shared.paths, home.clone())),
+            batch: Box::new(Batch::new(worker, shared.paths, home.clone())),
+            worker,
             shared,
             sender,
             returned,
@@ -53,7 +57,7 @@ impl Recorder {
             current: Box::default(),
             spare: Vec::new(),
             limits,
-            random: fastrand::Rng::with_seed(seed),
+            random: fastrand::Rng::with_seed(worker as u64),
             handed_over: Moment(0),
         }
     }
@@ -101,7 +105,9 @@ impl Recorder {
             self.turn(now.second());
         }
         self.batch.until = now;
-        if !self.batch.seconds.is_empty() || now.since(self.handed_over) >= HAND_OVER_EVERY {
+        let waited = now.since(self.handed_over);
+        let due = !self.batch.seconds.is_empty() || waited >= HAND_OVER_EVERY;
+        if (due && !self.batch.is_empty()) || waited >= HEARTBEAT {
             self.hand_over(now);
         }
     }
@@ -137,9 +143,6 @@ impl Recorder {
     /// Passes the batch to the writer if the queue has room, and keeps it otherwise.
     fn hand_over(&mut self, now: Moment) {
         self.handed_over = now;
-        if self.batch.is_empty() {
-            return;
-        }
         self.batch.until = now;
         let next = self.empty_batch();
         let full = std::mem::replace(&mut self.batch, next);
@@ -161,7 +164,7 @@ impl Recorder {
                 self.spare.append(&mut batch.seconds);
                 batch
             }
-            Err(_) => Box::new(Batch::new(self.shared.paths, self.home.clone())),
+            Err(_) => Box::new(Batch::new(self.worker, self.shared.paths, self.home.clone())),
         }
     }
 }
@@ -171,7 +174,8 @@ impl Drop for Recorder {
         let second = self.current.second;
         self.turn(second.saturating_add(1));
         let empty = self.empty_batch();
-        let last = std::mem::replace(&mut self.batch, empty);
+        let mut last = std::mem::replace(&mut self.batch, empty);
+        last.last = true;
         if let Err(unsent) = self.sender.send(Message::Batch(last))
             && let Message::Batch(batch) = unsent.0
         {

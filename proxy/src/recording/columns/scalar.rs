@@ -2,12 +2,10 @@
 
 use std::net::SocketAddr;
 
-use hopscope_attribution::evidence::{
-    ConnectionId, Moment, Observation, PathId, RouteId, Span, WhyUnseen,
-};
+use hopscope_attribution::evidence::{ConnectionId, Moment, Observation, PathId, RouteId, Span, WhyUnseen};
 use rusqlite::types::{Null, ValueRef};
 
-use super::words::Words;
+use super::words::Word;
 use super::{Binder, Columns, Cursor, Malformed};
 
 /// Numbers that SQLite's signed 64-bit integer holds, and that are checked when they are read.
@@ -84,6 +82,26 @@ impl Columns for String {
 
     fn read(row: &mut Cursor<'_>) -> Result<Self, Malformed> {
         row.text().map(str::to_owned)
+    }
+}
+
+/// Bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct Blob(pub(in super::super) Vec<u8>);
+
+impl Columns for Blob {
+    const WIDTH: usize = 1;
+
+    fn names(name: &str, names: &mut Vec<String>) {
+        names.push(name.to_owned());
+    }
+
+    fn bind(&self, row: &mut Binder<'_, '_>) -> rusqlite::Result<()> {
+        row.put(self.0.as_slice())
+    }
+
+    fn read(row: &mut Cursor<'_>) -> Result<Self, Malformed> {
+        row.blob().map(|bytes| Self(bytes.to_vec()))
     }
 }
 
@@ -187,7 +205,7 @@ impl<T: Columns> Columns for Observation<T> {
         match self {
             Self::Seen(value) => value.bind(row),
             Self::Unseen(why) => {
-                row.put(why.word().as_bytes())?;
+                row.put(Word::word(why).into_bytes())?;
                 (1..Self::WIDTH).try_for_each(|_| row.put(Null))
             }
         }
@@ -197,9 +215,10 @@ impl<T: Columns> Columns for Observation<T> {
         let ValueRef::Blob(word) = row.peek()? else {
             return T::read(row).map(Self::Seen);
         };
-        let why = WhyUnseen::entries().into_iter().find(|why| why.word().as_bytes() == word);
+        let why = std::str::from_utf8(word).ok().and_then(WhyUnseen::from_word);
         row.skip(Self::WIDTH);
-        why.map(Self::Unseen).ok_or_else(|| row.malformed("a reason why it was not seen"))
+        why.map(Self::Unseen)
+            .ok_or_else(|| row.malformed("a reason why it was not seen"))
     }
 }
 

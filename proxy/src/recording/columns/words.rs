@@ -2,6 +2,7 @@
 //!
 //! The table `word` says what every number stands for, so that a recording explains itself. Numbers are never reused.
 
+use hopscope_attribution::evidence::exchange::EnvoyReply;
 use hopscope_attribution::evidence::node::KernelEnd;
 use hopscope_attribution::evidence::tunnel::{PortOwner, TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
@@ -9,12 +10,19 @@ use hopscope_attribution::evidence::{
 };
 use hopscope_attribution::hop::Hop;
 
+use super::compound::{ABANDONED, COMPLETE, CONNECTED, NOTHING, TRUNCATED};
 use super::{Binder, Columns, Cursor, Malformed};
 
 /// Numbers from here on are an errno, as the kernel gave it, plus this.
 const ERRNO: i64 = 1_000;
 /// Numbers from here on are the number of a TLS alert, plus this.
 const ALERT: i64 = 200;
+/// Numbers from here on are the number of a TLS failure, plus this.
+const TLS: i64 = 100;
+/// Numbers from here on are the number of a reason for opacity, plus this.
+const OPAQUE: i64 = 10;
+/// Numbers from here on are the number of Envoy's reason, plus this.
+const ENVOY: i64 = 20;
 
 /// An enumeration that is kept as a number.
 pub(super) trait Numbered: Sized {
@@ -28,16 +36,16 @@ pub(super) trait Numbered: Sized {
     fn from_number(number: i64) -> Option<Self>;
 }
 
-/// Numbers and words of an enumeration. Payloads are a number of their own, above a base.
+/// Numbers and words of an enumeration. Payloads are numbers of their own above a base, the largest base first.
 macro_rules! numbered {
-    ($type:ident { $($variant:ident = $number:literal $word:literal,)+ $(..$payload:ident($inner:ty) = $base:expr,)? }) => {
+    ($type:ident { $($variant:ident = $number:literal $word:literal,)+ $(..$payload:ident($inner:ty) = $base:expr,)* }) => {
         impl Numbered for $type {
             const WORDS: &'static [(i64, &'static str)] = &[$(($number, $word),)+];
 
             fn number(self) -> i64 {
                 match self {
                     $(Self::$variant => $number,)+
-                    $(Self::$payload(inner) => $base + Payload::number(inner),)?
+                    $(Self::$payload(inner) => $base + Payload::number(inner),)*
                 }
             }
 
@@ -45,8 +53,8 @@ macro_rules! numbered {
                 match number {
                     $($number => Some(Self::$variant),)+
                     $(number if number >= $base => {
-                        <$inner as Payload>::from_number(number.checked_sub($base)?).map(Self::$payload)
-                    })?
+                        <$inner as Payload>::from_number(number - $base).map(Self::$payload)
+                    })*
                     _ => None,
                 }
             }
@@ -65,7 +73,7 @@ macro_rules! numbered {
 
             fn read(row: &mut Cursor<'_>) -> Result<Self, Malformed> {
                 let number = row.integer()?;
-                Self::from_number(number).ok_or_else(|| row.malformed("a number that `word` explains"))
+                <Self as Numbered>::from_number(number).ok_or_else(|| row.malformed("a number that `word` explains"))
             }
         }
     };
@@ -113,7 +121,7 @@ macro_rules! nested {
     )+};
 }
 
-nested!(Opaque);
+nested!(Opaque, TlsFailure, EnvoyReply);
 
 numbered!(Ending {
     Fin = 0 "fin",
@@ -160,6 +168,7 @@ numbered!(Cut {
     UpstreamReset = 3 "upstream-reset",
     NotConnected = 4 "not-connected",
     Stopped = 5 "stopped",
+    Unreadable = 6 "unreadable",
     ..UpstreamErrno(i32) = ERRNO,
 });
 
@@ -169,6 +178,248 @@ numbered!(Author {
     AwsAlb = 2 "aws-alb",
     Nginx = 3 "nginx",
     HaProxy = 4 "haproxy",
-    Envoy = 5 "envoy",
-    Hopscope = 6 "hopscope",
+    Hopscope = 5 "hopscope",
+    ..Envoy(EnvoyReply) = ENVOY,
 });
+
+numbered!(EnvoyReply {
+    NoHealthyUpstream = 0 "no-healthy-upstream",
+    ConnectFailure = 1 "connect-failure",
+    ConnectTimeout = 2 "connect-timeout",
+    Disconnected = 3 "disconnected",
+    Overflow = 4 "overflow",
+    ProtocolError = 5 "protocol-error",
+    RequestTimeout = 6 "request-timeout",
+    Other = 7 "other",
+});
+
+numbered!(ConnectFailure {
+    Refused = 2 "refused",
+    TimedOut = 3 "timed-out",
+    Unreachable = 4 "unreachable",
+    Reset = 5 "reset",
+    Dns = 6 "dns",
+    NoLocalPort = 7 "no-local-port",
+    NoDescriptor = 8 "no-descriptor",
+    ..Errno(i32) = ERRNO,
+    ..Tls(TlsFailure) = TLS,
+});
+
+numbered!(TlsFailure {
+    CertificateExpired = 0 "certificate-expired",
+    CertificateWrongName = 1 "certificate-wrong-name",
+    CertificateUntrusted = 2 "certificate-untrusted",
+    CertificateInvalid = 3 "certificate-invalid",
+    Ended = 4 "ended",
+    TimedOut = 5 "timed-out",
+    Protocol = 6 "protocol",
+    ..Alert(u8) = ALERT,
+});
+
+/// An enumeration that is kept as a word.
+pub(in super::super) trait Word: Sized {
+    /// The word, with what belongs to it after a colon.
+    fn word(&self) -> String;
+
+    /// What a word names.
+    fn from_word(word: &str) -> Option<Self>;
+}
+
+/// Columns of what has a word.
+macro_rules! columns_by_word {
+    ($($type:ident),+) => {$(
+        impl Columns for $type {
+            const WIDTH: usize = 1;
+
+            fn names(name: &str, names: &mut Vec<String>) {
+                names.push(name.to_owned());
+            }
+
+            fn bind(&self, row: &mut Binder<'_, '_>) -> rusqlite::Result<()> {
+                row.put(Word::word(self))
+            }
+
+            fn read(row: &mut Cursor<'_>) -> Result<Self, Malformed> {
+                let word = row.text()?;
+                <Self as Word>::from_word(word).ok_or_else(|| row.malformed("a word that this version knows"))
+            }
+        }
+    )+};
+}
+
+columns_by_word!(Hop, KernelEnd, PathKind, PortOwner, TunnelLife, TunnelMeaning);
+
+/// Enumerations without payload.
+macro_rules! plain_words {
+    ($type:ident { $($variant:ident = $word:literal,)+ }) => {
+        impl Word for $type {
+            fn word(&self) -> String {
+                match self { $(Self::$variant => $word,)+ }.to_owned()
+            }
+
+            fn from_word(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+plain_words!(WhyUnseen {
+    NotWatched = "not-watched",
+    NotSupported = "not-supported",
+    NotPermitted = "not-permitted",
+    OutsideTheWindow = "outside-the-window",
+    EvidenceLost = "evidence-lost",
+    NeverHappened = "never-happened",
+});
+
+plain_words!(PathKind {
+    Tunnel = "tunnel",
+    Lb = "lb",
+    Direct = "direct",
+    Unstated = "unstated",
+});
+
+impl Word for Hop {
+    fn word(&self) -> String {
+        Self::word(*self).to_owned()
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        Self::from_word(word)
+    }
+}
+
+impl Word for TunnelMeaning {
+    fn word(&self) -> String {
+        Self::word(*self).to_owned()
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        Self::from_word(word)
+    }
+}
+
+impl Word for TunnelLife {
+    fn word(&self) -> String {
+        match self {
+            Self::Started => "started".to_owned(),
+            Self::Found => "found".to_owned(),
+            Self::Ready => "ready".to_owned(),
+            Self::Exited(None) => "exited".to_owned(),
+            Self::Exited(Some(code)) => format!("exited:{code}"),
+            Self::Replaced => "replaced".to_owned(),
+            Self::LeftDown => "left-down".to_owned(),
+            Self::Stopped => "stopped".to_owned(),
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "started" => Self::Started,
+            "found" => Self::Found,
+            "ready" => Self::Ready,
+            "exited" => Self::Exited(None),
+            "replaced" => Self::Replaced,
+            "left-down" => Self::LeftDown,
+            "stopped" => Self::Stopped,
+            exited => Self::Exited(Some(exited.strip_prefix("exited:")?.parse().ok()?)),
+        })
+    }
+}
+
+impl Word for PortOwner {
+    fn word(&self) -> String {
+        match self {
+            Self::Forward => "forward".to_owned(),
+            Self::Other(pid) => format!("other:{pid}"),
+            Self::Stranger => "stranger".to_owned(),
+            Self::Nobody => "nobody".to_owned(),
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "forward" => Self::Forward,
+            "stranger" => Self::Stranger,
+            "nobody" => Self::Nobody,
+            other => Self::Other(other.strip_prefix("other:")?.parse().ok()?),
+        })
+    }
+}
+
+impl Word for KernelEnd {
+    fn word(&self) -> String {
+        match self {
+            Self::ConnectRefused => "connect-refused",
+            Self::ConnectTimedOut { retransmits } => return format!("connect-timed-out:{retransmits}"),
+            Self::NoLocalPort => "no-local-port",
+            Self::ResetSentUnread => "reset-sent-unread",
+            Self::ResetSent => "reset-sent",
+            Self::ResetReceived => "reset-received",
+            Self::RetransmitTimeout => "retransmit-timeout",
+            Self::AcceptQueueFull => "accept-queue-full",
+            Self::ClosedFirst => "closed-first",
+            Self::ClosedByPeer => "closed-by-peer",
+        }
+        .to_owned()
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "connect-refused" => Self::ConnectRefused,
+            "no-local-port" => Self::NoLocalPort,
+            "reset-sent-unread" => Self::ResetSentUnread,
+            "reset-sent" => Self::ResetSent,
+            "reset-received" => Self::ResetReceived,
+            "retransmit-timeout" => Self::RetransmitTimeout,
+            "accept-queue-full" => Self::AcceptQueueFull,
+            "closed-first" => Self::ClosedFirst,
+            "closed-by-peer" => Self::ClosedByPeer,
+            timed_out => Self::ConnectTimedOut {
+                retransmits: timed_out.strip_prefix("connect-timed-out:")?.parse().ok()?,
+            },
+        })
+    }
+}
+
+/// Every number that a table may hold, for the table `word`: the enumeration, the number, its word.
+pub(in super::super) fn numbers() -> Vec<(&'static str, i64, String)> {
+    let mut all = Vec::new();
+    let mut add = |of: &'static str, base: i64, prefix: &str, words: &[(i64, &str)]| {
+        all.extend(
+            words
+                .iter()
+                .map(|(number, word)| (of, base + number, format!("{prefix}{word}"))),
+        );
+    };
+    add("ending", 0, "", Ending::WORDS);
+    add(
+        "upstream",
+        0,
+        "",
+        &[(CONNECTED, "connected"), (ABANDONED, "abandoned")],
+    );
+    add("upstream", 0, "", ConnectFailure::WORDS);
+    add("upstream", TLS, "tls-", TlsFailure::WORDS);
+    add("protocol", 0, "", Protocol::WORDS);
+    add("protocol", OPAQUE, "opaque-", Opaque::WORDS);
+    add("method", 0, "", Method::WORDS);
+    add(
+        "delivery",
+        0,
+        "",
+        &[
+            (COMPLETE, "complete"),
+            (TRUNCATED, "truncated"),
+            (NOTHING, "nothing"),
+        ],
+    );
+    add("cut", 0, "", Cut::WORDS);
+    add("author", 0, "", Author::WORDS);
+    add("author", ENVOY, "envoy-", EnvoyReply::WORDS);
+    all
+}
