@@ -29,7 +29,7 @@ pub use traffic::TrafficCell;
 pub use tunnel::{PortOwner, TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess};
 
 /// All that is known of one run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evidence {
     /// The paths over which the load travelled; [`PathId`] is an index into it.
     pub paths: Vec<Path>,

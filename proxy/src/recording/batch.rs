@@ -19,7 +19,7 @@ pub(super) enum Message {
     /// A route's name.
     Route(RouteId, String),
     /// How far a tunnel path's forwarder is watched.
-    TunnelWatched(PathId, Observation<TunnelWatch>),
+    TunnelWatched(PathId, TunnelRow),
     /// A process that carries a forward.
     TunnelProcess(PathId, Box<TunnelProcess>),
     /// What kubectl wrote.
@@ -40,6 +40,15 @@ pub(super) enum Message {
     Generator(GeneratorResult),
     /// The end: write everything that is still queued and close.
     Finish(FinalFacts),
+}
+
+/// One row of the table `tunnel`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TunnelRow {
+    /// Whether the forwarder is watched at all.
+    pub(super) watched: Observation<()>,
+    /// How far.
+    pub(super) watch: TunnelWatch,
 }
 
 /// How far kernels are watched.

@@ -61,6 +61,11 @@ impl Distribution {
             .collect()
     }
 
+    /// The histogram itself, in microseconds; `None` when nothing was counted.
+    pub const fn histogram(&self) -> Option<&Histogram<u64>> {
+        self.histogram.as_ref()
+    }
+
     /// Counts one span.
     pub fn record(&mut self, span: Span) {
         if let Some(histogram) = self.allocated() {

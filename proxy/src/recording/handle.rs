@@ -12,7 +12,7 @@ use hopscope_attribution::evidence::{
     TunnelLine, TunnelProcess,
 };
 
-use super::batch::{Batch, Message, NodeWatch, TunnelWatch};
+use super::batch::{Batch, Message, NodeWatch, TunnelRow, TunnelWatch};
 use super::error::RecordingError;
 use super::facts::{FinalFacts, Options, RunFacts, Summary};
 use super::losses::{LossCounters, LossKind, Losses};
@@ -136,7 +136,17 @@ impl RecordingHandle {
 
     /// How far a tunnel path's forwarder is watched. Until then it is not watched at all.
     pub fn tunnel_watched(&self, path: PathId, watch: Observation<TunnelWatch>) {
-        self.offer(Message::TunnelWatched(path, watch), LossKind::Tunnel);
+        let row = match watch {
+            Observation::Seen(watch) => TunnelRow {
+                watched: Observation::Seen(()),
+                watch,
+            },
+            Observation::Unseen(why) => TunnelRow {
+                watched: Observation::Unseen(why),
+                watch: TunnelWatch::default(),
+            },
+        };
+        self.offer(Message::TunnelWatched(path, row), LossKind::Tunnel);
     }
 
     /// A process that carries a forward.

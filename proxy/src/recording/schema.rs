@@ -2,11 +2,11 @@
 
 use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow};
 use hopscope_attribution::evidence::{
-    Connection, Exchange, Observation, ObserverSample, Path, PathId, TunnelGauge, TunnelLifeEvent,
-    TunnelLine, TunnelProcess,
+    Connection, Exchange, ObserverSample, Path, PathId, TunnelGauge, TunnelLifeEvent, TunnelLine,
+    TunnelProcess,
 };
 
-use super::batch::{NodeWatch, TunnelWatch};
+use super::batch::{NodeWatch, TunnelRow};
 use super::columns::Columns;
 use super::traffic::{AddedRow, TrafficRow};
 
@@ -52,7 +52,7 @@ pub(super) fn tables() -> Vec<Table> {
         of::<Exchange>(EXCHANGE),
         of::<TrafficRow>(TRAFFIC),
         of::<AddedRow>(ADDED),
-        of::<(PathId, Observation<TunnelWatch>)>(TUNNEL),
+        of::<(PathId, TunnelRow)>(TUNNEL),
         of::<(PathId, TunnelProcess)>(TUNNEL_PROCESS),
         of::<(PathId, TunnelLine)>(TUNNEL_LINE),
         of::<(PathId, TunnelGauge)>(TUNNEL_GAUGE),

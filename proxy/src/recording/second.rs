@@ -1,6 +1,6 @@
 //! Exact counts of one worker's exchanges in one second of the run, per path and route.
 
-use hopscope_attribution::evidence::{Exchange, PathId, Phases, RouteId, Span};
+use hopscope_attribution::evidence::{Delivery, Exchange, PathId, Phases, RouteId, Span};
 
 use super::latencies::Latencies;
 
@@ -48,7 +48,7 @@ pub struct Cell {
     pub ok_latency_sum_us: u64,
     /// The largest latency of a successful one, microseconds.
     pub ok_latency_max_us: u64,
-    /// How often each status was seen; 0 stands for no final response head.
+    /// How many complete responses there were of each status.
     pub statuses: Vec<(u16, u64)>,
     /// Latencies of the successful ones.
     pub ok: Latencies,
@@ -204,16 +204,14 @@ impl Cell {
         self.requests += 1;
         self.latency_sum_us = self.latency_sum_us.saturating_add(micros);
         self.latency_max_us = self.latency_max_us.max(micros);
-        self.status(exchange.delivery.status().unwrap_or(0));
+        let Delivery::Complete { status, .. } = exchange.delivery else {
+            self.undelivered += 1;
+            self.failed.record(micros);
+            return false;
+        };
+        self.status(status);
         if exchange.delivery.failed() {
-            if matches!(
-                exchange.delivery,
-                hopscope_attribution::evidence::Delivery::Complete { .. }
-            ) {
-                self.delivered_errors += 1;
-            } else {
-                self.undelivered += 1;
-            }
+            self.delivered_errors += 1;
             self.failed.record(micros);
             return false;
         }

@@ -24,7 +24,7 @@ pub(super) struct TrafficRow {
     pub(super) ok_latency_max_us: u64,
     /// Rows of `exchange` that are a uniform random sample of the successful ones.
     pub(super) ok_rows: u64,
-    /// `200:1021,304:7`; status 0 stands for no final response head.
+    /// Complete responses by status, such as `200:1021,404:7`.
     pub(super) statuses: String,
     /// `HdrHistogram` V2 of the successful ones' latencies in microseconds; empty when there were none.
     pub(super) ok_latencies: Blob,

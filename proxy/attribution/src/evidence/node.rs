@@ -6,7 +6,7 @@ use super::time::{Moment, Span};
 use crate::hop::Hop;
 
 /// The kernel evidence of all hosts that were watched.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeEvidence {
     /// Sockets that failed, or that belong to a connection on record.
     pub sockets: Vec<KernelSocket>,

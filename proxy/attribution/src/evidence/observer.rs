@@ -4,7 +4,7 @@ use super::observation::Observation;
 use super::time::{Moment, Span};
 
 /// hopscope's own state over the run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ObserverHealth {
     /// One a second.
     pub samples: Vec<ObserverSample>,

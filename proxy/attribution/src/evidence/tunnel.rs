@@ -4,7 +4,7 @@ use super::observation::Observation;
 use super::time::{Moment, Span};
 
 /// All that was seen of one tunnel path's forwarder.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TunnelEvidence {
     /// kubectl's version as it states it, such as `v1.32.4`.
     pub kubectl_version: Observation<String>,

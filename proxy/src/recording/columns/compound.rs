@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, KernelWindow};
+use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, KernelWindow, SocketBytes};
 use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
     Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, Exchange, FourTuple, Method,
@@ -13,7 +13,7 @@ use hopscope_attribution::hop::Hop;
 
 use super::words::Numbered;
 use super::{Binder, Blob, Columns, Cursor, Malformed};
-use crate::recording::batch::{NodeWatch, TunnelWatch};
+use crate::recording::batch::{NodeWatch, TunnelRow, TunnelWatch};
 use crate::recording::traffic::{AddedRow, TrafficRow};
 
 /// What `upstream_how` holds when the connection stood.
@@ -129,6 +129,11 @@ record!(Path {
     target: String,
 });
 
+record!(TunnelRow {
+    watched: Observation<()>,
+    watch: TunnelWatch,
+});
+
 record!(TunnelWatch {
     kubectl_version: Observation<String>,
     lines: Observation<()>,
@@ -162,6 +167,8 @@ record!(TunnelLine {
 record!(TunnelGauge {
     at: Moment,
     member: u16,
+    handled: Observation<u64>,
+    lines_omitted: u64,
     accept_queue: u32,
     tunnel_recv_queue: Observation<u32>,
     tunnel_send_queue: Observation<u32>,
@@ -208,6 +215,12 @@ record!(KernelSocket {
     owner: Observation<Hop>,
     peer: Observation<Hop>,
     end: KernelEnd,
+    bytes: Observation<SocketBytes>,
+});
+
+record!(SocketBytes {
+    received: u64,
+    acknowledged: u64,
 });
 
 record!(KernelWindow {

@@ -1,0 +1,292 @@
+//! Tables to rows: every value is checked here, and nowhere later.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+
+use hopscope_attribution::evidence::{GeneratorResult, Path, PathId, Route, Span};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Rows};
+
+use super::super::columns::{Columns, Cursor, Malformed};
+use super::super::losses::{LossKind, Losses};
+use super::super::schema;
+use super::Recording;
+use super::assemble::{Parts, assemble};
+
+/// What is wrong with a file, and how far it could be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Damage {
+    /// SQLite could not go on.
+    #[error(
+        "table `{table}` is damaged after {rows} readable rows: {reason}; `sqlite3 FILE .recover` may save what is left"
+    )]
+    Sqlite {
+        table: &'static str,
+        rows: u64,
+        reason: rusqlite::Error,
+    },
+    /// A value is not what the schema says.
+    #[error("table `{table}` row {row}: column `{column}` is not {expected}")]
+    Value {
+        table: &'static str,
+        row: u64,
+        column: String,
+        expected: &'static str,
+    },
+    /// A row names a path that the run did not have.
+    #[error("table `{table}` names path {path}, and the run had {paths}")]
+    Path {
+        table: &'static str,
+        path: u8,
+        paths: usize,
+    },
+}
+
+/// A file's tables, read row by row.
+#[derive(Debug)]
+struct Tables<'d> {
+    database: &'d Connection,
+    hosts: HashMap<i64, SocketAddr>,
+}
+
+pub(super) fn load(database: &Connection) -> Result<Recording, Damage> {
+    let sqlite = |reason| Damage::Sqlite {
+        table: "run",
+        rows: 0,
+        reason,
+    };
+    // One transaction, so that a recording that still grows is read as of one moment.
+    database.execute_batch("BEGIN").map_err(sqlite)?;
+    let mut tables = Tables {
+        database,
+        hosts: HashMap::new(),
+    };
+    tables.hosts = tables.hosts()?;
+    let paths: Vec<(PathId, Path)> = tables.rows(schema::PATH)?;
+    let run = tables.run()?;
+    let parts = Parts {
+        facts_started: run.get("started_unix_us").and_then(Value::number).unwrap_or(0),
+        version: run.get("version").and_then(Value::text).unwrap_or_default(),
+        command: run
+            .get("command")
+            .and_then(Value::text)
+            .and_then(|json| serde_json::from_str(&json).ok()),
+        closed_properly: run.get("closed_properly").and_then(Value::number) == Some(1),
+        until: run.get("until_us").and_then(Value::number).unwrap_or(0),
+        ended: run.get("ended_us").and_then(Value::number),
+        exit_code: run
+            .get("exit_code")
+            .and_then(Value::signed)
+            .and_then(|code| i32::try_from(code).ok()),
+        accepts: run.get("accepts").and_then(Value::number).unwrap_or(0),
+        paths: paths.into_iter().map(|(_, path)| path).collect(),
+        losses: tables.losses()?,
+        routes: tables.routes()?,
+        generator: tables.generator()?,
+        connections: tables.rows(schema::CONNECTION)?,
+        exchanges: tables.rows(schema::EXCHANGE)?,
+        traffic: tables.rows(schema::TRAFFIC)?,
+        added: tables.rows(schema::ADDED)?,
+        tunnels: tables.rows(schema::TUNNEL)?,
+        processes: tables.rows(schema::TUNNEL_PROCESS)?,
+        lines: tables.rows(schema::TUNNEL_LINE)?,
+        gauges: tables.rows(schema::TUNNEL_GAUGE)?,
+        life: tables.rows(schema::TUNNEL_LIFE)?,
+        observer: tables.rows(schema::OBSERVER)?,
+        node: tables.rows(schema::NODE)?,
+        sockets: tables.rows(schema::KERNEL_SOCKET)?,
+        windows: tables.rows(schema::KERNEL_WINDOW)?,
+    };
+    assemble(parts)
+}
+
+/// A value of the table `run`.
+#[derive(Debug)]
+enum Value {
+    Number(i64),
+    Text(String),
+}
+
+impl Value {
+    const fn signed(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Text(_) => None,
+        }
+    }
+
+    fn number(&self) -> Option<u64> {
+        self.signed().map(i64::cast_unsigned)
+    }
+
+    fn text(&self) -> Option<String> {
+        match self {
+            Self::Number(_) => None,
+            Self::Text(text) => Some(text.clone()),
+        }
+    }
+}
+
+impl Tables<'_> {
+    /// Every row of a table, in the order in which they were written.
+    fn rows<T: Columns>(&self, table: &'static str) -> Result<Vec<T>, Damage> {
+        let mut values = Vec::with_capacity(self.count(table));
+        self.each(table, &schema::select::<T>(table), |row| {
+            values.push(T::read(&mut Cursor::new(row, &self.hosts))?);
+            Ok(())
+        })?;
+        Ok(values)
+    }
+
+    /// How many rows a table has, as far as that can be told; only to ask for the memory once.
+    fn count(&self, table: &str) -> usize {
+        let count = format!("SELECT count(*) FROM {table}");
+        let rows: i64 = self.database.query_row(&count, (), |row| row.get(0)).unwrap_or(0);
+        usize::try_from(rows).unwrap_or(0)
+    }
+
+    fn each(
+        &self,
+        table: &'static str,
+        select: &str,
+        mut take: impl FnMut(&rusqlite::Row<'_>) -> Result<(), Malformed>,
+    ) -> Result<(), Damage> {
+        let sqlite = |rows, reason| Damage::Sqlite { table, rows, reason };
+        let mut statement = self.database.prepare(select).map_err(|error| sqlite(0, error))?;
+        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let mut rows: Rows<'_> = statement.query(()).map_err(|error| sqlite(0, error))?;
+        let mut row_number = 0;
+        while let Some(row) = rows.next().map_err(|error| sqlite(row_number, error))? {
+            row_number += 1;
+            take(row).map_err(|malformed| Damage::Value {
+                table,
+                row: row_number,
+                column: names.get(malformed.column).cloned().unwrap_or_default(),
+                expected: malformed.expected,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn hosts(&self) -> Result<HashMap<i64, SocketAddr>, Damage> {
+        let mut hosts = HashMap::new();
+        self.each("address", "SELECT number, host FROM address", |row| {
+            let number: i64 = row.get(0).map_err(|_| Malformed {
+                column: 0,
+                expected: "a number",
+            })?;
+            let host: String = row.get(1).map_err(|_| Malformed {
+                column: 1,
+                expected: "text",
+            })?;
+            let host = host.parse().map_err(|_| Malformed {
+                column: 1,
+                expected: "an address and port 0",
+            })?;
+            hosts.insert(number, host);
+            Ok(())
+        })?;
+        Ok(hosts)
+    }
+
+    fn run(&self) -> Result<BTreeMap<String, Value>, Damage> {
+        let mut run = BTreeMap::new();
+        self.each("run", "SELECT key, value FROM run", |row| {
+            let key: String = row.get(0).map_err(|_| Malformed {
+                column: 0,
+                expected: "text",
+            })?;
+            let value = match row.get_ref(1) {
+                Ok(ValueRef::Integer(number)) => Value::Number(number),
+                Ok(ValueRef::Text(text)) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+                Ok(ValueRef::Null | ValueRef::Real(_) | ValueRef::Blob(_)) | Err(_) => {
+                    return Err(Malformed {
+                        column: 1,
+                        expected: "a number or text",
+                    });
+                }
+            };
+            run.insert(key, value);
+            Ok(())
+        })?;
+        Ok(run)
+    }
+
+    fn losses(&self) -> Result<Losses, Damage> {
+        let mut losses = Losses::default();
+        self.each("loss", "SELECT kind, lost FROM loss", |row| {
+            let kind: String = row.get(0).map_err(|_| Malformed {
+                column: 0,
+                expected: "text",
+            })?;
+            let lost: i64 = row.get(1).map_err(|_| Malformed {
+                column: 1,
+                expected: "a number",
+            })?;
+            if let Some(kind) = LossKind::ALL.iter().find(|known| known.word() == kind) {
+                *losses.of_mut(*kind) = lost.cast_unsigned();
+            }
+            Ok(())
+        })?;
+        Ok(losses)
+    }
+
+    fn routes(&self) -> Result<BTreeMap<u16, Route>, Damage> {
+        let mut routes = BTreeMap::new();
+        self.each("route", "SELECT route, name FROM route", |row| {
+            let route: u16 = row.get(0).map_err(|_| Malformed {
+                column: 0,
+                expected: "in the range of u16",
+            })?;
+            let name: String = row.get(1).map_err(|_| Malformed {
+                column: 1,
+                expected: "text",
+            })?;
+            routes.insert(route, Route(name));
+            Ok(())
+        })?;
+        Ok(routes)
+    }
+
+    fn generator(&self) -> Result<Option<GeneratorResult>, Damage> {
+        let malformed = |column| {
+            move |_| Malformed {
+                column,
+                expected: "what the schema says",
+            }
+        };
+        let mut result = None;
+        self.each(
+            "generator",
+            "SELECT tool, requests, failed, timeout_us FROM generator",
+            |row| {
+                result = Some(GeneratorResult {
+                    tool: row.get(0).map_err(malformed(0))?,
+                    requests: row.get::<_, i64>(1).map_err(malformed(1))?.cast_unsigned(),
+                    failed: row.get::<_, i64>(2).map_err(malformed(2))?.cast_unsigned(),
+                    timeout: row
+                        .get::<_, Option<i64>>(3)
+                        .map_err(malformed(3))?
+                        .map(|us| Span(us.cast_unsigned())),
+                    errors: Vec::new(),
+                });
+                Ok(())
+            },
+        )?;
+        let Some(generator) = &mut result else {
+            return Ok(None);
+        };
+        self.each(
+            "generator_error",
+            "SELECT error, times FROM generator_error ORDER BY rowid",
+            |row| {
+                let error: String = row.get(0).map_err(malformed(0))?;
+                generator
+                    .errors
+                    .push((error, row.get::<_, i64>(1).map_err(malformed(1))?.cast_unsigned()));
+                Ok(())
+            },
+        )?;
+        Ok(result)
+    }
+}

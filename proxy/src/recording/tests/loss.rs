@@ -1,0 +1,157 @@
+//! Full disks, full queues and killed processes: what is lost is counted, and the rest is readable.
+
+use hopscope_attribution::evidence::{Moment, PathId, RouteId};
+
+use super::super::{LossKind, Options};
+use super::{begin, connection, exchange, finish, place, read};
+
+#[test]
+fn a_full_disk_costs_rows_that_are_counted_and_leaves_the_rest_readable() {
+    let place = place();
+    let options = Options {
+        max_bytes: Some(200 * 1024),
+        ..Options::default()
+    };
+    let (handle, closing) = begin(&place, &options);
+    let mut recorder = handle.recorder();
+    for id in 0..5_000 {
+        recorder.accepted(PathId(0));
+        recorder.connection(connection(id, 0));
+        recorder.exchange(&exchange(0, 1, 502, id * 1_000 + 900, 500));
+        recorder.tick(Moment(id * 1_000));
+    }
+    drop(recorder);
+    let summary = finish(closing, 6);
+    assert!(
+        summary
+            .write_error
+            .as_deref()
+            .is_some_and(|error| error.contains("full")),
+        "{summary:?}"
+    );
+    assert!(
+        summary.accounting.connections_lost > 0 && summary.accounting.balanced(),
+        "{summary:?}"
+    );
+    let recording = read(&place);
+    assert_eq!(recording.evidence().observer.accounting, summary.accounting);
+    assert_eq!(*recording.losses(), summary.losses);
+    assert_eq!(recording.cut_off(), None, "its last words were written");
+    assert_eq!(
+        recording.losses().of(LossKind::Connection),
+        summary.accounting.connections_lost
+    );
+}
+
+#[test]
+fn a_recording_whose_writer_never_ended_says_where_it_stops() {
+    let place = place();
+    let (handle, closing) = begin(&place, &Options::default());
+    let mut recorder = handle.recorder();
+    handle.route(RouteId(0), "/a");
+    for id in 0..4 {
+        recorder.accepted(PathId(0));
+        if id > 0 {
+            recorder.connection(connection(id, 0));
+        }
+    }
+    recorder.exchange(&exchange(0, 0, 200, 900_000, 500));
+    recorder.exchange(&exchange(0, 0, 500, 1_900_000, 500));
+    recorder.tick(Moment(1_950_000));
+    // What a killed process leaves is what was committed so far, in the file and the log beside it.
+    let cut = wait_until_committed(&place, |recording| recording.evidence().connections.len() == 3);
+    let cut_off = cut.cut_off().expect("it was not closed");
+    assert_eq!((cut_off.at, cut_off.in_flight), (Moment(1_950_000), 1));
+    assert!(cut.evidence().observer.accounting.balanced());
+    assert_eq!(cut.evidence().observer.accounting.connections_lost, 1);
+    assert!(!cut.evidence().observer.closed_properly);
+    assert_eq!(
+        cut.total().requests,
+        2,
+        "a second that was not over is made of its rows"
+    );
+    assert_eq!(cut.evidence().duration.0, 1_950_000);
+    drop(recorder);
+    finish(closing, 2);
+    assert_eq!(read(&place).cut_off(), None);
+}
+
+/// Reads copies of the recording while it grows, until one fits.
+fn wait_until_committed(
+    place: &super::Place,
+    wanted: impl Fn(&super::Recording) -> bool,
+) -> super::Recording {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let recording = read(place);
+        if wanted(&recording) {
+            return recording;
+        }
+        assert!(std::time::Instant::now() < deadline, "nothing was committed");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_full_queue_never_blocks_a_worker_and_every_loss_is_counted() {
+    let place = place();
+    let (handle, closing) = begin(
+        &place,
+        &Options {
+            queue: 1,
+            ..Options::default()
+        },
+    );
+    let mut recorder = handle.recorder();
+    for id in 0..60_000 {
+        recorder.accepted(PathId(0));
+        recorder.connection(connection(id, 0));
+        recorder.exchange(&exchange(0, 1, 200, id * 10 + 500, 500));
+        recorder.tick(Moment(id * 10));
+    }
+    drop(recorder);
+    let summary = finish(closing, 1);
+    assert_eq!(summary.accounting.accepts, 60_000);
+    assert!(summary.accounting.balanced(), "{summary:?}");
+    assert_eq!(summary.exchanges + summary.losses.counted, 60_000);
+}
+
+#[test]
+fn failed_exchanges_beyond_the_limit_are_counted_and_not_kept() {
+    let place = place();
+    let (handle, closing) = begin(
+        &place,
+        &Options {
+            failed_rows: 10,
+            ..Options::default()
+        },
+    );
+    let mut recorder = handle.recorder();
+    for at in 0..25 {
+        recorder.exchange(&exchange(0, 0, 500, 1_000 + at, 500));
+    }
+    drop(recorder);
+    let summary = finish(closing, 1);
+    assert_eq!(
+        (summary.exchange_rows, summary.accounting.exchanges_lost),
+        (10, 15)
+    );
+    assert_eq!(
+        read(&place).total().failed(),
+        25,
+        "the counts are exact all the same"
+    );
+}
+
+#[test]
+fn what_comes_after_the_end_is_counted_as_lost() {
+    let place = place();
+    let (handle, closing) = begin(&place, &Options::default());
+    finish(closing, 1);
+    handle.observer_sample(hopscope_attribution::evidence::ObserverSample::default());
+    let mut recorder = handle.recorder();
+    recorder.accepted(PathId(0));
+    recorder.connection(connection(0, 0));
+    drop(recorder);
+    assert_eq!((handle.losses().observer, handle.losses().connections), (1, 1));
+}
