@@ -89,6 +89,9 @@ impl Forward {
                 return Err(TunnelStartError::Late { resource, after: READY_LIMIT, words });
             }
         }
+        // Its pipes end a moment before it does: its exit code is wanted.
+        let ended = tokio::time::timeout(LAST_WORDS_LIMIT, self.running.wait()).await;
+        tracing::debug!(?ended, "kubectl ended before it listened");
         self.last_words().await;
         let complaint = self.said.borrow().complaint.clone();
         let meaning = complaint
