@@ -22,6 +22,8 @@ pub(super) fn port_forward(target: &Target) -> Command {
         .args(target.cluster_arguments())
         .arg("port-forward")
         .arg("--address=127.0.0.1")
+        // It then says which pod it chose and whether it fell back to SPDY, a dozen lines at the start and none later.
+        .arg("-v=6")
         .arg(target.resource.to_string())
         .arg(format!(":{}", target.port));
     command

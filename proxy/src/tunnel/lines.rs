@@ -3,10 +3,11 @@
 //! Three shapes are read: kubectl up to 1.30 (`error creating error stream for port 8080 -> 80: Timeout occurred`),
 //! 1.31 to 1.36 (the same text inside `"Unhandled Error" err="..."`) and from 1.37 on (a fixed sentence with `err=`,
 //! `localPort=` and `remotePort=`). The texts are those of client-go `tools/portforward`, of the kubelet and of the
-//! container runtimes; [`splitter`] makes lines of what a pipe gives, [`klog`] takes a log line apart, and [`cause`]
-//! reads the error inside.
+//! container runtimes; [`splitter`] makes lines of what a pipe gives, [`klog`] takes a log line apart,
+//! [`cause`] reads the error inside, and [`chatter`] what kubectl says of itself when it is asked to be talkative.
 
 mod cause;
+pub mod chatter;
 mod klog;
 pub mod splitter;
 

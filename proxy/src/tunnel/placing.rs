@@ -17,6 +17,8 @@ pub(super) struct Placed {
     pub(super) pid: u32,
     pub(super) command: String,
     pub(super) port: u16,
+    /// The pod that it said it forwards to.
+    pub(super) pod: Option<String>,
 }
 
 /// Finds out on a task of its own, in at most some 30 s, and reports a [`TunnelProcess`].
@@ -38,12 +40,14 @@ pub(super) fn tell(
                 Observation::Unseen(owner::why(&error)),
             ),
         };
-        let pod = match target.resource.kind {
-            ResourceKind::Pod => Observation::Seen(target.resource.name.clone()),
-            ResourceKind::Service | ResourceKind::Deployment | ResourceKind::StatefulSet => {
-                Observation::Unseen(WhyUnseen::NotSupported)
-            }
+        let named = match target.resource.kind {
+            ResourceKind::Pod => Some(target.resource.name.clone()),
+            ResourceKind::Service | ResourceKind::Deployment | ResourceKind::StatefulSet => None,
         };
+        let pod = placed
+            .pod
+            .or(named)
+            .map_or(Observation::Unseen(WhyUnseen::NotSupported), Observation::Seen);
         let (node, runtime) = match &pod {
             Observation::Seen(pod) => kubectl::placement(&target, pod).await,
             Observation::Unseen(why) => (Observation::Unseen(*why), Observation::Unseen(*why)),

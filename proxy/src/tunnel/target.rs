@@ -69,9 +69,8 @@ impl Target {
     /// # Errors
     /// Says what is wrong with `text` and what would be right.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
-        let rest = text
-            .strip_prefix(SCHEME)
-            .ok_or_else(|| TargetError::Scheme(known(text)))?;
+        // Whoever tells this sort of target from the others may have taken the scheme off already.
+        let rest = text.strip_prefix(SCHEME).unwrap_or(text);
         let (place, query) = match rest.split_once('?') {
             Some((place, query)) => (place, Some(query)),
             None => (rest, None),

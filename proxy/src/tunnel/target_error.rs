@@ -6,9 +6,6 @@ const LONGEST_ECHO: usize = 80;
 /// Why a `kubectl:` target could not be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// It does not begin with `kubectl:`.
-    #[error("`{0}` is not a forward to run: write kubectl:[NAMESPACE/]svc/NAME:PORT")]
-    Scheme(String),
     /// There is no port at the end.
     #[error(
         "`{0}` lacks the port: write kubectl:[NAMESPACE/]svc/NAME:PORT, for example kubectl:svc/api-gateway:3000"

@@ -12,6 +12,7 @@ use hopscope_attribution::evidence::tunnel::{TunnelLine, TunnelMeaning};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::watch;
 
+use super::lines::chatter::{self, Upgrade};
 use super::lines::splitter::Splitter;
 use super::lines::{self, Reading};
 use super::report::{Reporter, TunnelReport};
@@ -31,6 +32,8 @@ pub(super) struct Said {
     pub(super) damaged: bool,
     /// The line that says best why it would not start, and what it says.
     pub(super) complaint: Option<(TunnelMeaning, String)>,
+    /// The pod that it forwards to, and how.
+    pub(super) upgraded: Option<Upgrade>,
     /// How many of its pipes have ended.
     pub(super) ended: u8,
 }
@@ -78,6 +81,12 @@ fn hear(
     let reading = lines::read(line);
     if reading.meaning == TunnelMeaning::Handling {
         counts.handled.fetch_add(1, Ordering::Relaxed);
+        return;
+    }
+    if chatter::is(line) && reading.meaning != TunnelMeaning::Fallback {
+        if let Some(upgrade) = chatter::upgrade(line) {
+            said.send_modify(|said| said.upgraded = Some(upgrade));
+        }
         return;
     }
     said.send_if_modified(|said| note(&reading, line, said));

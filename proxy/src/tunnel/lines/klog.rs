@@ -25,6 +25,11 @@ pub(super) fn parse(line: &str) -> Logged {
     })
 }
 
+/// Whether it is a log line of severity `I`: kubectl speaking of itself, because it was asked to.
+pub(super) fn is_talk(line: &str) -> bool {
+    line.starts_with('I') && without_header(line).len() < line.len()
+}
+
 /// The part after `] `, where the line begins as klog's do: a severity and the month and day.
 fn without_header(line: &str) -> &str {
     let bytes = line.as_bytes();

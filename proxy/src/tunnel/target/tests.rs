@@ -24,6 +24,11 @@ fn a_service_by_name_and_port_is_enough() {
 }
 
 #[test]
+fn the_scheme_may_have_been_taken_off_already() {
+    assert_eq!(parsed("shop/svc/web:80"), parsed("kubectl:shop/svc/web:80"));
+}
+
+#[test]
 fn the_namespace_may_stand_before_the_object_or_in_the_query() {
     assert_eq!(
         parsed("kubectl:shop/pod/web-0:80").namespace.as_deref(),
@@ -89,7 +94,6 @@ fn the_query_says_which_cluster_which_kubectl_and_how_many() {
 
 #[test]
 fn what_is_missing_is_named() {
-    assert!(complaint("svc/web:80").contains("write kubectl:"));
     assert!(complaint("kubectl:svc/web").contains("lacks the port"));
     assert!(complaint("kubectl:web:80").contains("does not say what to forward to"));
     assert!(complaint("kubectl:a/b/c/d:80").contains("does not say what to forward to"));
