@@ -9,6 +9,8 @@
 //! The tests hold both against each other on every head that `httparse` accepts.
 
 mod fields;
+#[cfg(test)]
+mod tests;
 
 use hopscope_attribution::evidence::{Method, Opaque};
 

@@ -177,9 +177,8 @@ impl Observer {
         self.exchanges
     }
 
-    /// Bytes of heads that are buffered because they are split over reads.
-    #[cfg(test)]
-    fn buffered(&self) -> usize {
+    /// Bytes of heads that are kept because they are split over reads: at most one more than the limit a direction.
+    pub fn buffered(&self) -> usize {
         [&self.up, &self.down].into_iter().map(Reading::buffered).sum()
     }
 

@@ -71,7 +71,7 @@ impl Reading {
         }
     }
 
-    #[cfg(test)]
+    /// Bytes that are kept of a head that has not come in full.
     pub(super) fn buffered(&self) -> usize {
         match self {
             Self::Head(Some(partial)) => partial.bytes.len(),
