@@ -15,6 +15,7 @@ pub mod input;
 pub mod json;
 pub mod markdown;
 pub mod model;
+mod recorded;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod terminal;

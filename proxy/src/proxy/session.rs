@@ -24,10 +24,10 @@ use super::worker::{self, Counters, Way, Worker};
 use super::{listener, process};
 use crate::http::ObserverConfig;
 use crate::paths::{Target, Transport, Via};
-use crate::tunnel::{RestartPolicy, TunnelStartError};
 use crate::recording::{
     self, Closing, FinalFacts, RecordingError, RecordingHandle, RunFacts, Summary, Watcher,
 };
+use crate::tunnel::{RestartPolicy, TunnelStartError};
 
 /// How a run is to be made.
 #[derive(Debug)]
@@ -168,7 +168,13 @@ impl Session {
         for (index, listener) in listeners.into_iter().enumerate() {
             let pulse = Arc::new(Pulse::default());
             pulses.push(Arc::clone(&pulse));
-            let worker = endpoints.worker(config, &tunnels, clock, recording.recorder(), Arc::clone(&counters));
+            let worker = endpoints.worker(
+                config,
+                &tunnels,
+                clock,
+                recording.recorder(),
+                Arc::clone(&counters),
+            );
             let (stopping, on_refusal) = (stopping.clone(), config.on_refusal);
             let thread = thread::Builder::new()
                 .name(format!("hopscope-{index}"))
@@ -294,21 +300,28 @@ impl Endpoints {
         recorder: recording::Recorder,
         counters: Arc<Counters>,
     ) -> Worker {
-        let ways = config.vias.iter().enumerate().filter_map(|(index, via)| match &via.target {
-            Target::Endpoint(endpoint) => Some(Way::Endpoint {
-                observed: endpoint.transport != Transport::Unread,
-                connector: Connector::new(
-                    endpoint.clone(),
-                    self.tls.clone(),
-                    config.connect_timeout,
-                    clock,
-                    config.workers,
-                ),
-            }),
-            Target::Kubectl(_) => tunnels.of(index).map(|tunnel| {
-                Way::Forward(tunnel, ForwardConnector::new(config.connect_timeout, clock, config.workers))
-            }),
-        });
+        let ways = config
+            .vias
+            .iter()
+            .enumerate()
+            .filter_map(|(index, via)| match &via.target {
+                Target::Endpoint(endpoint) => Some(Way::Endpoint {
+                    observed: endpoint.transport != Transport::Unread,
+                    connector: Connector::new(
+                        endpoint.clone(),
+                        self.tls.clone(),
+                        config.connect_timeout,
+                        clock,
+                        config.workers,
+                    ),
+                }),
+                Target::Kubectl(_) => tunnels.of(index).map(|tunnel| {
+                    Way::Forward(
+                        tunnel,
+                        ForwardConnector::new(config.connect_timeout, clock, config.workers),
+                    )
+                }),
+            });
         let weights = if config.weights.is_empty() {
             vec![1; config.vias.len()]
         } else {

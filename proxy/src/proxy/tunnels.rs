@@ -28,7 +28,10 @@ impl Tunnels {
         clock: RunClock,
         recording: &RecordingHandle,
     ) -> Result<Self, StartError> {
-        let mut tunnels = Self { run: Vec::new(), watched: Vec::new() };
+        let mut tunnels = Self {
+            run: Vec::new(),
+            watched: Vec::new(),
+        };
         for (index, via) in vias.iter().enumerate() {
             let path = PathId(u8::try_from(index).unwrap_or(u8::MAX));
             let now: Clock = Arc::new(move || -> Moment { clock.now() });
@@ -39,9 +42,10 @@ impl Tunnels {
                     let address = endpoint.host.parse().map(|ip| SocketAddr::new(ip, endpoint.port));
                     if let (PathKind::Tunnel, Ok(address)) = (via.path().kind, address) {
                         let watch = Watch::start(address, now, sink);
-                        tunnels.watched.push(
-                            watch.map_err(|source| StartError::System { what: "start a thread", source })?,
-                        );
+                        tunnels.watched.push(watch.map_err(|source| StartError::System {
+                            what: "start a thread",
+                            source,
+                        })?);
                     }
                     None
                 }
@@ -60,9 +64,17 @@ impl Tunnels {
 /// Hands what is seen of a path's forward to the recording.
 fn sink(path: PathId, recording: RecordingHandle) -> Sink {
     Arc::new(move |report| match report {
-        TunnelReport::Watched { kubectl_version, lines, gauges } => recording.tunnel_watched(
+        TunnelReport::Watched {
+            kubectl_version,
+            lines,
+            gauges,
+        } => recording.tunnel_watched(
             path,
-            hopscope_attribution::evidence::Observation::Seen(TunnelWatch { kubectl_version, lines, gauges }),
+            hopscope_attribution::evidence::Observation::Seen(TunnelWatch {
+                kubectl_version,
+                lines,
+                gauges,
+            }),
         ),
         TunnelReport::Line(line) => recording.tunnel_line(path, line),
         TunnelReport::Gauge(gauge) => recording.tunnel_gauge(path, gauge),

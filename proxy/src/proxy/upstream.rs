@@ -44,7 +44,10 @@ enum Address {
     /// No forward listens at the moment: what a refused connection would be to a client of the forward itself.
     NoForward,
     Known(SocketAddr),
-    ToResolve { host: String, port: u16 },
+    ToResolve {
+        host: String,
+        port: u16,
+    },
 }
 
 /// What an attempt came to.
@@ -130,7 +133,11 @@ pub(super) struct ForwardConnector {
 
 impl ForwardConnector {
     pub(super) fn new(limit: Duration, clock: RunClock, workers: usize) -> Self {
-        Self { limit, clock, sources: SourceAddresses::shared_by(workers) }
+        Self {
+            limit,
+            clock,
+            sources: SourceAddresses::shared_by(workers),
+        }
     }
 
     /// Prepares an attempt at the pool's member whose turn it is, where one listens.

@@ -27,8 +27,8 @@ pub struct RouteMeasurement {
     pub route: RouteId,
     /// How many complete responses there were of each status.
     pub statuses: BTreeMap<u16, u64>,
-    /// Latency of every exchange, however it ended, in microseconds.
-    pub all: Histogram<u64>,
-    /// Latency of the successful ones, in microseconds.
-    pub ok: Histogram<u64>,
+    /// Latency of every exchange, however it ended, in microseconds; `None` when there was none.
+    pub all: Option<Histogram<u64>>,
+    /// Latency of the successful ones, in microseconds; `None` when there was none.
+    pub ok: Option<Histogram<u64>>,
 }

@@ -140,30 +140,28 @@ fn cells(route: RouteId, requests: u64, failed: u64) -> Vec<TrafficCell> {
 
 fn measurement(route: RouteId, requests: u64, failed: u64) -> RouteMeasurement {
     let ok = requests - failed;
-    let mut sample = RouteMeasurement {
-        path: PathId(0),
-        route,
-        statuses: BTreeMap::new(),
-        all: Histogram::new(3).expect("3 is a precision"),
-        ok: Histogram::new(3).expect("3 is a precision"),
-    };
-    for (status, times) in [(200, ok), (503, failed)] {
-        if times > 0 {
-            sample.statuses.insert(status, times);
-        }
-    }
+    let answers = [(200, ok), (503, failed)].into_iter();
+    let statuses: BTreeMap<u16, u64> = answers.filter(|(_, times)| *times > 0).collect();
+    let mut all_latencies = Histogram::new(3).expect("3 is a precision");
+    let mut ok_latencies = all_latencies.clone();
     for nth in 0..requests {
         let micros = match (nth < ok, nth % 20) {
             (true, spread) => 12_000 + spread * 2_600,
             (false, 0) => 1_010_000,
             (false, spread) => 5_900 + spread * 300,
         };
-        sample.all.record(micros).expect("it resizes itself");
+        all_latencies.record(micros).expect("it resizes itself");
         if nth < ok {
-            sample.ok.record(micros).expect("it resizes itself");
+            ok_latencies.record(micros).expect("it resizes itself");
         }
     }
-    sample
+    RouteMeasurement {
+        path: PathId(0),
+        route,
+        statuses,
+        all: Some(all_latencies),
+        ok: Some(ok_latencies),
+    }
 }
 
 fn connection(id: u64) -> Connection {

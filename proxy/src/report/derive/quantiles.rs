@@ -23,8 +23,8 @@ pub(super) fn of_the_run(measured: &[RouteMeasurement], evidence: &Evidence) -> 
     };
     RunLatency {
         unit: "seconds",
-        all: merged(measured.iter().map(|of| &of.all), Some(&all)),
-        ok: merged(measured.iter().map(|of| &of.ok), None),
+        all: merged(measured.iter().filter_map(|of| of.all.as_ref()), Some(&all)),
+        ok: merged(measured.iter().filter_map(|of| of.ok.as_ref()), None),
         added_by_hopscope: added,
         added_by_hopscope_unseen: unseen,
     }
