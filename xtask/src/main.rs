@@ -1,6 +1,8 @@
 //! Build, check, measure: `cargo xtask NAME`.
 
+mod ci;
 mod ebpf;
+mod tidy;
 
 use clap::{Parser, Subcommand};
 
@@ -13,12 +15,24 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Pass every gate: rules, lints, tests, probes, scenarios. What `.ci/run` runs.
+    Ci(ci::Args),
+    /// Play the scenarios against the real binary: as root, with the real parts installed.
+    Scenarios {
+        /// Passed on to the test program: parts of scenario names.
+        filter: Vec<String>,
+    },
+    /// Check the rules that neither the compiler nor clippy holds.
+    Tidy,
     /// Build the probes into ebpf/probes.bpf.o, or check that the committed object is what the sources give.
     Ebpf(ebpf::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
+        Task::Ci(args) => ci::execute(&args),
+        Task::Scenarios { filter } => ci::scenarios(&ci::root()?, &filter),
+        Task::Tidy => tidy::check(&ci::root()?),
         Task::Ebpf(args) => ebpf::execute(&args),
     }
 }

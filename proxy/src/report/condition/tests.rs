@@ -1,3 +1,5 @@
+//! Tests of `condition`.
+
 use super::*;
 use crate::report::sample;
 

@@ -1,3 +1,5 @@
+//! Tests of `html`.
+
 use super::*;
 use crate::golden;
 use crate::report::sample;

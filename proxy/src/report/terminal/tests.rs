@@ -1,3 +1,5 @@
+//! Tests of `terminal`.
+
 use super::paint::columns;
 use super::*;
 use crate::golden;
