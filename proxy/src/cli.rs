@@ -8,8 +8,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod conduct;
+pub mod explain;
 pub mod output;
 pub mod proxy;
+pub mod report;
 pub mod run;
 pub mod session;
 
@@ -25,6 +27,8 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Proxy(proxy::Args),
+    Report(report::Args),
+    Explain(explain::Args),
 }
 
 /// How the program ends.
@@ -57,6 +61,8 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => run::execute(args).map_err(|error| (error.exit(), error.to_string())),
         Command::Proxy(args) => proxy::execute(&args).map_err(|error| (error.exit(), error.to_string())),
+        Command::Report(args) => report::execute(&args).map_err(|error| (error.exit(), error.to_string())),
+        Command::Explain(args) => explain::execute(&args).map_err(|error| (error.exit(), error.to_string())),
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -4,8 +4,7 @@
 //! connection is made for it ([`upstream`], [`source_address`], [`tls`]); where that fails the generator is told
 //! ([`refusal`]). Two flows carry its bytes ([`flow`]), joined so that every end is handed on as what it was
 //! ([`relay`]). The HTTP observer is shown what passes. When both sides have ended its record is written
-//! ([`connection`]). [`tunnels`] runs or watches the
-//! forwards, [`session`] holds the whole run together; [`health`] watches hopscope itself.
+//! ([`connection`]). [`session`] holds the whole run together; [`health`] watches hopscope itself.
 
 mod clock;
 mod connection;
@@ -21,7 +20,6 @@ mod socket;
 mod source_address;
 mod stream;
 mod tls;
-mod tunnels;
 mod upstream;
 mod worker;
 

@@ -259,7 +259,7 @@ fn failed(form: Form, path: &Path, error: io::Error) -> OutputError {
 }
 
 /// A reader that has seen enough (`| head`) is not a failure.
-fn to_stream(mut stream: impl Write, text: &str) -> Result<(), OutputError> {
+pub(super) fn to_stream(mut stream: impl Write, text: &str) -> Result<(), OutputError> {
     match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(OutputError::Stream(error)),
         Ok(()) | Err(_) => Ok(()),

@@ -227,10 +227,7 @@ fn paths(measured: &[RouteMeasurement], evidence: &Evidence, diagnosis: &Diagnos
                 delivered_errors: tally.delivered_errors,
                 undelivered: tally.undelivered,
                 latency: quantiles::merged(
-                    measured
-                        .iter()
-                        .filter(|of| of.path == id)
-                        .filter_map(|of| of.all.as_ref()),
+                    measured.iter().filter(|of| of.path == id).map(|of| &of.all),
                     Some(&tally),
                 ),
                 charges,
@@ -263,7 +260,7 @@ fn routes(measured: &[RouteMeasurement], evidence: &Evidence) -> Vec<RouteReport
                 failed: tally.failed(),
                 ok: tally.requests.saturating_sub(tally.failed()),
                 statuses,
-                latency: quantiles::merged(of_it().filter_map(|of| of.all.as_ref()), Some(&tally)),
+                latency: quantiles::merged(of_it().map(|of| &of.all), Some(&tally)),
                 undelivered: tally.undelivered,
             }
         })

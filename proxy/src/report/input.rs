@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
 use hopscope_attribution::evidence::{PathId, RouteId};
+
+use crate::recording::{Distribution, RouteFigures};
 
 /// Facts about the run as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,8 +28,20 @@ pub struct RouteMeasurement {
     pub route: RouteId,
     /// How many complete responses there were of each status.
     pub statuses: BTreeMap<u16, u64>,
-    /// Latency of every exchange, however it ended, in microseconds; `None` when there was none.
-    pub all: Option<Histogram<u64>>,
-    /// Latency of the successful ones, in microseconds; `None` when there was none.
-    pub ok: Option<Histogram<u64>>,
+    /// Latency of every exchange, however it ended.
+    pub all: Distribution,
+    /// Latency of the successful ones.
+    pub ok: Distribution,
+}
+
+impl From<&RouteFigures> for RouteMeasurement {
+    fn from(of: &RouteFigures) -> Self {
+        Self {
+            path: of.path,
+            route: of.route,
+            statuses: of.figures.statuses.clone(),
+            all: of.figures.all.distribution().clone(),
+            ok: of.figures.ok.distribution().clone(),
+        }
+    }
 }

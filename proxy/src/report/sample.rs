@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use hdrhistogram::Histogram;
 use hopscope_attribution::cause::Cause;
 use hopscope_attribution::evidence::{
     Accounting, Connection, ConnectionId, Ending, Evidence, FourTuple, Moment, Observation, ObserverHealth,
@@ -16,6 +15,7 @@ use hopscope_attribution::verdict::{
 };
 
 use super::{Report, RouteMeasurement, RunFacts};
+use crate::recording::Distribution;
 
 /// What a report is made of.
 pub(crate) struct Sample {
@@ -140,28 +140,30 @@ fn cells(route: RouteId, requests: u64, failed: u64) -> Vec<TrafficCell> {
 
 fn measurement(route: RouteId, requests: u64, failed: u64) -> RouteMeasurement {
     let ok = requests - failed;
-    let answers = [(200, ok), (503, failed)].into_iter();
-    let statuses: BTreeMap<u16, u64> = answers.filter(|(_, times)| *times > 0).collect();
-    let mut all_latencies = Histogram::new(3).expect("3 is a precision");
-    let mut ok_latencies = all_latencies.clone();
+    let mut sample = RouteMeasurement {
+        path: PathId(0),
+        route,
+        statuses: BTreeMap::new(),
+        all: Distribution::default(),
+        ok: Distribution::default(),
+    };
+    for (status, times) in [(200, ok), (503, failed)] {
+        if times > 0 {
+            sample.statuses.insert(status, times);
+        }
+    }
     for nth in 0..requests {
         let micros = match (nth < ok, nth % 20) {
             (true, spread) => 12_000 + spread * 2_600,
             (false, 0) => 1_010_000,
             (false, spread) => 5_900 + spread * 300,
         };
-        all_latencies.record(micros).expect("it resizes itself");
+        sample.all.record(Span(micros));
         if nth < ok {
-            ok_latencies.record(micros).expect("it resizes itself");
+            sample.ok.record(Span(micros));
         }
     }
-    RouteMeasurement {
-        path: PathId(0),
-        route,
-        statuses,
-        all: Some(all_latencies),
-        ok: Some(ok_latencies),
-    }
+    sample
 }
 
 fn connection(id: u64) -> Connection {

@@ -1,9 +1,9 @@
 //! Histograms to quantiles in seconds.
 
-use hdrhistogram::Histogram;
 use hopscope_attribution::evidence::{Evidence, Observation};
 
 use super::Tally;
+use crate::recording::Distribution;
 use crate::report::figures::{float, rounded};
 use crate::report::input::RouteMeasurement;
 use crate::report::model::{Latency, RunLatency};
@@ -23,8 +23,8 @@ pub(super) fn of_the_run(measured: &[RouteMeasurement], evidence: &Evidence) -> 
     };
     RunLatency {
         unit: "seconds",
-        all: merged(measured.iter().filter_map(|of| of.all.as_ref()), Some(&all)),
-        ok: merged(measured.iter().filter_map(|of| of.ok.as_ref()), None),
+        all: merged(measured.iter().map(|of| &of.all), Some(&all)),
+        ok: merged(measured.iter().map(|of| &of.ok), None),
         added_by_hopscope: added,
         added_by_hopscope_unseen: unseen,
     }
@@ -32,40 +32,26 @@ pub(super) fn of_the_run(measured: &[RouteMeasurement], evidence: &Evidence) -> 
 
 /// The quantiles of all these together. Where exact sums are at hand, mean, maximum and count come from them.
 pub(super) fn merged<'a>(
-    histograms: impl Iterator<Item = &'a Histogram<u64>>,
+    distributions: impl Iterator<Item = &'a Distribution>,
     exact: Option<&Tally>,
 ) -> Latency {
-    let mut total: Option<Histogram<u64>> = None;
-    for histogram in histograms {
-        match &mut total {
-            None => total = Some(histogram.clone()),
-            Some(total) => {
-                total.auto(true);
-                // Only a histogram beyond any memory cannot be added; without it no quantile would be true.
-                if total.add(histogram).is_err() {
-                    return Latency::default();
-                }
-            }
-        }
+    let mut total = Distribution::default();
+    for distribution in distributions {
+        total.merge(distribution);
     }
-    let mut latency = total.filter(|total| !total.is_empty()).map_or_else(
-        || Latency {
-            count: exact.is_none().then_some(0),
-            ..Latency::default()
-        },
-        |total| {
-            let at = |quantile| seconds(total.value_at_quantile(quantile));
-            Latency {
-                p50: at(0.5),
-                p90: at(0.9),
-                p95: at(0.95),
-                p99: at(0.99),
-                max: seconds(total.max()),
-                mean: rounded(total.mean() / 1e6),
-                count: Some(total.len()),
-            }
-        },
-    );
+    let at = |quantile| total.quantile(quantile).and_then(|at| seconds(at.0));
+    let mut latency = Latency {
+        p50: at(0.5),
+        p90: at(0.9),
+        p95: at(0.95),
+        p99: at(0.99),
+        max: total.max().and_then(|max| seconds(max.0)),
+        mean: total
+            .histogram()
+            .filter(|_| !total.is_empty())
+            .and_then(|histogram| rounded(histogram.mean() / 1e6)),
+        count: Some(total.count()),
+    };
     if let Some(exact) = exact {
         latency.count = Some(exact.requests);
         if exact.requests > 0 {

@@ -1,7 +1,7 @@
 //! Requests and failures over time: one bar a bucket, drawn in SVG inside the page.
 
 use super::markup::{Page, page};
-use crate::report::figures::{float, grouped, length};
+use crate::report::figures::{float, grouped};
 use crate::report::model::{Bucket, Report};
 
 const WIDTH: f64 = 960.0;
@@ -27,7 +27,7 @@ pub(super) fn write(out: &mut Page, report: &Report) {
          answer</span><span class=\"k-error\">answered with an error</span><span class=\"k-ok\">ok</span>\
          <span>each bar {}, the highest {} requests</span></p>\n\
          <svg class=\"strip\" viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"Requests and failures over time\">\n",
-        length(bucket_seconds),
+        seconds(timeline.bucket_seconds),
         grouped(most),
         HEIGHT + AXIS,
     );
@@ -44,20 +44,22 @@ pub(super) fn write(out: &mut Page, report: &Report) {
         out,
         "<line x1=\"0\" y1=\"{HEIGHT}\" x2=\"{WIDTH}\" y2=\"{HEIGHT}\"/>\n"
     );
-    for quarter in 0..=4_u8 {
-        let at = f64::from(quarter) / 4.0;
-        let anchor = match quarter {
-            0 => "start",
-            4 => "end",
-            _ => "middle",
-        };
+    let tick = tick_length(from);
+    let mut second = 0_u32;
+    // The last mark needs room for its text.
+    while f64::from(second) < from * 0.97 {
+        let anchor = if second == 0 { "start" } else { "middle" };
         page!(
             out,
             "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>\n",
-            at * WIDTH,
+            f64::from(second) / from * WIDTH,
             HEIGHT + AXIS - 5.0,
-            clock(at * from),
+            clock(second.into()),
         );
+        second = second.saturating_add(tick.max(1));
+        if second == u32::MAX {
+            break;
+        }
     }
     page!(out, "</svg>\n</section>\n");
 }
@@ -92,6 +94,26 @@ fn bar(out: &mut Page, bucket: &Bucket, left: f64, width: f64, most: u64, from: 
         }
     }
     page!(out, "</g>\n");
+}
+
+/// The shortest distance between marks on the axis that a clock would show and that leaves at most eight of them.
+fn tick_length(total: f64) -> u32 {
+    const LENGTHS: [u32; 14] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 21_600];
+    LENGTHS
+        .into_iter()
+        .find(|length| total / f64::from(*length) <= 8.0)
+        .unwrap_or_else(|| {
+            u32::try_from(crate::report::figures::span(total).0 / 7_000_000).unwrap_or(u32::MAX / 2)
+        })
+}
+
+/// A bucket's length: `5 s`, `1 min`.
+fn seconds(length: u32) -> String {
+    match length {
+        0..60 => format!("{length} s"),
+        60..3_600 => format!("{} min", length / 60),
+        _ => format!("{} h", length / 3_600),
+    }
 }
 
 /// A time since the start, as a clock shows it: `1:45`.

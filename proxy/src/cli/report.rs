@@ -1,0 +1,103 @@
+//! `hopscope report RECORDING`.
+
+use std::path::PathBuf;
+
+use super::Exit;
+use super::explain::ResultError;
+use super::output::{OutputError, ReportOptions};
+use crate::recording::{Recording, RecordingError};
+use crate::report;
+
+const EXAMPLES: &str = "\
+The same recording gives the same bytes. A recording that was cut off (kill -9, a full disk) is read as far as it goes,
+and the report says where it stops.
+
+Examples:
+  hopscope report hopscope-20260131T120000.sqlite
+  hopscope report run.sqlite --html report.html --markdown ticket.md
+  hopscope report run.sqlite --json - | jq .verdict
+  hopscope report run.sqlite --k6 summary.json
+  hopscope report run.sqlite --fail-on 'tunnel>0.5%' --fail-on 'cause:backend-reset>0'";
+
+/// The diagnosis again, from a recording
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// A file that run, proxy or demo recorded
+    #[arg(value_name = "RECORDING")]
+    recording: PathBuf,
+
+    /// Compare with what k6 counted: each of its failures gets a hop or `unknown`, and differences are stated.
+    /// Any form of result that `hopscope explain` reads
+    #[arg(
+        long,
+        value_name = "FILE",
+        group = "generator",
+        help_heading = "Load generator"
+    )]
+    k6: Option<PathBuf>,
+
+    /// The same for oha (`--output-format json`)
+    #[arg(
+        long,
+        value_name = "FILE",
+        group = "generator",
+        help_heading = "Load generator"
+    )]
+    oha: Option<PathBuf>,
+
+    /// The same for wrk (its text)
+    #[arg(
+        long,
+        value_name = "FILE",
+        group = "generator",
+        help_heading = "Load generator"
+    )]
+    wrk: Option<PathBuf>,
+
+    #[command(flatten)]
+    output: ReportOptions,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The recording cannot be read.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// The generator's result cannot be read.
+    #[error(transparent)]
+    Result(#[from] ResultError),
+    /// The report cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+impl ReportError {
+    /// How the program ends on it.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Output(error) => error.exit(),
+            Self::Recording(_) | Self::Result(_) => Exit::CouldNotRun,
+        }
+    }
+}
+
+/// Reads, judges and tells.
+///
+/// # Errors
+/// When the recording or the generator's result cannot be read, or the report cannot be written.
+pub fn execute(args: &Args) -> Result<Exit, ReportError> {
+    let recording = Recording::open(&args.recording)?;
+    args.output.check()?;
+    let result = args.k6.as_ref().or(args.oha.as_ref()).or(args.wrk.as_ref());
+    let generator = match result {
+        Some(file) => {
+            let (summary, _) = super::explain::read(file)?;
+            let result = summary.generator_result();
+            Some(result.ok_or_else(|| ResultError::NoTotals(file.clone()))?)
+        }
+        None => None,
+    };
+    Ok(args.output.deliver(&report::diagnose(recording, generator))?)
+}
