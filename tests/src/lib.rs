@@ -1,1 +1,13 @@
 //! The harness: real processes, real sockets, real namespaces.
+//!
+//! [`process`] runs a program and reads it; [`program`] finds hopscope and the lab's cluster, [`kubectl`] the kubectls;
+//! [`cluster`], [`hopscope`] and [`application`] are the parts of a path, [`client`] is the load.
+
+pub mod application;
+pub mod client;
+pub mod cluster;
+pub mod hopscope;
+pub mod kubectl;
+pub mod process;
+pub mod program;
+pub mod report;

@@ -116,15 +116,6 @@ impl Forward {
         self.said.clone()
     }
 
-    /// The pod that it said it forwards to.
-    pub(super) fn pod(&self) -> Option<String> {
-        self.said
-            .borrow()
-            .upgraded
-            .as_ref()
-            .map(|upgrade| upgrade.pod.clone())
-    }
-
     /// Its exit code, when it has ended and had one.
     pub(super) fn exit_code(&mut self) -> Option<i32> {
         let status = self.running.try_wait().ok().flatten()?;

@@ -144,7 +144,7 @@ impl Member {
                     pid: forward.pid(),
                     command: forward.command.clone(),
                     port,
-                    pod: forward.pod(),
+                    said: forward.said(),
                 };
                 placing::tell(placed, &self.target, &self.reporter, self.version.clone());
                 Raised::Standing(Standing {

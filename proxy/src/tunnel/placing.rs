@@ -1,6 +1,7 @@
 //! Gathers what is to be known of a kubectl that stands, beside its work, and tells it once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hopscope_attribution::evidence::tunnel::TunnelProcess;
 use hopscope_attribution::evidence::{Observation, WhyUnseen};
@@ -10,6 +11,10 @@ use super::kubectl;
 use super::owner;
 use super::report::{Reporter, TunnelReport};
 use super::target::{ResourceKind, Target};
+use super::words::Said;
+
+/// What it says of its pod comes over the other pipe than that it listens, and may be read a moment later.
+const POD_LIMIT: Duration = Duration::from_secs(2);
 
 /// A kubectl that listens.
 #[derive(Debug)]
@@ -17,8 +22,15 @@ pub(super) struct Placed {
     pub(super) pid: u32,
     pub(super) command: String,
     pub(super) port: u16,
-    /// The pod that it said it forwards to.
-    pub(super) pod: Option<String>,
+    /// What it says.
+    pub(super) said: watch::Receiver<Said>,
+}
+
+/// The pod that kubectl said it chose.
+async fn chosen(mut said: watch::Receiver<Said>) -> Option<String> {
+    let waiting = said.wait_for(|said| said.upgraded.is_some());
+    let said = tokio::time::timeout(POD_LIMIT, waiting).await.ok()?.ok()?;
+    said.upgraded.as_ref().map(|upgrade| upgrade.pod.clone())
 }
 
 /// Finds out on a task of its own, in at most some 30 s, and reports a [`TunnelProcess`].
@@ -44,8 +56,8 @@ pub(super) fn tell(
             ResourceKind::Pod => Some(target.resource.name.clone()),
             ResourceKind::Service | ResourceKind::Deployment | ResourceKind::StatefulSet => None,
         };
-        let pod = placed
-            .pod
+        let pod = chosen(placed.said)
+            .await
             .or(named)
             .map_or(Observation::Unseen(WhyUnseen::NotSupported), Observation::Seen);
         let (node, runtime) = match &pod {

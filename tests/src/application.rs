@@ -1,0 +1,116 @@
+//! An application in this process whose misdeeds are chosen by the request's path.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use socket2::SockRef;
+
+/// It listens until the test ends.
+#[derive(Debug)]
+pub struct Application {
+    address: SocketAddr,
+    answered: Arc<AtomicU64>,
+}
+
+impl Application {
+    /// Starts one on a free port of 127.0.0.1.
+    ///
+    /// What it does by path: `/ok` answers 200; `/bytes/N` answers N bytes; `/silent` never answers; `/reset` resets
+    /// after the head of its answer; `/close` answers and closes; `/late/MS` answers after MS milliseconds;
+    /// `/deaf` never reads the body. Anything else is 404.
+    ///
+    /// # Errors
+    /// Where there is no port.
+    pub fn start() -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a port for the application")?;
+        let address = listener.local_addr()?;
+        let answered = Arc::<AtomicU64>::default();
+        let counter = answered.clone();
+        // What is never to be answered must still be held open.
+        let held = Arc::<Mutex<Vec<TcpStream>>>::default();
+        thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let (counter, held) = (counter.clone(), held.clone());
+                thread::spawn(move || {
+                    if let Ok(Some(kept)) = serve(connection, &counter)
+                        && let Ok(mut held) = held.lock()
+                    {
+                        held.push(kept);
+                    }
+                });
+            }
+        });
+        Ok(Self { address, answered })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Requests that it answered in full.
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+}
+
+/// Serves one connection to its end; gives it back where it is to be held open without a word.
+fn serve(connection: TcpStream, answered: &AtomicU64) -> Result<Option<TcpStream>> {
+    let mut reader = BufReader::new(connection.try_clone()?);
+    let mut writer = connection;
+    loop {
+        let mut first = String::new();
+        if reader.read_line(&mut first)? == 0 {
+            return Ok(None);
+        }
+        let mut length = 0;
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header)?;
+            if header.trim().is_empty() {
+                break;
+            }
+            if let Some((name, value)) = header.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse()?;
+            }
+        }
+        let path = first.split(' ').nth(1).unwrap_or_default();
+        let mut words = path.trim_start_matches('/').split('/');
+        let deed = words.next().unwrap_or_default();
+        let number: u64 = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+        if deed == "deaf" || deed == "silent" {
+            return Ok(Some(writer));
+        }
+        std::io::copy(&mut (&mut reader).take(length), &mut std::io::sink())?;
+        match deed {
+            "ok" => writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")?,
+            "late" => {
+                thread::park_timeout(Duration::from_millis(number));
+                writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")?;
+            }
+            "bytes" => {
+                write!(writer, "HTTP/1.1 200 OK\r\ncontent-length: {number}\r\n\r\n")?;
+                std::io::copy(&mut std::io::repeat(b'x').take(number), &mut writer)?;
+            }
+            "reset" => {
+                writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")?;
+                SockRef::from(&writer).set_linger(Some(Duration::ZERO))?;
+                return Ok(None);
+            }
+            "close" => {
+                writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")?;
+                answered.fetch_add(1, Ordering::Relaxed);
+                return Ok(None);
+            }
+            _ => writer.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")?,
+        }
+        answered.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,70 @@
+//! Where the programs under test are: named by the environment, or where cargo builds them.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result, bail};
+
+/// The program `hopscope`: `HOPSCOPE_BIN`, or built by cargo if need be.
+///
+/// # Errors
+/// Where there is none and it cannot be built.
+pub fn hopscope() -> Result<PathBuf> {
+    static PATH: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    built(
+        &PATH,
+        "HOPSCOPE_BIN",
+        "hopscope",
+        &["build", "--package", "hopscope"],
+    )
+}
+
+/// The lab's cluster: `HOPSCOPE_CLUSTER`, or built by cargo if need be.
+///
+/// # Errors
+/// Where there is none and it cannot be built.
+pub fn cluster() -> Result<PathBuf> {
+    static PATH: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let arguments = ["build", "--package", "hopscope-lab", "--example", "cluster"];
+    built(&PATH, "HOPSCOPE_CLUSTER", "examples/cluster", &arguments)
+}
+
+fn built(
+    once: &'static OnceLock<Result<PathBuf, String>>,
+    variable: &str,
+    file: &str,
+    arguments: &[&str],
+) -> Result<PathBuf> {
+    let found = once.get_or_init(|| locate(variable, file, arguments).map_err(|error| format!("{error:#}")));
+    found.clone().map_err(anyhow::Error::msg)
+}
+
+fn locate(variable: &str, file: &str, arguments: &[&str]) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
+        let path = PathBuf::from(path);
+        if !path.is_file() {
+            bail!("{variable} names {}, where there is no file", path.display());
+        }
+        return Ok(path);
+    }
+    // This test runs from target/PROFILE/deps.
+    let own = std::env::current_exe().context("the path of this test")?;
+    let folder = own.ancestors().nth(2).context("the target folder")?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.arg("--quiet").args(arguments);
+    if folder.ends_with("release") {
+        command.arg("--release");
+    }
+    let status = command.status().context("running cargo")?;
+    let path = folder.join(file);
+    if !status.success() || !path.is_file() {
+        bail!(
+            "{} is missing: set {variable}, or run cargo {}",
+            path.display(),
+            arguments.join(" ")
+        );
+    }
+    Ok(path)
+}

@@ -1,0 +1,81 @@
+//! The JSON report, as far as scenarios ask it.
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+/// A report, and what was printed beside it.
+#[derive(Debug)]
+pub struct Report {
+    value: Value,
+    said: String,
+}
+
+/// What one cause is charged with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Charged {
+    /// Failures, victims included.
+    pub failures: u64,
+    /// Those of them that were victims.
+    pub victims: u64,
+}
+
+impl Report {
+    /// Reads `hopscope.report/1`.
+    ///
+    /// # Errors
+    /// Where it is something else.
+    pub fn parse(text: &str, said: String) -> Result<Self> {
+        let value: Value = serde_json::from_str(text).context("the report is not JSON")?;
+        if value.pointer("/schema").and_then(Value::as_str) != Some("hopscope.report/1") {
+            bail!("the report has another schema: {:?}", value.pointer("/schema"));
+        }
+        Ok(Self { value, said })
+    }
+
+    /// Hop and cause of the verdict, such as `tunnel tunnel-lost`.
+    pub fn verdict(&self) -> String {
+        let word = |field: &str| {
+            self.value
+                .pointer(&format!("/verdict/{field}"))
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        format!("{} {}", word("hop"), word("cause")).trim().to_owned()
+    }
+
+    /// A number by its JSON pointer; 0 where there is none.
+    pub fn number(&self, pointer: &str) -> u64 {
+        self.value.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    /// What a cause is charged with; nothing where the report does not name it.
+    pub fn charged(&self, cause: &str) -> Charged {
+        let hops = self
+            .value
+            .pointer("/hops")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let causes = hops.filter_map(|hop| hop.get("causes")?.as_array()).flatten();
+        let mut charged = Charged::default();
+        for charge in causes.filter(|charge| charge.get("cause").and_then(Value::as_str) == Some(cause)) {
+            let of = |field: &str| charge.get(field).and_then(Value::as_u64).unwrap_or(0);
+            charged.failures += of("failures");
+            charged.victims += of("victims");
+        }
+        charged
+    }
+
+    /// Everything, for the message of a failure.
+    pub fn shown(&self) -> String {
+        let pick = |field: &str| self.value.get(field).cloned().unwrap_or_default();
+        format!(
+            "verdict {:#}\nhops {:#}\nunknowns {:#}\nit said:\n{}",
+            pick("verdict"),
+            pick("hops"),
+            pick("unknowns"),
+            self.said
+        )
+    }
+}
