@@ -22,7 +22,7 @@ mod schema;
 mod second;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod traffic;
 mod watcher;
 mod writer;

@@ -20,7 +20,7 @@ pub struct Distribution {
 /// A blob that is not a histogram of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a histogram of this schema")]
-pub struct NotAHistogram;
+pub(super) struct NotAHistogram;
 
 impl Distribution {
     /// How many spans were counted.

@@ -15,12 +15,12 @@ use hopscope_attribution::evidence::{
 use super::{Closing, FinalFacts, Options, Recording, RecordingHandle, RunFacts, Summary, create};
 
 /// A folder of its own, and the file in it.
-pub(super) struct Place {
+pub(crate) struct Place {
     _folder: tempfile::TempDir,
-    pub(super) file: PathBuf,
+    pub(crate) file: PathBuf,
 }
 
-pub(super) fn place() -> Place {
+pub(crate) fn place() -> Place {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("run.hopscope");
     Place {
@@ -29,7 +29,7 @@ pub(super) fn place() -> Place {
     }
 }
 
-pub(super) fn path(name: &str) -> Path {
+pub(crate) fn path(name: &str) -> Path {
     Path {
         name: name.to_owned(),
         kind: PathKind::from_name(name),
@@ -37,7 +37,7 @@ pub(super) fn path(name: &str) -> Path {
     }
 }
 
-pub(super) fn facts() -> RunFacts {
+pub(crate) fn facts() -> RunFacts {
     RunFacts {
         started_unix_us: 1_790_000_000_000_000,
         paths: vec![path("tunnel"), path("direct")],
@@ -46,11 +46,11 @@ pub(super) fn facts() -> RunFacts {
     }
 }
 
-pub(super) fn begin(place: &Place, options: &Options) -> (RecordingHandle, Closing) {
+pub(crate) fn begin(place: &Place, options: &Options) -> (RecordingHandle, Closing) {
     create(&place.file, &facts(), options, Vec::new()).expect("a new recording")
 }
 
-pub(super) fn finish(closing: Closing, seconds: u64) -> Summary {
+pub(crate) fn finish(closing: Closing, seconds: u64) -> Summary {
     closing
         .finish(FinalFacts {
             ended: Moment(seconds * 1_000_000),
@@ -59,11 +59,11 @@ pub(super) fn finish(closing: Closing, seconds: u64) -> Summary {
         .expect("the writer ends")
 }
 
-pub(super) fn read(place: &Place) -> Recording {
+pub(crate) fn read(place: &Place) -> Recording {
     Recording::open(&place.file).expect("a readable recording")
 }
 
-pub(super) fn connection(id: u64, path: u8) -> Connection {
+pub(crate) fn connection(id: u64, path: u8) -> Connection {
     let end = |how| SideEnd {
         at: Moment(id * 1_000 + 900),
         how,
@@ -106,7 +106,7 @@ fn tuple(local: u16, remote: u16) -> FourTuple {
 }
 
 /// An exchange that ends at `ended_us`, with this status.
-pub(super) fn exchange(path: u8, route: u16, status: u16, ended_us: u64, total_us: u64) -> Exchange {
+pub(crate) fn exchange(path: u8, route: u16, status: u16, ended_us: u64, total_us: u64) -> Exchange {
     Exchange {
         connection: ConnectionId(1),
         path: PathId(path),
