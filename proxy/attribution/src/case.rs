@@ -1,9 +1,13 @@
 //! The case under judgement: the evidence, every failure once, and what the rules have found so far.
 
+use std::collections::BTreeMap;
+
 use crate::cause::Cause;
 use crate::confidence::Ruling;
-use crate::evidence::{Connection, Evidence, Exchange, Observation, PathId, PathKind, Span, TunnelEvidence};
-use crate::failure::{self, Failure, NONE, What};
+use crate::evidence::{
+    Connection, Evidence, Exchange, Observation, PathId, PathKind, RouteId, Span, TunnelEvidence,
+};
+use crate::failure::{self, Failure, NONE};
 use crate::hop::Hop;
 use crate::verdict::{Finding, ObserverStatement, Unknown};
 
@@ -16,6 +20,8 @@ pub(crate) struct Case<'e> {
     pub(crate) unrowed: Vec<Unrowed>,
     /// How successful exchanges of each path usually went, by path index.
     pub(crate) baselines: Vec<Baseline>,
+    /// The same for each route of a path.
+    pub(crate) route_baselines: BTreeMap<(PathId, RouteId), Baseline>,
     pub(crate) notes: Vec<Note>,
     pub(crate) unknowns: Vec<Unknown>,
     pub(crate) observer: ObserverStatement,
@@ -40,7 +46,6 @@ pub(crate) struct Unrowed {
 pub(crate) struct Baseline {
     /// Rows that it was taken from.
     pub(crate) rows: usize,
-    pub(crate) p50: Span,
     pub(crate) p99: Span,
 }
 
@@ -74,6 +79,7 @@ impl<'e> Case<'e> {
             failures: failure::enumerate(evidence),
             unrowed: Vec::new(),
             baselines: baselines(evidence),
+            route_baselines: route_baselines(evidence),
             notes: Vec::new(),
             unknowns: Vec::new(),
             observer: ObserverStatement::default(),
@@ -116,6 +122,17 @@ impl<'e> Case<'e> {
             .get(usize::from(path.0))
             .copied()
             .unwrap_or_default()
+    }
+
+    /// How exchanges such as this failed one usually went: those of its route, where there are enough, else its path's.
+    pub(crate) fn usual(&self, failure: &Failure) -> Baseline {
+        let route = self
+            .exchange(failure)
+            .map(|exchange| (failure.path, exchange.route));
+        let of_route = route
+            .and_then(|key| self.route_baselines.get(&key))
+            .filter(|baseline| baseline.rows >= 20);
+        of_route.copied().unwrap_or_else(|| self.baseline(failure.path))
     }
 
     /// What was seen of a path's forwarder.
@@ -187,11 +204,6 @@ impl<'e> Case<'e> {
             )
         })
     }
-
-    /// Failures of a path that were delivered as complete answers.
-    pub(crate) fn is_delivered(failure: &Failure) -> bool {
-        matches!(failure.what, What::Answered { .. })
-    }
 }
 
 /// A cell's failures; the counts are somebody else's, so their sum must not overflow.
@@ -217,17 +229,32 @@ fn baselines(evidence: &Evidence) -> Vec<Baseline> {
             totals.push(exchange.phases.total.0);
         }
     }
-    let quantile = |sorted: &[u64], percent: usize| {
-        let rank = sorted.len().saturating_sub(1) * percent / 100;
-        Span(sorted.get(rank).copied().unwrap_or(0))
-    };
-    let baseline = |mut totals: Vec<u64>| {
-        totals.sort_unstable();
-        Baseline {
-            rows: totals.len(),
-            p50: quantile(&totals, 50),
-            p99: quantile(&totals, 99),
-        }
-    };
     totals.into_iter().map(baseline).collect()
+}
+
+fn route_baselines(evidence: &Evidence) -> BTreeMap<(PathId, RouteId), Baseline> {
+    let mut totals: BTreeMap<(PathId, RouteId), Vec<u64>> = BTreeMap::new();
+    for exchange in evidence
+        .exchanges
+        .iter()
+        .filter(|exchange| !exchange.delivery.failed())
+    {
+        totals
+            .entry((exchange.path, exchange.route))
+            .or_default()
+            .push(exchange.phases.total.0);
+    }
+    totals
+        .into_iter()
+        .map(|(key, totals)| (key, baseline(totals)))
+        .collect()
+}
+
+fn baseline(mut totals: Vec<u64>) -> Baseline {
+    totals.sort_unstable();
+    let rank = totals.len().saturating_sub(1) * 99 / 100;
+    Baseline {
+        rows: totals.len(),
+        p99: Span(totals.get(rank).copied().unwrap_or(0)),
+    }
 }

@@ -66,6 +66,8 @@ causes! {
     TunnelStopped = "tunnel-stopped" => Tunnel,
     /// The forward cut transfers by their size, whatever their route.
     TunnelTruncated = "tunnel-truncated" => Tunnel,
+    /// The forward cannot pass a half-close on: 1 s after the generator ended its direction the runtime ended all.
+    TunnelHalfClose = "tunnel-half-close" => Tunnel,
     /// The cluster refused to open the forward: RBAC, no such pod, pod not running, node unreachable.
     TunnelDenied = "tunnel-denied" => Tunnel,
 

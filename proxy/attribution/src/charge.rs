@@ -1,6 +1,6 @@
 //! From judged failures to the diagnosis: everything is counted once, and every charge carries its reasons.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::case::{About, Case, Note, Speaks};
 use crate::cause::Cause;
@@ -9,7 +9,7 @@ use crate::failure::{Failure, What};
 use crate::figures::{count, counted, real, share};
 use crate::hop::Hop;
 use crate::verdict::{CauseCharge, Charge, Confidence, Diagnosis, Finding, HopCharge, Verdict};
-use crate::{advice, headline, missing};
+use crate::{advice, headline, missing, phrase};
 
 /// How many connections a charge names for a person to look up.
 const EXAMPLES: usize = 5;
@@ -20,16 +20,19 @@ pub(crate) struct Tally {
     pub(crate) failures: u64,
     pub(crate) victims: u64,
     pub(crate) contradicted: u64,
-    pub(crate) confidence: f64,
+    /// Those without a complete answer.
+    pub(crate) undelivered: u64,
+    pub(crate) paths: BTreeSet<PathId>,
+    confidence: f64,
     /// Rule -> how many failures it charged, and what they looked like.
-    pub(crate) rules: BTreeMap<&'static str, Looks>,
+    rules: BTreeMap<&'static str, Looks>,
 }
 
 /// What the failures that one rule charged looked like.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Looks {
-    pub(crate) failures: u64,
-    pub(crate) victims: u64,
+struct Looks {
+    failures: u64,
+    victims: u64,
     statuses: BTreeMap<u16, u64>,
     endings: BTreeMap<&'static str, u64>,
 }
@@ -95,6 +98,8 @@ impl Tally {
         self.failures += 1;
         self.victims += u64::from(failure.victim);
         self.contradicted += u64::from(failure.contradicted);
+        self.undelivered += u64::from(!matches!(failure.what, What::Answered { .. }));
+        self.paths.insert(failure.path);
         self.confidence += failure.confidence;
         let looks = self.rules.entry(failure.rule).or_default();
         looks.failures += 1;
@@ -102,7 +107,7 @@ impl Tally {
         match failure.what {
             What::Answered { status, .. } => *looks.statuses.entry(status).or_default() += 1,
             What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } => {
-                *looks.endings.entry(headline::symptom(failure.what)).or_default() += 1;
+                *looks.endings.entry(phrase::symptom(failure.what)).or_default() += 1;
             }
         }
     }
@@ -155,7 +160,7 @@ impl Looks {
             statement: format!(
                 "{}{seen}{victims}: {}.",
                 counted(self.failures, "failure", "failures"),
-                headline::because(rule, cause)
+                phrase::reason(cause)
             ),
             numbers: vec![("failures", real(self.failures)), ("victims", real(self.victims))],
         }
@@ -246,7 +251,7 @@ fn verdict(case: &Case<'_>, hops: &[HopCharge], total: u64) -> Verdict {
         charged: Some((hop.hop, cause.cause)),
         share: hop.share,
         confidence,
-        headline: headline::charged(case, hops, hop, cause, total, confidence),
+        headline: headline::charged(case, hop, cause, total, confidence),
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) enum What {
 
 impl Failure {
     pub(crate) fn is_open(&self) -> bool {
-        self.cause == Cause::Undetermined && !self.contradicted
+        self.rule == UNDECIDED
     }
 
     pub(crate) fn charge(&mut self, ruling: Ruling, rule: &'static str) {

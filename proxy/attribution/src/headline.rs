@@ -1,12 +1,11 @@
-//! The one sentence, and the words that findings are told in.
+//! The one sentence.
 
-use crate::case::Case;
+use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
-use crate::evidence::{ConnectFailure, Cut};
-use crate::failure::{UNDECIDED, What};
+use crate::evidence::PathKind;
 use crate::figures::{count, counted, percent};
 use crate::hop::Hop;
-use crate::rules::RULES;
+use crate::phrase;
 use crate::verdict::{CauseCharge, Confidence, HopCharge};
 
 /// Nothing failed: how much was looked at.
@@ -30,143 +29,144 @@ pub(crate) fn healthy(case: &Case<'_>) -> String {
             counted(case.rows_lost, "row was", "rows were")
         )
     } else {
-        format!("Nothing failed: {seen}, every one answered.")
+        format!("Nothing failed: {seen}.")
     }
 }
 
 /// The hop charged with most failures, in one honest sentence.
 pub(crate) fn charged(
     case: &Case<'_>,
-    hops: &[HopCharge],
     hop: &HopCharge,
     cause: &CauseCharge,
     total: u64,
     confidence: Confidence,
 ) -> String {
-    let part = format!(
-        "{} of {} ({})",
-        count(hop.failures),
-        counted(total, "failure", "failures"),
-        percent(hop.failures, total)
-    );
-    let why = reason(cause);
-    let cleared = cleared(case, hops);
+    let part = if hop.failures == total {
+        format!("all {}", counted(total, "failure", "failures"))
+    } else {
+        format!(
+            "{} of {} ({})",
+            count(hop.failures),
+            counted(total, "failure", "failures"),
+            percent(hop.failures, total)
+        )
+    };
+    let why = phrase::reason(cause.cause);
     match hop.hop {
         Hop::Unknown if cause.cause == Cause::RequestRejected => {
-            format!(
-                "{part} were answered with 4xx: every hop delivered, the requests themselves were rejected."
-            )
+            format!("Every hop delivered: {part} are answers of 4xx, the requests themselves were rejected.")
         }
-        Hop::Unknown => format!("The evidence does not decide {part}: {why}."),
-        Hop::Observer => {
-            format!("hopscope itself stood in the way of {part}: {why}; nobody else is charged with them.")
-        }
-        Hop::Client | Hop::Tunnel | Hop::Lb | Hop::Backend => {
-            format!(
-                "{} {} charged with {part}, {}: {why}{cleared}.",
-                name(hop.hop),
-                hedge(confidence),
-                cause.cause
-            )
-        }
+        Hop::Unknown => format!("The evidence does not decide {part}: {}.", open(case)),
+        Hop::Observer => format!("Nobody else is charged with {part}: {why}."),
+        Hop::Client | Hop::Tunnel | Hop::Lb | Hop::Backend => format!(
+            "The {} {} {part}: {why}{}{}.",
+            noun(hop.hop),
+            hedge(confidence),
+            victims(cause),
+            cleared(case, hop.hop)
+        ),
     }
 }
 
-/// The strongest reason of a cause, fit for the middle of a sentence.
-fn reason(cause: &CauseCharge) -> String {
-    let Some(finding) = cause.evidence_for.first() else {
-        return "no reason was recorded".to_owned();
-    };
-    let reason = because(finding.rule, cause.cause);
-    if cause.victims == 0 {
-        return reason;
-    }
-    let triggers = cause.failures.saturating_sub(cause.victims);
-    format!(
-        "{reason}; {} and {}",
-        counted(triggers, "trigger", "triggers"),
-        counted(cause.victims, "victim", "victims")
-    )
-}
-
-/// What was cleared on the way, when somebody looked.
-fn cleared(case: &Case<'_>, hops: &[HopCharge]) -> String {
-    let charged = |hop: Hop| hops.iter().any(|charge| charge.hop == hop);
-    let _ = case;
-    if charged(Hop::Tunnel) {
-        String::new()
-    } else {
-        String::new()
+/// A hop in the middle of a sentence.
+const fn noun(hop: Hop) -> &'static str {
+    match hop {
+        Hop::Client => "load generator",
+        Hop::Observer => "observer",
+        Hop::Tunnel => "tunnel",
+        Hop::Lb => "load balancer",
+        Hop::Backend => "backend",
+        Hop::Unknown => "unknown",
     }
 }
 
 fn hedge(confidence: Confidence) -> &'static str {
     match confidence.get() {
-        sure if sure >= 0.85 => "is",
-        sure if sure >= 0.65 => "is most likely rightly",
-        _ => "is perhaps rightly",
+        sure if sure >= 0.85 => "caused",
+        sure if sure >= 0.65 => "most likely caused",
+        sure if sure >= 0.5 => "probably caused",
+        _ => "may have caused",
     }
 }
 
-/// A hop as a sentence begins with it.
-pub(crate) const fn name(hop: Hop) -> &'static str {
-    match hop {
-        Hop::Client => "The load generator",
-        Hop::Observer => "hopscope itself",
-        Hop::Tunnel => "The tunnel",
-        Hop::Lb => "The load balancer",
-        Hop::Backend => "The backend",
-        Hop::Unknown => "Nobody",
+fn victims(cause: &CauseCharge) -> String {
+    if cause.victims == 0 {
+        return String::new();
+    }
+    match cause.failures.saturating_sub(cause.victims) {
+        0 => "; no single connection was seen to trigger it".to_owned(),
+        triggers => format!(
+            " ({}, {} dragged along)",
+            counted(triggers, "trigger", "triggers"),
+            counted(cause.victims, "victim", "victims")
+        ),
     }
 }
 
-/// What a failure looked like, in few words.
-pub(crate) const fn symptom(what: What) -> &'static str {
-    match what {
-        What::Answered { .. } => "complete error answer",
-        What::Broken { begun: true, by } => match by {
-            Cut::DownstreamFin => "left in mid-answer by the generator",
-            Cut::DownstreamReset => "reset in mid-answer by the generator",
-            Cut::UpstreamFin => "answer cut off by FIN",
-            Cut::UpstreamReset => "answer cut off by RST",
-            Cut::UpstreamErrno(_) => "answer cut off by a socket error",
-            Cut::NotConnected => "not connected",
-            Cut::Unreadable => "answer that is not HTTP",
-            Cut::Stopped => "answer under way at the end of the run",
-        },
-        What::Broken { begun: false, by } => match by {
-            Cut::DownstreamFin => "no answer until the generator left",
-            Cut::DownstreamReset => "no answer until the generator reset",
-            Cut::UpstreamFin => "no answer, FIN",
-            Cut::UpstreamReset => "no answer, RST",
-            Cut::UpstreamErrno(_) => "no answer, socket error",
-            Cut::NotConnected => "not connected",
-            Cut::Unreadable => "answer that is not HTTP",
-            Cut::Stopped => "no answer until the end of the run",
-        },
-        What::NotConnected(failure) => match failure {
-            ConnectFailure::Refused => "connection refused",
-            ConnectFailure::TimedOut => "connect timed out",
-            ConnectFailure::Unreachable => "unreachable",
-            ConnectFailure::Reset => "reset during the handshake",
-            ConnectFailure::Dns => "name not resolved",
-            ConnectFailure::Tls(_) => "TLS handshake failed",
-            ConnectFailure::NoLocalPort => "no local port left",
-            ConnectFailure::NoDescriptor => "no descriptor left",
-            ConnectFailure::Errno(_) => "connect failed",
-        },
-        What::Abandoned { .. } => "left while connecting",
+/// What a contrast of routes cleared on the way.
+fn cleared(case: &Case<'_>, hop: Hop) -> String {
+    if hop != Hop::Backend
+        || case
+            .failures
+            .iter()
+            .any(|failure| failure.cause.hop() == Hop::Tunnel)
+    {
+        return String::new();
     }
+    let contrast = case.notes.iter().find(|note| {
+        note.about == About::Hop(Hop::Tunnel)
+            && note.speaks == Speaks::Against
+            && note.finding.rule == "route-contrast"
+    });
+    let number = |name: &str| {
+        let numbers = contrast
+            .map(|note| note.finding.numbers.as_slice())
+            .unwrap_or_default();
+        numbers
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, number)| *number)
+    };
+    let (Some(failed), Some(requests), Some(p)) = (
+        number("clean_routes_failed"),
+        number("clean_routes_requests"),
+        number("p"),
+    ) else {
+        return String::new();
+    };
+    format!(
+        "; the tunnel is cleared, other routes failed {failed:.0} of {requests:.0} in the same seconds ({})",
+        crate::figures::probability(p)
+    )
 }
 
-/// What a rule proves of a cause, fit for the middle of a sentence.
-pub(crate) fn because(rule: &str, cause: Cause) -> String {
-    if rule == UNDECIDED {
-        return "no rule decides them on the evidence at hand".to_owned();
+/// Why the evidence leaves it open, by what kind of path most of it lies on.
+fn open(case: &Case<'_>) -> &'static str {
+    if case.failures.iter().any(|failure| failure.contradicted) {
+        return "a witness contradicts what it would otherwise show";
     }
-    let _ = cause;
-    RULES
+    let mut kinds = [0_u64; 4];
+    for failure in case
+        .failures
         .iter()
-        .find(|known| known.name == rule)
-        .map_or_else(|| rule.to_owned(), |known| known.proves.to_owned())
+        .filter(|failure| failure.cause == Cause::Undetermined)
+    {
+        let index = match case.kind(failure.path) {
+            PathKind::Tunnel => 0,
+            PathKind::Lb => 1,
+            PathKind::Direct => 2,
+            PathKind::Unstated => 3,
+        };
+        if let Some(count) = kinds.get_mut(index) {
+            *count += 1;
+        }
+    }
+    let most = kinds.iter().copied().max().unwrap_or(0);
+    match kinds.iter().position(|count| *count == most && most > 0) {
+        Some(0) => "the forward and the pod behind it would look the same from here",
+        Some(1) => "the load balancer and the application behind it would look the same from here",
+        Some(2) => "no order or owner of the end can be claimed",
+        Some(_) => "what stands between hopscope and the application was not stated",
+        None => "they never reached hopscope",
+    }
 }

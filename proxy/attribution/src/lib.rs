@@ -19,7 +19,10 @@ mod failure;
 mod figures;
 mod first;
 mod headline;
+mod lattice;
 mod missing;
+mod phrase;
+mod statistics;
 
 pub use first::{first_charge, first_charge_without_exchange};
 

@@ -4,11 +4,26 @@
 //! see what earlier ones left open; only victims of a trigger, contradictions and the observer's own faults overturn an
 //! earlier charge. What no rule decides stays `undetermined`.
 
+mod accept_queue;
 mod client;
 mod connect;
 mod delivered;
 mod ended;
+mod forward;
+mod forward_ended;
+mod forward_poisoned;
+mod forward_stalled;
+mod forward_survived;
+mod gauges;
+mod generator;
+mod idle;
+mod kernel;
 mod observer;
+mod path_contrast;
+mod rate_limit;
+mod route_contrast;
+mod silence;
+mod time_lattice;
 
 use crate::case::Case;
 use crate::confidence::Ruling;
@@ -47,7 +62,22 @@ pub const RULES: &[Rule] = &[
     connect::RULE,
     ended::RULE,
     client::ABORT,
+    kernel::RULE,
+    forward_ended::RULE,
+    forward_stalled::RULE,
+    forward_poisoned::RULE,
+    accept_queue::RULE,
+    idle::RULE,
+    route_contrast::SIZES,
+    forward_survived::RULE,
+    silence::RULE,
+    route_contrast::ROUTES,
+    path_contrast::RULE,
+    rate_limit::RULE,
+    generator::TIMEOUT,
     observer::RULE,
+    generator::RESULT,
+    time_lattice::RULE,
 ];
 
 /// What the rules that look at one failure alone say of it; `None` where they leave it open.

@@ -23,7 +23,7 @@ const PATIENCE: Span = Span(1_000_000);
 
 fn apply_abort(case: &mut Case<'_>) {
     case.judge_open(ABORT.name, |case, failure| {
-        let due = due(case.baseline(failure.path));
+        let due = due(case.usual(failure));
         judge_abort_due(
             failure.what,
             case.exchange(failure),

@@ -86,7 +86,7 @@ fn server_error(status: u16, author: Author, kind: PathKind) -> Option<Ruling> {
 
 /// What a 5xx means when the application itself sends it: 502 and 504 are said by what "was acting as a gateway"
 /// (RFC 9110, sections 15.6.3 and 15.6.5).
-const fn own_words(status: u16) -> Cause {
+pub(super) const fn own_words(status: u16) -> Cause {
     match status {
         502 | 504 => Cause::BackendDependency,
         _ => Cause::BackendError,

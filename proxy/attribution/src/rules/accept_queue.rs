@@ -1,0 +1,178 @@
+//! A full accept queue: connects that take a second more, or three, or seven, and listeners that overflow.
+
+use super::Rule;
+use super::client::due;
+use crate::case::{About, Case, Speaks};
+use crate::cause::Cause;
+use crate::confidence::{GOOD, PROVEN, Ruling, STRONG};
+use crate::evidence::{ConnectFailure, PathId, PathKind, Span, Upstream};
+use crate::failure::What;
+use crate::figures::{count, counted, real};
+use crate::hop::Hop;
+use crate::verdict::Finding;
+
+pub(super) const RULE: Rule = Rule {
+    name: "accept-queue",
+    symptom: "connects that time out or are given up, or silence right after connecting, while others connect 1, 3 or 7 s late",
+    evidence: "connect times on the steps of the SYN back-off; accept-queue overflows that the listener's kernel counted",
+    verdict: "backend-accept-queue: on a direct path by steps or overflows, on a tunnel path by overflows alone",
+    proves: "with overflows: that the application's listener dropped connections; with steps alone: that SYN segments were dropped while connections that stood lost nothing",
+    cannot_prove: "without the listener's kernel, whether its queue or a firewall dropped the SYN; anything by the absence of overflows when the kernel's events were lost",
+    apply,
+};
+
+/// When a SYN is sent again: 1, 3, 7, 15 s with exponential back-off from the start, and 1, 2, 3, 4, 5, 7, 11, 19 s with
+/// Linux 6.5's four linear time-outs (`tcp_syn_linear_timeouts`). What connects, connects just after one of these.
+pub(super) const SYN_STEPS: [Span; 10] = [
+    Span(1_000_000),
+    Span(2_000_000),
+    Span(3_000_000),
+    Span(4_000_000),
+    Span(5_000_000),
+    Span(7_000_000),
+    Span(11_000_000),
+    Span(15_000_000),
+    Span(19_000_000),
+    Span(31_000_000),
+];
+
+fn on_step(connect: Span) -> bool {
+    SYN_STEPS
+        .iter()
+        .any(|step| connect >= *step && connect.0 <= step.0 + 120_000)
+}
+
+struct Steps {
+    late: u64,
+    on_steps: u64,
+    retransmitting: u64,
+    connected: u64,
+}
+
+fn apply(case: &mut Case<'_>) {
+    let overflows = overflows(case);
+    for index in 0..case.evidence.paths.len() {
+        let Ok(path) = u8::try_from(index).map(PathId) else {
+            continue;
+        };
+        let kind = case.kind(path);
+        if matches!(kind, PathKind::Lb | PathKind::Unstated) {
+            continue;
+        }
+        let steps = steps(case, path);
+        let stepped = kind == PathKind::Direct
+            && steps.on_steps >= 3
+            && steps.on_steps.saturating_mul(10) >= steps.late.saturating_mul(8)
+            && steps.retransmitting.saturating_mul(20) <= steps.connected;
+        let confidence = match (overflows > 0, stepped) {
+            (true, true) => PROVEN,
+            (true, false) => STRONG,
+            (false, true) => GOOD,
+            (false, false) => continue,
+        };
+        judge(case, path, kind, confidence);
+        tell(case, path, &steps, stepped, overflows);
+    }
+}
+
+fn judge(case: &mut Case<'_>, path: PathId, kind: PathKind, confidence: f64) {
+    case.judge_where(
+        RULE.name,
+        |failure| failure.path == path && (failure.is_open() || failure.cause == Cause::BackendUnreachable),
+        |case, failure| {
+            let late = due(case.usual(failure)).max(Span(1_000_000));
+            let dropped = match failure.what {
+                What::NotConnected(ConnectFailure::TimedOut) | What::Abandoned { .. } => {
+                    kind == PathKind::Direct
+                }
+                // Standing on our side, and still not accepted on the other.
+                What::Broken { begun: false, .. } => {
+                    failure.is_silence() && failure.ordinal == 0 && failure.age() >= late
+                }
+                What::Broken { .. } | What::NotConnected(_) | What::Answered { .. } => false,
+            };
+            dropped.then_some(Ruling::charge(Cause::BackendAcceptQueue, confidence))
+        },
+    );
+}
+
+/// Overflows at the application's listeners over the whole run; when exactly is left to the kernel's own clock.
+fn overflows(case: &Case<'_>) -> u64 {
+    case.evidence.node.seen().map_or(0, |node| {
+        let windows = node.windows.iter().filter(|window| window.hop == Hop::Backend);
+        windows.fold(0_u64, |sum, window| {
+            sum.saturating_add(window.accept_queue_overflows)
+        })
+    })
+}
+
+fn steps(case: &Case<'_>, path: PathId) -> Steps {
+    let mut steps = Steps {
+        late: 0,
+        on_steps: 0,
+        retransmitting: 0,
+        connected: 0,
+    };
+    for connection in case
+        .evidence
+        .connections
+        .iter()
+        .filter(|connection| connection.path == path)
+    {
+        let Upstream::Connected { tcp, .. } = connection.upstream else {
+            continue;
+        };
+        steps.connected += 1;
+        steps.late += u64::from(tcp >= Span(900_000));
+        steps.on_steps += u64::from(on_step(tcp));
+        // Segments lost on connections that stand would mean a lossy network, which loses SYNs as well.
+        let prompt = tcp < Span(900_000);
+        let lossy = connection
+            .upstream_tcp
+            .seen()
+            .is_some_and(|tcp| tcp.retransmits > 0);
+        steps.retransmitting += u64::from(prompt && lossy);
+    }
+    steps
+}
+
+fn tell(case: &mut Case<'_>, path: PathId, steps: &Steps, stepped: bool, overflows: u64) {
+    let name = case.path_name(path);
+    if stepped {
+        let statement = format!(
+            "{} of {} connects on path {name} took 1, 3 or 7 s and a little more, as when a SYN is dropped and sent again; of those that connected at once, {} had to send anything again.",
+            count(steps.on_steps),
+            counted(steps.connected, "connect", "connects"),
+            count(steps.retransmitting)
+        );
+        let numbers = vec![
+            ("on_steps", real(steps.on_steps)),
+            ("connected", real(steps.connected)),
+        ];
+        case.note(
+            About::Cause(Cause::BackendAcceptQueue),
+            Speaks::For,
+            Finding {
+                rule: RULE.name,
+                statement,
+                numbers,
+            },
+        );
+    }
+    if overflows > 0 {
+        let statement = format!(
+            "The kernel counted {} of the application's accept queue.",
+            counted(overflows, "overflow", "overflows")
+        );
+        let numbers = vec![("overflows", real(overflows))];
+        case.note(
+            About::Cause(Cause::BackendAcceptQueue),
+            Speaks::For,
+            Finding {
+                rule: RULE.name,
+                statement,
+                numbers,
+            },
+        );
+    }
+}

@@ -1,0 +1,223 @@
+//! One forward's connections in time: when they ended together, and when the forward is known to have stood.
+
+use std::net::SocketAddr;
+
+use crate::case::Case;
+use crate::evidence::{
+    Connection, ConnectionId, Delivery, Ending, Moment, PathId, PathKind, Side, Span, TunnelLine, Upstream,
+};
+use crate::failure::Failure;
+
+/// Ends closer together than this belong together: kubectl closes all its local sockets within a millisecond, and
+/// hopscope sees them within a few wake-ups.
+const GAP: Span = Span(100_000);
+/// A forward that delivers this long after an end had survived it: what kubectl had buffered arrives sooner.
+const MARGIN: Span = Span(100_000);
+/// Ends that follow one another for longer than this are not one event.
+const AT_ONCE: Span = Span(500_000);
+/// Fewer ends at once than this are a coincidence.
+const TOGETHER: usize = 3;
+
+/// The connections that one process forwarded, by what hopscope was connected to.
+pub(super) struct Forward {
+    pub(super) path: PathId,
+    pub(super) remote: Option<SocketAddr>,
+    /// Indices of its connections, in the order in which they were opened.
+    pub(super) connections: Vec<u32>,
+    opened: Vec<Moment>,
+    ended: Vec<Moment>,
+    /// Start of a connection, and the last delivery on any connection that had started by then.
+    delivered: Vec<(Moment, Moment)>,
+    /// Moments at which the forward's side ended a connection by itself, with the connection's index.
+    cuts: Vec<(Moment, u32)>,
+}
+
+/// Connections of one forward that its side ended at the same time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Collapse {
+    pub(super) from: Moment,
+    pub(super) to: Moment,
+    pub(super) ended: usize,
+    pub(super) open: usize,
+}
+
+impl Forward {
+    /// All forwards of tunnel paths.
+    pub(super) fn all(case: &Case<'_>) -> Vec<Self> {
+        let connections = &case.evidence.connections;
+        let key = |index: &u32| {
+            let connection = connections.get(*index as usize);
+            connection.map(|c| (c.path, c.upstream_tuple.map(|tuple| tuple.remote), c.opened, c.id))
+        };
+        let mut order: Vec<u32> = (0..u32::MAX)
+            .zip(connections)
+            .filter(|(_, connection)| case.kind(connection.path) == PathKind::Tunnel)
+            .filter(|(_, connection)| matches!(connection.upstream, Upstream::Connected { .. }))
+            .map(|(index, _)| index)
+            .collect();
+        order.sort_unstable_by_key(key);
+        let mut deliveries = deliveries(case);
+        deliveries.sort_unstable();
+        let same = |a: &u32, b: &u32| {
+            let pair =
+                |key: Option<(PathId, Option<SocketAddr>, Moment, ConnectionId)>| key.map(|k| (k.0, k.1));
+            pair(key(a)) == pair(key(b))
+        };
+        order
+            .chunk_by(same)
+            .filter_map(|group| Self::of(connections, group, &deliveries))
+            .collect()
+    }
+
+    fn of(all: &[Connection], group: &[u32], deliveries: &[(u32, Moment)]) -> Option<Self> {
+        let first = all.get(*group.first()? as usize)?;
+        let mut forward = Self {
+            path: first.path,
+            remote: first.upstream_tuple.map(|tuple| tuple.remote),
+            connections: group.to_vec(),
+            opened: Vec::with_capacity(group.len()),
+            ended: Vec::with_capacity(group.len()),
+            delivered: Vec::new(),
+            cuts: Vec::new(),
+        };
+        for index in group {
+            let Some(connection) = all.get(*index as usize) else {
+                continue;
+            };
+            forward.opened.push(connection.opened);
+            forward.ended.push(end_of(connection));
+            let cut = matches!(
+                connection.ended_first(),
+                Some((Side::Upstream, Ending::Fin | Ending::Reset))
+            );
+            if cut && !stream_timed_out(connection) {
+                forward.cuts.push((connection.upstream_end.at, *index));
+            }
+            let at = deliveries
+                .partition_point(|(owner, _)| owner <= index)
+                .checked_sub(1);
+            let last = at
+                .and_then(|at| deliveries.get(at))
+                .filter(|(owner, _)| owner == index);
+            let first_byte = connection.first_byte_down.map(|after| connection.opened + after);
+            if let Some(last) = last.map(|(_, at)| *at).max(first_byte) {
+                forward.delivered.push((connection.opened, last));
+            }
+        }
+        forward.opened.sort_unstable();
+        forward.ended.sort_unstable();
+        forward.cuts.sort_unstable();
+        forward.delivered.sort_unstable();
+        let mut latest = Moment(0);
+        for (_, last) in &mut forward.delivered {
+            latest = latest.max(*last);
+            *last = latest;
+        }
+        Some(forward)
+    }
+
+    /// Whether a connection that stood before this moment delivered an answer after it. A forward that is lost takes all
+    /// of its connections with it, so one that goes on delivering proves that it was not lost.
+    pub(super) fn survived(&self, at: Moment) -> bool {
+        let before = Moment(at.0.saturating_sub(MARGIN.0));
+        let started = self.delivered.partition_point(|(opened, _)| *opened <= before);
+        let last = started.checked_sub(1).and_then(|index| self.delivered.get(index));
+        last.is_some_and(|(_, last)| *last >= at + MARGIN)
+    }
+
+    /// How many of its connections stood just before this moment.
+    pub(super) fn open_at(&self, at: Moment) -> usize {
+        let opened = self.opened.partition_point(|opened| *opened < at);
+        opened.saturating_sub(self.ended.partition_point(|ended| *ended < at))
+    }
+
+    /// When most of what stood was ended by the forward's side at once, and nothing survived it.
+    pub(super) fn collapses(&self) -> Vec<Collapse> {
+        let mut collapses = Vec::new();
+        let mut rest = self.cuts.as_slice();
+        while let Some((from, _)) = rest.first() {
+            let steps = rest.windows(2).take_while(|pair| match pair {
+                [a, b] => b.0.since(a.0) <= GAP && b.0.since(*from) <= AT_ONCE,
+                _ => false,
+            });
+            let (group, later) = rest.split_at(steps.count() + 1);
+            rest = later;
+            let Some((to, _)) = group.last() else { continue };
+            let open = self.open_at(*from);
+            let together =
+                group.len() >= TOGETHER && group.len().saturating_mul(10) >= open.saturating_mul(7);
+            if together && !self.survived(*to) && !self.survived(*from) {
+                collapses.push(Collapse {
+                    from: *from,
+                    to: *to,
+                    ended: group.len(),
+                    open,
+                });
+            }
+        }
+        collapses
+    }
+}
+
+/// The lines read in a span of time; they are kept in the order in which they were read.
+pub(super) fn lines_between(lines: &[TunnelLine], from: Moment, to: Moment) -> &[TunnelLine] {
+    let start = lines.partition_point(|line| line.at < from);
+    let end = lines.partition_point(|line| line.at <= to);
+    lines.get(start..end).unwrap_or(&[])
+}
+
+/// The indices of the failures that ended in a span of time; failures are kept in that order.
+pub(super) fn failures_between(failures: &[Failure], from: Moment, to: Moment) -> std::ops::Range<usize> {
+    let start = failures.partition_point(|failure| failure.at < from);
+    start..failures.partition_point(|failure| failure.at <= to).max(start)
+}
+
+/// When a connection was over for the forward: the first end of either side.
+fn end_of(connection: &Connection) -> Moment {
+    let ended = |how: Ending| !matches!(how, Ending::StillOpen | Ending::NeverStood | Ending::EndedByRelay);
+    let up = ended(connection.upstream_end.how).then_some(connection.upstream_end.at);
+    let down = ended(connection.downstream_end.how).then_some(connection.downstream_end.at);
+    match (up, down) {
+        (Some(up), Some(down)) => up.min(down),
+        (Some(at), None) | (None, Some(at)) => at,
+        (None, None) => connection.closed.seen().copied().unwrap_or(Moment(u64::MAX)),
+    }
+}
+
+/// Reset 30.00 s after it was opened, without an answer: kubectl's own timer, one connection at a time.
+fn stream_timed_out(connection: &Connection) -> bool {
+    let age = connection.upstream_end.at.since(connection.opened);
+    connection.bytes_down == 0 && age >= Span(29_950_000) && age <= Span(31_000_000)
+}
+
+/// The connection's index and the moment of every complete answer on a tunnel path.
+fn deliveries(case: &Case<'_>) -> Vec<(u32, Moment)> {
+    let connections = &case.evidence.connections;
+    let sorted = connections.is_sorted_by_key(|connection| connection.id);
+    let mut ids: Vec<(ConnectionId, u32)> = Vec::new();
+    if !sorted {
+        ids = (0..u32::MAX)
+            .zip(connections)
+            .map(|(index, connection)| (connection.id, index))
+            .collect();
+        ids.sort_unstable();
+    }
+    let find = |id: ConnectionId| {
+        if sorted {
+            let at = connections
+                .binary_search_by_key(&id, |connection| connection.id)
+                .ok()?;
+            u32::try_from(at).ok()
+        } else {
+            let at = ids.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+            ids.get(at).map(|(_, index)| *index)
+        }
+    };
+    case.evidence
+        .exchanges
+        .iter()
+        .filter(|exchange| case.kind(exchange.path) == PathKind::Tunnel)
+        .filter(|exchange| matches!(exchange.delivery, Delivery::Complete { .. }))
+        .filter_map(|exchange| Some((find(exchange.connection)?, exchange.began + exchange.phases.total)))
+        .collect()
+}

@@ -1,0 +1,156 @@
+//! A poisoned frame worker: time-outs that are periodic in the stream number.
+//!
+//! spdystream hands frames to five workers by stream number modulo 5. A worker that delivers to a stream nobody reads
+//! any more is stuck for ever, and with it every later stream of the same residue. Ids start at 1 and go up by 2; a
+//! connection uses two, one when its error stream already timed out.
+
+use super::Rule;
+use super::forward::Forward;
+use crate::case::{About, Case, Speaks};
+use crate::cause::Cause;
+use crate::confidence::{Ruling, STRONG};
+use crate::evidence::{Connection, Ending, Side, Span};
+use crate::failure::Failure;
+use crate::figures::{length, probability};
+use crate::statistics::binomial::upper_tail;
+use crate::verdict::Finding;
+
+pub(super) const RULE: Rule = Rule {
+    name: "stream-residues",
+    symptom: "some new connections of a forward time out, others do not, in a strict rhythm",
+    evidence: "the order in which the forward's connections were opened, and which of them timed out at 30.00 s",
+    verdict: "tunnel-poisoned instead of tunnel-timeout, when stuck workers predict which connections hang",
+    proves: "the failures follow kubectl's stream numbers modulo 5, which nothing outside kubectl knows",
+    cannot_prove: "anything when many connections were opened at once: their stream numbers interleave, and the charge stays tunnel-timeout",
+    apply,
+};
+
+/// Fewer connections than this fit too many rhythms.
+const ENOUGH: usize = 12;
+/// Hypotheses tried: 30 sets of stuck workers, 5 phases.
+const HYPOTHESES: f64 = 150.0;
+
+fn apply(case: &mut Case<'_>) {
+    let timed_out = |failure: &&Failure| failure.cause == Cause::TunnelTimeout;
+    let mut hung: Vec<u32> = case
+        .failures
+        .iter()
+        .filter(timed_out)
+        .map(|failure| failure.connection)
+        .collect();
+    if hung.is_empty() {
+        return;
+    }
+    hung.sort_unstable();
+    let mut poisoned: Vec<u32> = Vec::new();
+    for forward in Forward::all(case) {
+        let fates: Vec<(u32, bool)> = forward
+            .connections
+            .iter()
+            .filter_map(|index| fate(case, *index, &hung).map(|hangs| (*index, hangs)))
+            .collect();
+        let Some(first) = fates.iter().position(|(_, hangs)| *hangs) else {
+            continue;
+        };
+        // What came before the first time-out was before the worker was stuck.
+        let after = fates.get(first..).unwrap_or(&[]);
+        let hangs: Vec<bool> = after.iter().map(|(_, hangs)| *hangs).collect();
+        let Some(fit) = best_fit(&hangs) else { continue };
+        poisoned.extend(after.iter().filter(|(_, hangs)| *hangs).map(|(index, _)| *index));
+        let workers: Vec<String> = (0..5)
+            .filter(|worker| fit.stuck >> worker & 1 == 1)
+            .map(|w: u8| w.to_string())
+            .collect();
+        let finding = Finding {
+            rule: RULE.name,
+            statement: format!(
+                "{} of {} connections fit {} of kubectl's five frame workers stuck (streams with number mod 5 in {{{}}}), {}.",
+                fit.matches,
+                hangs.len(),
+                fit.stuck.count_ones(),
+                workers.join(", "),
+                probability(fit.p)
+            ),
+            numbers: vec![
+                ("matches", length(fit.matches)),
+                ("connections", length(hangs.len())),
+                ("p", fit.p),
+            ],
+        };
+        case.note(About::Cause(Cause::TunnelPoisoned), Speaks::For, finding);
+    }
+    poisoned.sort_unstable();
+    case.judge_where(
+        RULE.name,
+        |failure| {
+            failure.cause == Cause::TunnelTimeout && poisoned.binary_search(&failure.connection).is_ok()
+        },
+        |_, _| Some(Ruling::charge(Cause::TunnelPoisoned, STRONG)),
+    );
+}
+
+/// Whether a connection hung on its streams (`true`), or its streams were created (`false`); `None` when neither is
+/// known because it ended early for another reason.
+fn fate(case: &Case<'_>, index: u32, hung: &[u32]) -> Option<bool> {
+    if hung.binary_search(&index).is_ok() {
+        return Some(true);
+    }
+    let connection: &Connection = case.evidence.connections.get(index as usize)?;
+    if connection.bytes_down > 0 {
+        return Some(false);
+    }
+    // Ended by the generator before any answer: either may be true.
+    let left_early = matches!(
+        connection.ended_first(),
+        Some((Side::Downstream, Ending::Fin | Ending::Reset))
+    );
+    let short = connection.upstream_end.at.since(connection.opened) < Span(29_000_000);
+    (!left_early && short).then_some(false)
+}
+
+struct Fit {
+    stuck: u8,
+    matches: usize,
+    p: f64,
+}
+
+/// The set of stuck workers that predicts best, if it predicts nearly all and chance would not.
+fn best_fit(hangs: &[bool]) -> Option<Fit> {
+    let all = hangs.len();
+    let hung = hangs.iter().filter(|hangs| **hangs).count();
+    if all < ENOUGH || hung < 3 || all - hung < 3 {
+        return None;
+    }
+    let mut best: Option<(usize, u8)> = None;
+    for stuck in 1..31_u8 {
+        for phase in 0..5_u8 {
+            {
+                let matches = predict(hangs, stuck, phase);
+                if best.is_none_or(|(most, _)| matches > most) {
+                    best = Some((matches, stuck));
+                }
+            }
+        }
+    }
+    let (matches, stuck) = best?;
+    // By chance, each is guessed as well as always saying the more frequent.
+    let guess = length(hung.max(all - hung)) / length(all);
+    let p = (upper_tail(all, matches, guess) * HYPOTHESES).min(1.0);
+    (matches.saturating_mul(20) >= all.saturating_mul(19) && p < 1e-3).then_some(Fit { stuck, matches, p })
+}
+
+/// How many fates a set of stuck workers predicts, when the first stream's number has this residue. The real fates, not
+/// the predicted ones, say how many numbers each connection used.
+fn predict(hangs: &[bool], stuck: u8, phase: u8) -> usize {
+    let is_stuck = |residue: u8| stuck >> (residue % 5) & 1 == 1;
+    let mut residue = phase;
+    let mut matches = 0;
+    for hung in hangs {
+        let error_stuck = is_stuck(residue);
+        let data_stuck = is_stuck(residue + 2);
+        matches += usize::from((error_stuck || data_stuck) == *hung);
+        let used = if *hung && error_stuck { 1 } else { 2 };
+        residue = (residue + 2 * used) % 5;
+    }
+    matches
+}

@@ -1,0 +1,206 @@
+//! A load balancer that forgets idle connections: resets by how long a connection had been idle.
+
+use super::Rule;
+use super::ended::ended_together;
+use crate::case::{About, Case, Speaks};
+use crate::cause::Cause;
+use crate::confidence::{FAIR, GOOD, Ruling, STRONG};
+use crate::evidence::{Cut, Delivery, PathId, PathKind, Span};
+use crate::failure::{Failure, What};
+use crate::figures::{counted, length};
+use crate::lattice::{self, Spike};
+use crate::verdict::Finding;
+
+pub(super) const RULE: Rule = Rule {
+    name: "idle-age",
+    symptom: "a connection through a load balancer is cut when it is used again after a pause, or in the middle of a silence",
+    evidence: "how long each connection had been idle when it was used: of the cut ones, and of those that were answered",
+    verdict: "lb-idle-timeout, when all that were idle for longer than a sharp limit were cut and all others answered, or the ages are as tight as only a timer's",
+    proves: "a timer on idle connections cut these, and how long it runs",
+    cannot_prove: "that the timer is the load balancer's and not the application's behind a load balancer that passes connections through, unless its length is one that only the load balancer has",
+    apply,
+};
+
+/// Used again and cut within this time: it was gone before.
+const AT_ONCE: Span = Span(1_000_000);
+
+fn apply(case: &mut Case<'_>) {
+    for path in case.paths_of(PathKind::Lb) {
+        after_pause(case, path);
+        in_silence(case, path);
+    }
+}
+
+/// How long the connection had been idle, of a failure that was cut as soon as it was used again.
+fn idle_of(case: &Case<'_>, failure: &Failure) -> Option<Span> {
+    let What::Broken {
+        begun: false,
+        by: Cut::UpstreamReset | Cut::UpstreamFin,
+    } = failure.what
+    else {
+        return None;
+    };
+    let exchange = case.exchange(failure)?;
+    if case.connection(failure).is_some_and(ended_together) {
+        return None;
+    }
+    let at_once = exchange.ordinal > 0 && exchange.phases.total <= AT_ONCE;
+    at_once
+        .then_some(exchange.phases.idle)
+        .flatten()
+        .filter(|idle| *idle >= AT_ONCE)
+}
+
+fn after_pause(case: &mut Case<'_>, path: PathId) {
+    let of_path = |failure: &&Failure| failure.path == path && failure.is_open();
+    let mut cut: Vec<Span> = case
+        .failures
+        .iter()
+        .filter(of_path)
+        .filter_map(|failure| idle_of(case, failure))
+        .collect();
+    if cut.len() < 3 {
+        return;
+    }
+    cut.sort_unstable();
+    let answered = case.evidence.exchanges.iter().filter(|exchange| {
+        exchange.path == path
+            && matches!(exchange.delivery, Delivery::Complete { .. })
+            && exchange.ordinal > 0
+    });
+    let longest_answered = answered.filter_map(|exchange| exchange.phases.idle).max();
+    let shortest_cut = cut.first().copied().unwrap_or_default();
+    // A sharp limit: everything idle for longer is cut, nothing idle for less is.
+    let sharp = longest_answered.is_some_and(|answered| answered < shortest_cut && answered >= Span(1_000));
+    let spike = lattice::spike(&cut, 3);
+    let Some((limit, mut confidence)) = limit(shortest_cut, sharp, spike) else {
+        return;
+    };
+    let resets = case.failures.iter().filter(of_path).filter(|failure| {
+        idle_of(case, failure).is_some()
+            && matches!(
+                failure.what,
+                What::Broken {
+                    by: Cut::UpstreamReset,
+                    ..
+                }
+            )
+    });
+    let all_reset = resets.count() == cut.len();
+    let known = lattice::balancer_idle(limit);
+    // An application that is done with an idle connection says FIN; a load balancer that has forgotten it says RST.
+    if !all_reset && known.is_none() {
+        return;
+    }
+    if known.is_some() && all_reset {
+        confidence = STRONG;
+    } else if !all_reset {
+        confidence = FAIR;
+    }
+    case.judge_where(
+        RULE.name,
+        |failure| failure.path == path && failure.is_open(),
+        |case, failure| {
+            let idle = idle_of(case, failure)?;
+            (idle.0.saturating_add(idle.0 / 100) >= limit.0)
+                .then_some(Ruling::charge(Cause::LbIdleTimeout, confidence))
+        },
+    );
+    let owner = known.map_or_else(String::new, |constant| {
+        format!("; that is {}, set by {}", constant.what, constant.setting)
+    });
+    let against = longest_answered.map_or_else(
+        || "no connection was answered after a pause".to_owned(),
+        |answered| format!("the longest pause after which a request was answered is {answered}"),
+    );
+    let statement = format!(
+        "{} cut at once when used again after {shortest_cut} or more of silence; {against}{owner}.",
+        counted(cut.len() as u64, "connection was", "connections were")
+    );
+    let numbers = vec![("cut", length(cut.len())), ("limit_seconds", limit.as_secs_f64())];
+    case.note(
+        About::Cause(Cause::LbIdleTimeout),
+        Speaks::For,
+        Finding {
+            rule: RULE.name,
+            statement,
+            numbers,
+        },
+    );
+}
+
+/// The limit that the ages show, by a sharp step or by a tight spike.
+fn limit(shortest: Span, sharp: bool, spike: Option<Spike>) -> Option<(Span, f64)> {
+    match (sharp, spike) {
+        (_, Some(spike)) if spike.share >= 0.8 => Some((spike.at, GOOD)),
+        (true, _) => Some((shortest, GOOD)),
+        (false, _) => None,
+    }
+}
+
+/// Cut while the application was still working on the answer: only a length that no application has by default convicts.
+fn in_silence(case: &mut Case<'_>, path: PathId) {
+    let silent = |case: &Case<'_>, failure: &Failure| {
+        let broken = matches!(
+            failure.what,
+            What::Broken {
+                begun: false,
+                by: Cut::UpstreamReset | Cut::UpstreamFin
+            }
+        );
+        let quiet = case.exchange(failure).map(|exchange| {
+            Span(
+                exchange
+                    .phases
+                    .total
+                    .0
+                    .saturating_sub(exchange.phases.request_sent.map_or(0, |sent| sent.0)),
+            )
+        });
+        quiet.filter(|quiet| broken && *quiet >= Span(10_000_000))
+    };
+    let of_path = |failure: &&Failure| failure.path == path && failure.is_open();
+    let mut ages: Vec<Span> = case
+        .failures
+        .iter()
+        .filter(of_path)
+        .filter_map(|failure| silent(case, failure))
+        .collect();
+    ages.sort_unstable();
+    let Some(spike) = lattice::spike(&ages, 3) else {
+        return;
+    };
+    let Some(constant) = lattice::balancer_idle(spike.at).filter(|constant| constant.only_here) else {
+        return;
+    };
+    case.judge_where(
+        RULE.name,
+        |failure| failure.path == path && failure.is_open(),
+        |case, failure| {
+            let age = silent(case, failure)?;
+            spike
+                .contains(age)
+                .then_some(Ruling::charge(Cause::LbIdleTimeout, GOOD))
+        },
+    );
+    let statement = format!(
+        "{} cut after {} of silence while an answer was awaited: {}, set by {}.",
+        counted(spike.count as u64, "request was", "requests were"),
+        spike.at,
+        constant.what,
+        constant.setting
+    );
+    let numbers = vec![
+        ("cut", length(spike.count)),
+        ("limit_seconds", spike.at.as_secs_f64()),
+    ];
+    case.note(
+        About::Cause(Cause::LbIdleTimeout),
+        Speaks::For,
+        Finding {
+            rule: RULE.name,
+            statement,
+            numbers,
+        },
+    );
+}

@@ -1,0 +1,149 @@
+//! Who sent the RST, by the kernels that saw it, and where the bytes stopped.
+
+use super::Rule;
+use crate::case::Case;
+use crate::cause::Cause;
+use crate::confidence::{GOOD, PROVEN, Ruling, STRONG};
+use crate::evidence::node::{KernelEnd, KernelSocket, SocketBytes};
+use crate::evidence::{ConnectionId, Cut, Observation, PathKind};
+use crate::failure::{Failure, What};
+use crate::hop::Hop;
+
+pub(super) const RULE: Rule = Rule {
+    name: "kernel-witness",
+    symptom: "an answer that did not come, or did not come whole",
+    evidence: "the ends of sockets that other hosts' kernels recorded, joined to hopscope's connection; the bytes that passed each of them",
+    verdict: "the hop whose kernel sent the reset, refused, closed first or overflowed; the hop between two sockets that do not agree on the bytes; a witness that contradicts: undetermined",
+    proves: "which host ended the connection, and that what is said to be lost had arrived or had left",
+    cannot_prove: "anything by the absence of an event, least of all while events were lost; why the owner of the socket did it",
+    apply,
+};
+
+fn apply(case: &mut Case<'_>) {
+    let Observation::Seen(node) = &case.evidence.node else {
+        return;
+    };
+    let mut witnesses: Vec<(ConnectionId, &KernelSocket)> = node
+        .sockets
+        .iter()
+        .filter_map(|socket| socket.connection.seen().map(|connection| (*connection, socket)))
+        .collect();
+    witnesses.sort_by_key(|(connection, _)| *connection);
+    if witnesses.is_empty() {
+        return;
+    }
+    let of = |failure: &Failure| -> &[(ConnectionId, &KernelSocket)] {
+        let start = witnesses.partition_point(|(connection, _)| *connection < failure.id);
+        let end = witnesses.partition_point(|(connection, _)| *connection <= failure.id);
+        witnesses.get(start..end).unwrap_or(&[])
+    };
+    case.judge_where(
+        RULE.name,
+        |failure| {
+            matches!(
+                failure.what,
+                What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. }
+            ) && matches!(failure.cause.hop(), Hop::Unknown | Hop::Backend | Hop::Lb)
+                && !failure.contradicted
+        },
+        |case, failure| judge(case, failure, of(failure)),
+    );
+}
+
+fn judge(case: &Case<'_>, failure: &Failure, sockets: &[(ConnectionId, &KernelSocket)]) -> Option<Ruling> {
+    let owned = |hop: Hop, ends: &[KernelEnd]| {
+        sockets
+            .iter()
+            .any(|(_, socket)| socket.owner.seen() == Some(&hop) && ends.contains(&socket.end))
+    };
+    let towards = |owner: Hop, end: KernelEnd| {
+        sockets.iter().any(|(_, socket)| {
+            socket.owner.seen() == Some(&owner)
+                && socket.peer.seen() == Some(&Hop::Backend)
+                && socket.end == end
+        })
+    };
+    if sockets.is_empty() {
+        return None;
+    }
+    let charge = |cause: Cause| {
+        // A cause of the same hop that was found already is not made less sure by a witness for it.
+        Some(Ruling::charge(cause, PROVEN.max(failure.confidence)))
+    };
+    // Nothing stands behind the application: what its own kernel sent first, it began.
+    if owned(Hop::Backend, &[KernelEnd::ResetSentUnread]) {
+        return charge(Cause::BackendUnreadBody);
+    }
+    if owned(Hop::Backend, &[KernelEnd::ResetSent]) {
+        return charge(Cause::BackendReset);
+    }
+    if owned(Hop::Backend, &[KernelEnd::AcceptQueueFull]) {
+        return charge(Cause::BackendAcceptQueue);
+    }
+    if towards(Hop::Tunnel, KernelEnd::ConnectRefused) || towards(Hop::Lb, KernelEnd::ConnectRefused) {
+        return charge(Cause::BackendRefused);
+    }
+    if owned(Hop::Client, &[KernelEnd::ResetSent, KernelEnd::ResetSentUnread]) && !failure.cut_by_upstream() {
+        return charge(Cause::ClientAbort);
+    }
+    if let Some(ruling) = ledger(case, failure, sockets) {
+        return Some(ruling);
+    }
+    let backend_was_ended = owned(
+        Hop::Backend,
+        &[
+            KernelEnd::ResetReceived,
+            KernelEnd::ClosedByPeer,
+            KernelEnd::RetransmitTimeout,
+        ],
+    );
+    if backend_was_ended && failure.cut_by_upstream() {
+        // The application's own kernel says that somebody else ended it.
+        return match case.kind(failure.path) {
+            PathKind::Lb if owned(Hop::Lb, &[KernelEnd::ResetSent, KernelEnd::ResetSentUnread]) => {
+                Some(Ruling::charge(Cause::LbReset, STRONG))
+            }
+            PathKind::Lb | PathKind::Tunnel | PathKind::Direct | PathKind::Unstated => {
+                Some(Ruling::contradiction())
+            }
+        };
+    }
+    if owned(Hop::Backend, &[KernelEnd::ClosedFirst]) && failure.cut_by_upstream() {
+        let begun = matches!(failure.what, What::Broken { begun: true, .. });
+        return Some(Ruling::charge(
+            if begun {
+                Cause::BackendTruncated
+            } else {
+                Cause::BackendReset
+            },
+            STRONG,
+        ));
+    }
+    None
+}
+
+/// The tunnel neither adds nor removes bytes: what the application's kernel had acknowledged by the node and hopscope
+/// did not get was lost between the two.
+fn ledger(case: &Case<'_>, failure: &Failure, sockets: &[(ConnectionId, &KernelSocket)]) -> Option<Ruling> {
+    let connection = case.connection(failure)?;
+    let bytes: SocketBytes = sockets
+        .iter()
+        .filter(|(_, socket)| socket.owner.seen() == Some(&Hop::Backend))
+        .find_map(|(_, socket)| socket.bytes.seen().copied())?;
+    let between = match case.kind(failure.path) {
+        PathKind::Tunnel => Cause::TunnelTruncated,
+        PathKind::Lb => Cause::LbReset,
+        PathKind::Direct | PathKind::Unstated => return None,
+    };
+    let upstream_cut = matches!(
+        failure.what,
+        What::Broken {
+            by: Cut::UpstreamFin | Cut::UpstreamReset,
+            ..
+        }
+    );
+    // An L7 load balancer rewrites heads, so only a loss that no rewriting explains counts there.
+    let slack = if between == Cause::LbReset { 16_384 } else { 0 };
+    let lost_down = bytes.acknowledged > connection.bytes_down.saturating_add(slack);
+    (upstream_cut && lost_down).then_some(Ruling::charge(between, GOOD))
+}

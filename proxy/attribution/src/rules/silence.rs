@@ -1,0 +1,110 @@
+//! Asked and never answered, although everything in between is known to have worked.
+
+use super::Rule;
+use super::client::due;
+use super::ended::{LONG, ended_together};
+use super::gauges::Timeline;
+use crate::case::Case;
+use crate::cause::Cause;
+use crate::confidence::{GOOD, Ruling, STRONG};
+use crate::evidence::tunnel::TunnelMeaning;
+use crate::evidence::{Cut, Moment, Observation, PathId, PathKind, Span};
+use crate::failure::{Failure, What};
+
+pub(super) const RULE: Rule = Rule {
+    name: "silence",
+    symptom: "a request is sent in full, nothing comes until the generator leaves or the run ends, and it waited longer than an answer takes",
+    evidence: "acknowledgement of the request by the other kernel; on a tunnel path, healthy samples of the forwarder throughout and kubectl's words read and free of stream errors",
+    verdict: "backend-timeout on a direct path, and on a tunnel path whose forwarder was healthy all the while; else undetermined",
+    proves: "the request had left, and what stood between was moving bytes while this one waited",
+    cannot_prove: "that the application and not its host was late; on a path through a load balancer, which of the two was silent",
+    apply,
+};
+
+fn apply(case: &mut Case<'_>) {
+    for index in 0..case.evidence.paths.len() {
+        let Ok(path) = u8::try_from(index).map(PathId) else {
+            continue;
+        };
+        match case.kind(path) {
+            PathKind::Direct => direct(case, path),
+            PathKind::Tunnel => tunnel(case, path),
+            PathKind::Lb | PathKind::Unstated => {}
+        }
+    }
+}
+
+fn late(case: &Case<'_>, failure: &Failure) -> bool {
+    let stopped = matches!(failure.what, What::Broken { by: Cut::Stopped, .. });
+    let limit = if stopped { LONG } else { due(case.usual(failure)) };
+    let sent = case
+        .exchange(failure)
+        .is_none_or(|exchange| exchange.request_complete);
+    let together = case.connection(failure).is_some_and(ended_together);
+    let waiting = matches!(
+        failure.what,
+        What::Broken {
+            by: Cut::DownstreamFin | Cut::DownstreamReset | Cut::Stopped,
+            ..
+        }
+    );
+    waiting && sent && !together && failure.age() > limit
+}
+
+fn direct(case: &mut Case<'_>, path: PathId) {
+    case.judge_where(
+        RULE.name,
+        |failure| failure.path == path && failure.is_open(),
+        |case, failure| {
+            if !late(case, failure) {
+                return None;
+            }
+            let tcp = case.connection(failure).map(|connection| connection.upstream_tcp);
+            match tcp {
+                Some(Observation::Seen(tcp)) if tcp.unacked_bytes > 0 && tcp.retransmits > 0 => {
+                    Some(Ruling::charge(Cause::BackendUnreachable, GOOD))
+                }
+                Some(Observation::Seen(_)) => Some(Ruling::charge(Cause::BackendTimeout, STRONG)),
+                Some(Observation::Unseen(_)) | None => Some(Ruling::charge(Cause::BackendTimeout, GOOD)),
+            }
+        },
+    );
+}
+
+fn tunnel(case: &mut Case<'_>, path: PathId) {
+    let Observation::Seen(seen) = case.tunnel(path) else {
+        return;
+    };
+    let Observation::Seen(lines) = &seen.lines else {
+        return;
+    };
+    // A stream that timed out may have poisoned a worker for good: from then on silence may be the tunnel's.
+    let damaged = lines
+        .iter()
+        .filter(|line| {
+            matches!(
+                line.meaning,
+                TunnelMeaning::StreamTimeout
+                    | TunnelMeaning::StreamReset
+                    | TunnelMeaning::StreamLost
+                    | TunnelMeaning::Lost
+                    | TunnelMeaning::NoDescriptor
+            )
+        })
+        .map(|line| line.at)
+        .min()
+        .unwrap_or(Moment(u64::MAX));
+    let Some(timeline) = Timeline::of(case, path) else {
+        return;
+    };
+    case.judge_where(
+        RULE.name,
+        |failure| failure.path == path && failure.is_open(),
+        |case, failure| {
+            let healthy = failure.age() >= Span(600_000)
+                && failure.at < damaged
+                && timeline.healthy(failure.began, failure.at);
+            (healthy && late(case, failure)).then_some(Ruling::charge(Cause::BackendTimeout, GOOD + 0.05))
+        },
+    );
+}
