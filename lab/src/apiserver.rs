@@ -45,6 +45,7 @@ mod tests;
 
 pub use front::{Front, Refusal, Scope};
 pub use object::{Deployment, Service};
+pub(crate) use upgrade::{SPDY_PROTOCOL, WEBSOCKET_PROTOCOL};
 
 /// Says what is in a cluster, and starts it.
 #[derive(Debug, Default)]

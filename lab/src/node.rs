@@ -20,6 +20,7 @@ mod truth;
 pub use fault::{Faults, Selection, StreamFault, TunnelFault};
 pub use pod::{Phase, Pod, PodHandle};
 pub use runtime::Runtime;
+pub(crate) use runtime::errno;
 pub use truth::{Event, Happening, Truth};
 
 /// How long the runtime waits for the second stream of a pair (`DefaultStreamCreationTimeout` of the kubelet's

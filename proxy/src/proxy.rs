@@ -4,7 +4,8 @@
 //! connection is made for it ([`upstream`], [`source_address`], [`tls`]); where that fails the generator is told
 //! ([`refusal`]). Two flows carry its bytes ([`flow`]), joined so that every end is handed on as what it was
 //! ([`relay`]). The HTTP observer is shown what passes. When both sides have ended its record is written
-//! ([`connection`]). [`session`] holds the whole run together; [`health`] watches hopscope itself.
+//! ([`connection`]). [`tunnels`] runs or watches the
+//! forwards, [`session`] holds the whole run together; [`health`] watches hopscope itself.
 
 mod clock;
 mod connection;
@@ -20,6 +21,7 @@ mod socket;
 mod source_address;
 mod stream;
 mod tls;
+mod tunnels;
 mod upstream;
 mod worker;
 

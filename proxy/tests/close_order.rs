@@ -171,6 +171,7 @@ fn start(application: SocketAddr, folder: &tempfile::TempDir) -> Session {
         connect_timeout: Duration::from_secs(5),
         on_refusal: OnRefusal::Reset,
         upstream_ca: None,
+        tunnel_restart: hopscope::tunnel::RestartPolicy::Never,
         observing: Arc::new(ObserverConfig {
             routes: RouteTable::new(Vec::new(), false),
             head_limit: 65_536,

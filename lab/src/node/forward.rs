@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::fault::StreamFault;
@@ -168,11 +168,11 @@ async fn dial(tunnel: &Tunnel, port: u16) -> Result<TcpStream, PodFailure> {
 async fn copy(
     tunnel: &Tunnel,
     pair: &mut Pair,
-    socket: TcpStream,
+    mut socket: TcpStream,
     carried: &mut Carried,
 ) -> Result<(), PodFailure> {
     let local = socket.local_addr().map_or(0, |address| address.port());
-    let (from_pod, to_pod) = socket.into_split();
+    let (from_pod, to_pod) = socket.split();
     let mut down = Box::pin(pod_to_client(from_pod, &pair.data, local, &mut carried.down));
     let mut up = Box::pin(client_to_pod(&mut pair.receiver, to_pod, local, &mut carried.up));
     // The first end decides; the other direction has a second, whatever it still has to say. The pod's socket is never
@@ -186,7 +186,7 @@ async fn copy(
 }
 
 async fn pod_to_client(
-    mut pod: OwnedReadHalf,
+    mut pod: ReadHalf<'_>,
     data: &Outgoing,
     local: u16,
     carried: &mut u64,
@@ -216,7 +216,7 @@ async fn pod_to_client(
 
 async fn client_to_pod(
     client: &mut StreamReceiver,
-    mut pod: OwnedWriteHalf,
+    mut pod: WriteHalf<'_>,
     local: u16,
     carried: &mut u64,
 ) -> Result<(), PodFailure> {
@@ -227,8 +227,6 @@ async fn client_to_pod(
         })?;
         *carried += bytes.len() as u64;
     }
-    // Dropping this half would shut the pod's socket down for writing, and no runtime does that.
-    pod.forget();
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use crate::http::{ObserverConfig, Pattern, RouteTable};
 use crate::paths::Via;
 use crate::proxy::{Config, OnRefusal};
 use crate::recording;
+use crate::tunnel::RestartPolicy;
 
 /// Heads longer than this turn a connection opaque. Servers refuse them long before: nginx at 8 KiB a line by default.
 const HEAD_LIMIT: usize = 64 * 1024;
@@ -43,6 +44,10 @@ pub struct SessionOptions {
     /// Trust only the authorities in this PEM file for https:// paths [default: the host's own]
     #[arg(long, value_name = "FILE", help_heading = "Paths")]
     pub upstream_ca: Option<PathBuf>,
+
+    /// What to do with a kubectl that hopscope runs when it is lost or damaged: start another, or leave it as it is
+    #[arg(long, value_name = "WHEN", default_value = "lost", value_parser = restart_policy, help_heading = "Paths")]
+    pub tunnel_restart: RestartPolicy,
 
     /// A route, such as /products/:id; more than once. Other paths are folded by themselves: numbers, UUIDs and
     /// hashes become :id, :uuid and :hex
@@ -79,6 +84,15 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let refused = || format!("`{text}` is no time: give seconds, such as 5 or 0.5");
     let number: f64 = text.parse().ok().ok_or_else(refused)?;
     Duration::try_from_secs_f64(number).ok().ok_or_else(refused)
+}
+
+/// `lost` or `never`.
+fn restart_policy(text: &str) -> Result<RestartPolicy, String> {
+    match text {
+        "lost" => Ok(RestartPolicy::WhenLost),
+        "never" => Ok(RestartPolicy::Never),
+        other => Err(format!("`{other}` is not known: write lost or never")),
+    }
 }
 
 /// Why the options do not fit together.
@@ -146,6 +160,7 @@ impl SessionOptions {
             connect_timeout: self.connect_timeout,
             on_refusal: self.on_refusal,
             upstream_ca: self.upstream_ca.clone(),
+            tunnel_restart: self.tunnel_restart,
             observing: Arc::new(ObserverConfig {
                 routes: RouteTable::new(self.route.clone(), self.keep_query),
                 head_limit: HEAD_LIMIT,

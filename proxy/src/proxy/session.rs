@@ -18,7 +18,8 @@ use super::deal::Deal;
 use super::health::{self, Pulse, Watched};
 use super::refusal::OnRefusal;
 use super::tls::{TlsSetupError, UpstreamTls};
-use super::upstream::{self, Connector};
+use super::tunnels::Tunnels;
+use super::upstream::{self, Connector, ForwardConnector};
 use super::worker::{self, Counters, Way, Worker};
 use super::{listener, process};
 use crate::http::ObserverConfig;
@@ -26,6 +27,7 @@ use crate::paths::{Target, Transport, Via};
 use crate::recording::{
     self, Closing, FinalFacts, RecordingError, RecordingHandle, RunFacts, Summary, Watcher,
 };
+use crate::tunnel::{RestartPolicy, TunnelStartError};
 
 /// How a run is to be made.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub struct Config {
     pub on_refusal: OnRefusal,
     /// Authorities to trust for `https://` paths, in place of the host's own.
     pub upstream_ca: Option<PathBuf>,
+    /// What to do when a kubectl that hopscope runs was lost.
+    pub tunnel_restart: RestartPolicy,
     /// How HTTP is read.
     pub observing: Arc<ObserverConfig>,
     /// Worker threads.
@@ -76,6 +80,9 @@ pub enum StartError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsSetupError),
+    /// A forward cannot be opened.
+    #[error(transparent)]
+    Tunnel(#[from] TunnelStartError),
     /// The recording cannot be made.
     #[error(transparent)]
     Recording(#[from] RecordingError),
@@ -120,6 +127,7 @@ pub struct Session {
     health: health::Watch,
     recording: RecordingHandle,
     closing: Closing,
+    tunnels: Tunnels,
 }
 
 impl Session {
@@ -152,6 +160,7 @@ impl Session {
         let (recording, closing) =
             recording::create(&config.recording, &facts, &config.recording_options, watchers)?;
 
+        let tunnels = Tunnels::start(&config.vias, config.tunnel_restart, clock, &recording)?;
         let counters = Arc::new(Counters::new(process::connections_within(descriptor_limit)));
         let (stop, stopping) = watch::channel(Stop::Running);
         let mut workers = Vec::new();
@@ -159,7 +168,13 @@ impl Session {
         for (index, listener) in listeners.into_iter().enumerate() {
             let pulse = Arc::new(Pulse::default());
             pulses.push(Arc::clone(&pulse));
-            let worker = endpoints.worker(config, clock, recording.recorder(), Arc::clone(&counters));
+            let worker = endpoints.worker(
+                config,
+                &tunnels,
+                clock,
+                recording.recorder(),
+                Arc::clone(&counters),
+            );
             let (stopping, on_refusal) = (stopping.clone(), config.on_refusal);
             let thread = thread::Builder::new()
                 .name(format!("hopscope-{index}"))
@@ -184,6 +199,7 @@ impl Session {
             health,
             recording,
             closing,
+            tunnels,
         })
     }
 
@@ -215,6 +231,7 @@ impl Session {
             }
         }
         self.health.stop();
+        drop(self.tunnels);
         let ended = self.clock.now();
         drop(self.recording);
         self.closing.finish(FinalFacts { ended, exit_code })
@@ -278,23 +295,33 @@ impl Endpoints {
     fn worker(
         &self,
         config: &Config,
+        tunnels: &Tunnels,
         clock: RunClock,
         recorder: recording::Recorder,
         counters: Arc<Counters>,
     ) -> Worker {
-        let ways = config.vias.iter().filter_map(|via| match &via.target {
-            Target::Endpoint(endpoint) => Some(Way {
-                observed: endpoint.transport != Transport::Unread,
-                connector: Connector::new(
-                    endpoint.clone(),
-                    self.tls.clone(),
-                    config.connect_timeout,
-                    clock,
-                    config.workers,
-                ),
-            }),
-            Target::Kubectl(_) => None,
-        });
+        let ways = config
+            .vias
+            .iter()
+            .enumerate()
+            .filter_map(|(index, via)| match &via.target {
+                Target::Endpoint(endpoint) => Some(Way::Endpoint {
+                    observed: endpoint.transport != Transport::Unread,
+                    connector: Connector::new(
+                        endpoint.clone(),
+                        self.tls.clone(),
+                        config.connect_timeout,
+                        clock,
+                        config.workers,
+                    ),
+                }),
+                Target::Kubectl(_) => tunnels.of(index).map(|tunnel| {
+                    Way::Forward(
+                        tunnel,
+                        ForwardConnector::new(config.connect_timeout, clock, config.workers),
+                    )
+                }),
+            });
         let weights = if config.weights.is_empty() {
             vec![1; config.vias.len()]
         } else {

@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 
 /// What is needed to speak TLS to upstreams. Cheap to clone.
 #[derive(Clone)]
-pub struct UpstreamTls(Arc<ClientConfig>);
+pub(super) struct UpstreamTls(Arc<ClientConfig>);
 
 /// Why TLS towards upstreams cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ pub enum TlsSetupError {
 
 impl UpstreamTls {
     /// Trusts the host's authorities, or only those in `authorities` where that is given.
-    pub fn new(authorities: Option<&Path>) -> Result<Self, TlsSetupError> {
+    pub(super) fn new(authorities: Option<&Path>) -> Result<Self, TlsSetupError> {
         let mut roots = RootCertStore::empty();
         if let Some(path) = authorities {
             let refused = |reason: String| TlsSetupError::Authorities {

@@ -41,8 +41,13 @@ pub(super) struct Attempt {
 
 #[derive(Debug)]
 enum Address {
+    /// No forward listens at the moment: what a refused connection would be to a client of the forward itself.
+    NoForward,
     Known(SocketAddr),
-    ToResolve { host: String, port: u16 },
+    ToResolve {
+        host: String,
+        port: u16,
+    },
 }
 
 /// What an attempt came to.
@@ -96,7 +101,7 @@ impl Connector {
         };
         let source = match address {
             Address::Known(address) => self.sources.next(address),
-            Address::ToResolve { .. } => None,
+            Address::ToResolve { .. } | Address::NoForward => None,
         };
         let tls = match self.endpoint.transport {
             Transport::Tls => self.tls.clone().map(|tls| (tls, self.endpoint.host.clone())),
@@ -115,6 +120,37 @@ impl Connector {
     /// Remembers what a name resolved to.
     pub(super) fn remember(&mut self, address: SocketAddr) {
         self.resolved = Some((self.clock.now(), address));
+    }
+}
+
+/// One worker's way to a forward that hopscope runs.
+#[derive(Debug)]
+pub(super) struct ForwardConnector {
+    limit: Duration,
+    clock: RunClock,
+    sources: SourceAddresses,
+}
+
+impl ForwardConnector {
+    pub(super) fn new(limit: Duration, clock: RunClock, workers: usize) -> Self {
+        Self {
+            limit,
+            clock,
+            sources: SourceAddresses::shared_by(workers),
+        }
+    }
+
+    /// Prepares an attempt at the pool's member whose turn it is, where one listens.
+    pub(super) fn attempt(&mut self, member: Option<(SocketAddr, u16)>) -> Attempt {
+        let address = member.map(|(address, _member)| address);
+        Attempt {
+            began: self.clock.now(),
+            limit: self.limit,
+            clock: self.clock,
+            source: address.and_then(|address| self.sources.next(address)),
+            address: address.map_or(Address::NoForward, Address::Known),
+            tls: None,
+        }
     }
 }
 
@@ -153,6 +189,7 @@ impl Attempt {
             resolved,
         };
         let (address, resolved) = match address {
+            Address::NoForward => return failed(ConnectFailure::Refused, None),
             Address::Known(address) => (address, None),
             Address::ToResolve { host, port } => match timeout_at(deadline, resolve(&host, port)).await {
                 Ok(Some(address)) => (address, Some(address)),

@@ -14,9 +14,10 @@ use hopscope_attribution::evidence::{ConnectionId, Exchange, PathId};
 use super::clock::RunClock;
 use super::deal::Deal;
 use super::flow::LARGEST_READ;
-use super::upstream::{Attempt, Connector};
+use super::upstream::{Attempt, Connector, ForwardConnector};
 use crate::http::{self, ObserverConfig};
 use crate::recording::Recorder;
+use crate::tunnel::Tunnel;
 
 /// What all workers count together.
 #[derive(Debug)]
@@ -66,10 +67,15 @@ pub(super) struct Worker {
 
 /// One path, as a worker reaches it.
 #[derive(Debug)]
-pub(super) struct Way {
-    pub(super) connector: Connector,
-    /// Whether the bytes are read as HTTP.
-    pub(super) observed: bool,
+pub(super) enum Way {
+    /// An endpoint that somebody else keeps up.
+    Endpoint {
+        connector: Connector,
+        /// Whether the bytes are read as HTTP.
+        observed: bool,
+    },
+    /// A forward that hopscope runs: its local port changes whenever it is restarted.
+    Forward(Arc<Tunnel>, ForwardConnector),
 }
 
 impl Worker {
@@ -134,21 +140,26 @@ impl Worker {
 
     /// A reader for a connection, unless its path is not to be read.
     pub(super) fn observer(&self, id: ConnectionId, path: PathId) -> Option<http::Observer> {
-        let observed = self.ways.get(usize::from(path.0)).is_some_and(|way| way.observed);
+        let observed = match self.ways.get(usize::from(path.0)) {
+            Some(Way::Endpoint { observed, .. }) => *observed,
+            Some(Way::Forward(..)) => true,
+            None => false,
+        };
         observed.then(|| http::Observer::new(&self.observing, id, path))
     }
 
     /// An attempt to connect on that path.
     pub(super) fn attempt(&mut self, path: PathId) -> Option<Attempt> {
-        self.ways
-            .get_mut(usize::from(path.0))
-            .map(|way| way.connector.attempt())
+        self.ways.get_mut(usize::from(path.0)).map(|way| match way {
+            Way::Endpoint { connector, .. } => connector.attempt(),
+            Way::Forward(tunnel, connector) => connector.attempt(tunnel.upstream()),
+        })
     }
 
     /// Remembers what the path's name resolved to.
     pub(super) fn remember(&mut self, path: PathId, address: SocketAddr) {
-        if let Some(way) = self.ways.get_mut(usize::from(path.0)) {
-            way.connector.remember(address);
+        if let Some(Way::Endpoint { connector, .. }) = self.ways.get_mut(usize::from(path.0)) {
+            connector.remember(address);
         }
     }
 }
