@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod conduct;
+pub mod doctor;
 pub mod explain;
 pub mod output;
 pub mod proxy;
@@ -29,6 +30,7 @@ enum Command {
     Proxy(proxy::Args),
     Report(report::Args),
     Explain(explain::Args),
+    Doctor(doctor::Args),
 }
 
 /// How the program ends.
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::execute(args).map_err(|error| (error.exit(), error.to_string())),
         Command::Proxy(args) => proxy::execute(&args).map_err(|error| (error.exit(), error.to_string())),
         Command::Report(args) => report::execute(&args).map_err(|error| (error.exit(), error.to_string())),
+        Command::Doctor(args) => doctor::execute(&args).map_err(|error| (error.exit(), error.to_string())),
         Command::Explain(args) => explain::execute(&args).map_err(|error| (error.exit(), error.to_string())),
     };
     match outcome {

@@ -243,10 +243,14 @@ impl ReportOptions {
     }
 
     fn destinations(&self) -> Vec<(Form, &Destination)> {
-        [(Form::Json, &self.json), (Form::Markdown, &self.markdown)]
-            .into_iter()
-            .filter_map(|(form, destination)| Some((form, destination.as_ref()?)))
-            .collect()
+        [
+            (Form::Json, &self.json),
+            (Form::Markdown, &self.markdown),
+            (Form::Html, &self.html),
+        ]
+        .into_iter()
+        .filter_map(|(form, destination)| Some((form, destination.as_ref()?)))
+        .collect()
     }
 }
 
@@ -265,3 +269,6 @@ pub(super) fn to_stream(mut stream: impl Write, text: &str) -> Result<(), Output
         Ok(()) | Err(_) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ pub(super) fn at<'a>(value: &'a Value, keys: &[&str]) -> Option<&'a Value> {
 pub(super) fn count(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| {
         let float = value.as_f64()?;
-        (float >= 0.0 && float <= 9e15 && float.fract() == 0.0).then_some(float as u64)
+        ((0.0..=9e15).contains(&float) && float.fract() == 0.0).then_some(float as u64)
     })
 }
 

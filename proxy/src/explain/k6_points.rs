@@ -268,9 +268,7 @@ fn error_words(tags: &Tags<'_>) -> String {
         .as_deref()
         .unwrap_or("no answer")
         .split_whitespace()
-        .filter(|word| {
-            !word.contains("://") && !(word.contains(':') && word.chars().any(|c| c.is_ascii_digit()))
-        })
+        .filter(|word| !word.contains(':') || !word.chars().any(|c| c.is_ascii_digit()))
         .collect::<Vec<_>>()
         .join(" ")
         .chars()

@@ -119,9 +119,10 @@ fn advice(out: &mut Page, report: &Report) {
 fn table(out: &mut Page, heads: &[&str]) {
     page!(out, "<div class=\"wide\"><table>\n<thead><tr>");
     for head in heads {
-        match head.strip_prefix('>') {
-            Some(figures) => page!(out, "<th class=\"n\">{figures}</th>"),
-            None => page!(out, "<th>{head}</th>"),
+        if let Some(figures) = head.strip_prefix('>') {
+            page!(out, "<th class=\"n\">{figures}</th>");
+        } else {
+            page!(out, "<th>{head}</th>");
         }
     }
     page!(out, "</tr></thead>\n<tbody>\n");

@@ -1,0 +1,92 @@
+use super::*;
+use crate::report::sample;
+
+fn file(path: impl Into<PathBuf>) -> Destination {
+    Destination::File(path.into())
+}
+
+#[test]
+fn every_form_goes_where_it_was_asked_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let options = ReportOptions {
+        json: Some(file(at("r.json"))),
+        markdown: Some(file(at("r.md"))),
+        html: Some(file(at("r.html"))),
+        fail_on: vec!["tunnel>0".parse().expect("a condition")],
+    };
+    options.check().expect("all can be written");
+    let report = sample::report();
+    assert_eq!(options.deliver(&report).expect("delivered"), Exit::Ran);
+    let read = |name: &str| std::fs::read_to_string(at(name)).expect(name);
+    assert_eq!(read("r.json"), json::render(&report).expect("json"));
+    assert_eq!(read("r.md"), markdown::render(&report));
+    assert_eq!(read("r.html"), html::render(&report));
+}
+
+#[test]
+fn a_condition_that_holds_decides_the_exit() {
+    let options = ReportOptions {
+        fail_on: ["tunnel>0", "backend>0"]
+            .map(|text| text.parse().expect(text))
+            .to_vec(),
+        ..ReportOptions::default()
+    };
+    assert_eq!(
+        options.deliver(&sample::report()).expect("delivered"),
+        Exit::ConditionHolds
+    );
+}
+
+#[test]
+fn outputs_that_collide_are_refused_before_the_run() {
+    let twice = ReportOptions {
+        json: Some(Destination::Stdout),
+        html: Some(Destination::Stdout),
+        ..ReportOptions::default()
+    };
+    let error = twice.check().expect_err("two on standard output");
+    assert_eq!(error.exit(), Exit::Usage);
+    assert_eq!(
+        error.to_string(),
+        "--json and --html both ask for standard output: give one of them a file"
+    );
+    let over_the_recording = OutputOptions {
+        record: Some("run.sqlite".into()),
+        report: ReportOptions {
+            json: Some(file("run.sqlite")),
+            ..ReportOptions::default()
+        },
+    };
+    assert!(
+        over_the_recording
+            .check()
+            .expect_err("one file")
+            .to_string()
+            .contains("--record and --json")
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_found_before_the_run() {
+    let options = ReportOptions {
+        html: Some(file("/nonexistent/folder/r.html")),
+        ..ReportOptions::default()
+    };
+    let error = options.check().expect_err("no such folder");
+    assert_eq!(error.exit(), Exit::CouldNotRun);
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot write the --html file /nonexistent/folder/r.html: ")
+    );
+}
+
+#[test]
+fn a_recording_is_named_after_its_start() {
+    let options = OutputOptions::default();
+    assert_eq!(
+        options.recording_file(1_700_000_000_000_000),
+        PathBuf::from("hopscope-20231114T221320.sqlite")
+    );
+}
