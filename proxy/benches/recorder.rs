@@ -20,6 +20,14 @@ const ROUTES: u16 = 10;
 
 #[expect(clippy::print_stdout, reason = "printing the figures is what a bench is for")]
 fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = std::env::args().collect();
+    if let Some(file) = words
+        .iter()
+        .position(|word| word == READ)
+        .and_then(|at| words.get(at + 1))
+    {
+        return read_back(file.as_ref());
+    }
     let connections = std::env::args()
         .filter_map(|word| word.parse().ok())
         .next()
@@ -58,22 +66,40 @@ fn main() -> Result<(), Box<dyn Error>> {
         "  file                   {:>8.0} bytes each",
         float(run.bytes) / float(connections)
     );
+    println!("  a connection in memory {:>8} bytes", size_of::<Connection>());
+    // In a process of its own, so that its memory is that of the reading alone.
+    let reader = std::process::Command::new(std::env::current_exe()?)
+        .arg(READ)
+        .arg(&file)
+        .status()?;
+    std::fs::remove_dir_all(&folder)?;
+    if reader.success() {
+        Ok(())
+    } else {
+        Err("the recording could not be read back".into())
+    }
+}
+
+/// The word that makes this program read a recording back and say what that took.
+const READ: &str = "read-back";
+
+#[expect(clippy::print_stdout, reason = "printing the figures is what a bench is for")]
+fn read_back(file: &std::path::Path) -> Result<(), Box<dyn Error>> {
     let before = Instant::now();
-    let recording = Recording::open(&file)?;
+    let recording = Recording::open(file)?;
     println!(
         "  read back in           {:>8.2} s",
         before.elapsed().as_secs_f64()
     );
+    println!("  memory at most         {:>8.0} MB", peak_mb().unwrap_or(0.0));
+    let before = Instant::now();
+    let diagnosis = hopscope_attribution::attribute(recording.evidence());
     println!(
-        "  resident then          {:>8.0} MB",
-        resident_mb().unwrap_or(0.0)
+        "  judged in              {:>8.2} s: {}",
+        before.elapsed().as_secs_f64(),
+        diagnosis.verdict.headline
     );
-    println!(
-        "  of them on record      {:>8}",
-        recording.evidence().connections.len()
-    );
-    println!("  a connection in memory {:>8} bytes", size_of::<Connection>());
-    std::fs::remove_dir_all(&folder)?;
+    println!("  memory at most         {:>8.0} MB", peak_mb().unwrap_or(0.0));
     Ok(())
 }
 
@@ -240,11 +266,11 @@ fn cpu_ns() -> Result<f64, Box<dyn Error>> {
     Ok(float(ticks) * 1e7)
 }
 
-fn resident_mb() -> Option<f64> {
+fn peak_mb() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(float(kib) / 1_000.0)
+    Some(float(kib) * 1_024.0 / 1e6)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a bench stay far below 2^53")]

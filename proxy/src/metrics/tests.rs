@@ -302,3 +302,32 @@ fn a_taken_port_is_said_with_what_to_do() {
     );
     assert_eq!(error.to_string(), expected);
 }
+
+#[test]
+fn every_family_is_documented() {
+    let document = include_str!("../../../docs/metrics.md");
+    let text = metrics(|handle, recorder| {
+        handle.tunnel_life(
+            PathId(0),
+            TunnelLifeEvent {
+                at: Moment(1),
+                kind: TunnelLife::Ready,
+                member: 0,
+            },
+        );
+        recorder.accepted(PathId(0));
+        recorder.exchange(&exchange(0, 0, 500, 1_000, 800));
+        recorder.connection(connection(0, 0));
+    });
+    let families: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+        .collect();
+    assert_eq!(families.len(), 10, "{families:?}");
+    for (family, kind) in families {
+        assert!(
+            document.contains(&format!("| `{family}` | {kind} |")),
+            "{family} {kind}"
+        );
+    }
+}

@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod damage;
+mod documented;
 mod loss;
 mod round_trip;
 
