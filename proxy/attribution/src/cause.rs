@@ -70,6 +70,8 @@ causes! {
     TunnelHalfClose = "tunnel-half-close" => Tunnel,
     /// The cluster refused to open the forward: RBAC, no such pod, pod not running, node unreachable.
     TunnelDenied = "tunnel-denied" => Tunnel,
+    /// The runtime had no local port left in the pod's namespace for its dial to the application.
+    TunnelPortsExhausted = "tunnel-ports-exhausted" => Tunnel,
 
     /// The load balancer's address refused the connection.
     LbRefused = "lb-refused" => Lb,
@@ -93,6 +95,8 @@ causes! {
     LbTls = "lb-tls" => Lb,
     /// The load balancer's name did not resolve.
     LbDns = "lb-dns" => Lb,
+    /// The load balancer had no local port left towards its target.
+    LbPortsExhausted = "lb-ports-exhausted" => Lb,
 
     /// The application's port refused the connection.
     BackendRefused = "backend-refused" => Backend,
@@ -122,6 +126,8 @@ causes! {
     BackendOverloaded = "backend-overloaded" => Backend,
     /// The application closed an idle kept-alive connection just as it was used again.
     BackendKeepAliveRace = "backend-keep-alive-race" => Backend,
+    /// The application had no local port left for its own outbound connections.
+    BackendPortsExhausted = "backend-ports-exhausted" => Backend,
 
     /// A complete 4xx: every hop delivered; whether the request or its judge was wrong cannot be seen from here.
     RequestRejected = "request-rejected" => Unknown,

@@ -1,0 +1,289 @@
+//! Which socket is which hop: a table from the configuration, with defaults that know the usual names.
+
+use std::net::{IpAddr, SocketAddr};
+
+use hopscope_attribution::hop::Hop;
+
+use super::loader::Prefix;
+
+/// The kubelet's port, which port-forwards, `exec` and `logs` arrive at.
+const KUBELET: u16 = 10_250;
+
+/// Processes that are nothing but tunnel.
+const TUNNEL: [&str; 4] = ["kubectl", "konnectivity", "proxy-agent", "proxy-server"];
+/// Container runtimes: tunnel where they serve or dial loopback, else pulling images and the like.
+const RUNTIMES: [&str; 7] = [
+    "containerd",
+    "crio",
+    "dockerd",
+    "cri-dockerd",
+    "dockershim",
+    "k3s",
+    "rke2",
+];
+const BALANCERS: [&str; 5] = ["haproxy", "envoy", "traefik", "kube-proxy", "ingress"];
+const GENERATORS: [&str; 10] = [
+    "k6",
+    "wrk",
+    "wrk2",
+    "oha",
+    "hey",
+    "vegeta",
+    "ab",
+    "locust",
+    "bombardier",
+    "fortio",
+];
+
+/// Who is which hop.
+#[derive(Clone, Debug, Default)]
+pub struct HopTable {
+    /// Process names that are tunnel, beside the known ones.
+    pub tunnel: Vec<String>,
+    /// Process names that are load balancers, beside the known ones.
+    pub balancers: Vec<String>,
+    /// Process names that generate load, beside the known ones.
+    pub generators: Vec<String>,
+    /// Addresses of load balancers and of node NAT.
+    pub balancer_addresses: Vec<Prefix>,
+    /// Ports on which the workload listens.
+    pub workload_ports: Vec<u16>,
+    /// The host's own network namespace; 0 when unknown.
+    pub host_netns: u32,
+}
+
+/// One end of a connection, as far as a hop can be told from it.
+#[derive(Clone, Copy, Debug)]
+pub struct Leg<'a> {
+    /// Name of the owner's process; empty when unknown.
+    pub comm: &'a str,
+    /// Opened by `connect`.
+    pub active: bool,
+    /// Its network namespace; 0 when unknown.
+    pub netns: u32,
+    /// Its cgroup is a pod's.
+    pub in_pod: bool,
+    /// The near port.
+    pub local_port: u16,
+    /// The far port.
+    pub remote_port: u16,
+    /// The far side is loopback.
+    pub loopback: bool,
+}
+
+/// Whether `comm` is `name`, or begins with it and goes on with something that is no letter: `containerd-shim` is
+/// containerd, `k3s-server` is k3s, `abrt` is not ab.
+fn is(comm: &str, name: &str) -> bool {
+    let comm = comm.rsplit('/').next().unwrap_or(comm);
+    match comm.strip_prefix(name) {
+        Some(rest) => !rest.starts_with(|c: char| c.is_ascii_alphanumeric()),
+        None => false,
+    }
+}
+
+fn any(comm: &str, known: &[&str], configured: &[String]) -> bool {
+    known.iter().any(|name| is(comm, name)) || configured.iter().any(|name| is(comm, name))
+}
+
+impl HopTable {
+    /// The hop that owns this end.
+    pub fn owner(&self, leg: &Leg<'_>) -> Hop {
+        let comm = leg.comm;
+        if is(comm, "hopscope") {
+            return Hop::Observer;
+        }
+        if any(comm, &GENERATORS, &self.generators) {
+            return Hop::Client;
+        }
+        if any(comm, &BALANCERS, &self.balancers) {
+            return Hop::Lb;
+        }
+        if any(comm, &TUNNEL, &self.tunnel) || self.carries_forwards(leg) {
+            return Hop::Tunnel;
+        }
+        let serves_workload = !leg.active && self.workload_ports.contains(&leg.local_port);
+        if leg.in_pod || serves_workload || self.is_foreign(leg.netns) {
+            return Hop::Backend;
+        }
+        Hop::Unknown
+    }
+
+    /// kubelet, API server and runtime do much else; these are the legs of a port-forward.
+    fn carries_forwards(&self, leg: &Leg<'_>) -> bool {
+        let kubelet_port = if leg.active {
+            leg.remote_port
+        } else {
+            leg.local_port
+        };
+        if is(leg.comm, "kube-apiserver") {
+            return leg.active && kubelet_port == KUBELET;
+        }
+        if is(leg.comm, "kubelet") {
+            return (!leg.active && kubelet_port == KUBELET) || (leg.active && leg.loopback);
+        }
+        // The last leg is dialled on loopback within the pod's namespace, by a thread of the runtime.
+        any(leg.comm, &RUNTIMES, &[]) && leg.loopback && (!leg.active || self.is_foreign(leg.netns))
+    }
+
+    /// A network namespace other than the host's: a container's.
+    fn is_foreign(&self, netns: u32) -> bool {
+        netns != 0 && self.host_netns != 0 && netns != self.host_netns
+    }
+
+    /// The hop at the far end of a socket of `owner`'s, from this end alone; `listener` owns the port that an active
+    /// socket went to, where that is on this host.
+    pub fn peer(&self, owner: Hop, leg: &Leg<'_>, remote: SocketAddr, listener: Option<Hop>) -> Hop {
+        if self.is_balancer(remote.ip()) {
+            return Hop::Lb;
+        }
+        if !leg.active {
+            return match owner {
+                // Whom kubectl serves on its local port.
+                Hop::Tunnel if is(leg.comm, "kubectl") => Hop::Client,
+                Hop::Tunnel => Hop::Tunnel,
+                Hop::Lb => Hop::Client,
+                Hop::Backend | Hop::Client | Hop::Observer | Hop::Unknown => Hop::Unknown,
+            };
+        }
+        match (owner, listener) {
+            (Hop::Tunnel, _) if leg.loopback && self.is_foreign(leg.netns) => Hop::Backend,
+            (Hop::Tunnel, _) => Hop::Tunnel,
+            (_, Some(listener)) if listener != Hop::Unknown => listener,
+            (Hop::Lb | Hop::Backend, _) => Hop::Backend,
+            (Hop::Client | Hop::Observer | Hop::Unknown, _)
+                if self.workload_ports.contains(&remote.port()) =>
+            {
+                Hop::Backend
+            }
+            (Hop::Client | Hop::Observer | Hop::Unknown, _) => Hop::Unknown,
+        }
+    }
+
+    /// Whether the configuration gives the address to load balancers.
+    pub fn is_balancer(&self, address: IpAddr) -> bool {
+        self.balancer_addresses
+            .iter()
+            .any(|prefix| prefix.contains(address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> HopTable {
+        HopTable {
+            host_netns: 1,
+            workload_ports: vec![8080],
+            balancer_addresses: vec!["192.0.2.0/24".parse().unwrap()],
+            ..HopTable::default()
+        }
+    }
+
+    fn leg(comm: &str) -> Leg<'_> {
+        Leg {
+            comm,
+            active: true,
+            netns: 1,
+            in_pod: false,
+            local_port: 40_000,
+            remote_port: 8080,
+            loopback: false,
+        }
+    }
+
+    fn remote() -> SocketAddr {
+        "10.0.0.9:8080".parse().unwrap()
+    }
+
+    #[test]
+    fn a_runtime_that_dials_loopback_in_a_pods_namespace_is_tunnel_and_the_pod_is_backend() {
+        let last = Leg {
+            loopback: true,
+            netns: 7,
+            ..leg("containerd")
+        };
+        assert_eq!(table().owner(&last), Hop::Tunnel);
+        assert_eq!(
+            table().peer(Hop::Tunnel, &last, "127.0.0.1:8080".parse().unwrap(), None),
+            Hop::Backend
+        );
+    }
+
+    #[test]
+    fn a_runtime_that_pulls_an_image_is_nobody() {
+        assert_eq!(table().owner(&leg("containerd")), Hop::Unknown);
+        assert_eq!(
+            table().owner(&Leg {
+                loopback: true,
+                ..leg("containerd")
+            }),
+            Hop::Unknown
+        );
+    }
+
+    #[test]
+    fn the_api_server_is_tunnel_only_towards_a_kubelet() {
+        let to_kubelet = Leg {
+            remote_port: 10_250,
+            ..leg("kube-apiserver")
+        };
+        assert_eq!(table().owner(&to_kubelet), Hop::Tunnel);
+        assert_eq!(
+            table().owner(&Leg {
+                remote_port: 2379,
+                ..leg("kube-apiserver")
+            }),
+            Hop::Unknown
+        );
+    }
+
+    #[test]
+    fn names_match_whole_or_with_a_suffix() {
+        assert!(is("containerd-shim", "containerd"));
+        assert!(is("/usr/bin/k6", "k6"));
+        assert!(!is("abrt", "ab"));
+        assert!(!is("", "ab"));
+    }
+
+    #[test]
+    fn a_process_in_a_container_is_backend_and_so_is_what_it_depends_on() {
+        let outbound = Leg {
+            netns: 7,
+            ..leg("python3")
+        };
+        assert_eq!(table().owner(&outbound), Hop::Backend);
+        assert_eq!(
+            table().peer(Hop::Backend, &outbound, "10.0.0.5:5432".parse().unwrap(), None),
+            Hop::Backend
+        );
+    }
+
+    #[test]
+    fn configured_addresses_are_load_balancers_from_either_side() {
+        let inbound = Leg {
+            active: false,
+            netns: 7,
+            local_port: 8080,
+            ..leg("")
+        };
+        let balancer = "192.0.2.7:1234".parse().unwrap();
+        assert_eq!(table().peer(Hop::Backend, &inbound, balancer, None), Hop::Lb);
+        assert_eq!(table().peer(Hop::Client, &leg("k6"), balancer, None), Hop::Lb);
+    }
+
+    #[test]
+    fn a_generator_is_client_and_its_target_is_who_listens_there() {
+        assert_eq!(table().owner(&leg("k6")), Hop::Client);
+        assert_eq!(
+            table().peer(Hop::Client, &leg("k6"), remote(), Some(Hop::Lb)),
+            Hop::Lb
+        );
+        assert_eq!(
+            table().peer(Hop::Client, &leg("k6"), remote(), None),
+            Hop::Backend
+        );
+        let other = "10.0.0.9:9".parse().unwrap();
+        assert_eq!(table().peer(Hop::Client, &leg("k6"), other, None), Hop::Unknown);
+    }
+}
