@@ -1,11 +1,237 @@
 //! The node agent: probes, metrics, evidence.
+//!
+//! In reading order: [`loader`] attaches what this kernel allows ([`btf`] and [`layout`] tell the probes where things
+//! lie, [`reasons`] what numbers mean); [`parse`] reads what they say; [`correlate`] gathers it by connection;
+//! [`world`] knows who is who on the host ([`hops`], [`cgroup`], [`procfs`]); [`judge`] charges; [`observe`] holds it
+//! together; [`metrics`] and [`evidence`] tell it, through [`server`].
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+use tokio::net::TcpListener;
+use tokio::time::{MissedTickBehavior, interval};
 
 pub mod btf;
 pub mod cgroup;
+pub mod correlate;
+pub mod evidence;
 pub mod hops;
 pub mod judge;
 pub mod layout;
 pub mod loader;
+pub mod metrics;
+pub mod observe;
 pub mod parse;
 pub mod procfs;
 pub mod reasons;
+pub mod server;
+pub mod world;
+
+use hops::HopTable;
+use layout::Wishes;
+use loader::Probes;
+use observe::Observer;
+use server::Access;
+use world::{Mounts, World};
+
+/// How often gathered connections are looked at.
+const JUDGE_EVERY: Duration = Duration::from_millis(50);
+/// How often the kernel's counts are taken over.
+const TALLY_EVERY: Duration = Duration::from_secs(1);
+/// How often new namespaces and workloads are looked for, and a window of counts ends.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Records that are read before anyone else gets a turn.
+const AT_A_TIME: usize = 4_096;
+
+/// What the agent is asked to do.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to answer.
+    pub listen: SocketAddr,
+    /// Who may ask.
+    pub access: Access,
+    /// Who is which hop.
+    pub table: HopTable,
+    /// Where the host's file systems are.
+    pub mounts: Mounts,
+    /// Sockets opened by `connect` that are followed at a time.
+    pub connections: u32,
+    /// Clean ends become evidence too.
+    pub every_close: bool,
+    /// Do not even try to load the probes.
+    pub without_ebpf: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
+            access: Access::default(),
+            table: HopTable::default(),
+            mounts: Mounts { proc: PathBuf::from("/proc"), cgroup: PathBuf::from("/sys/fs/cgroup") },
+            connections: 65_536,
+            every_close: false,
+            without_ebpf: false,
+        }
+    }
+}
+
+/// Why the agent cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The event loop or the ring buffer could not be set up.
+    #[error("cannot watch the probes: {0}")]
+    Watch(#[from] io::Error),
+}
+
+/// An agent that listens and watches, ready to run.
+#[derive(Debug)]
+pub struct Agent {
+    listener: TcpListener,
+    access: Access,
+    observer: Rc<RefCell<Observer>>,
+    probes: Option<Probes>,
+}
+
+impl Agent {
+    /// Takes the address, loads the probes and looks around.
+    ///
+    /// # Errors
+    /// When the address cannot be had. Probes that cannot be loaded are no error: they are told of.
+    pub async fn start(config: Config) -> Result<Self, AgentError> {
+        let address = config.listen;
+        let listener = TcpListener::bind(address).await.map_err(|source| AgentError::Listen { address, source })?;
+        let wishes = Wishes {
+            balancers: !config.table.balancer_addresses.is_empty(),
+            every_close: config.every_close,
+        };
+        let loaded = if config.without_ebpf {
+            Err("it was started with --without-ebpf".to_owned())
+        } else {
+            loader::load(wishes, &config.table.balancer_addresses, config.connections).map_err(|why| why.to_string())
+        };
+        // The probes first: what begins while we look around is not missed.
+        let world = World::look(config.mounts, config.table);
+        let observer = Observer::new(world, loaded.as_ref().map_err(Clone::clone));
+        Ok(Self { listener, access: config.access, observer: Rc::new(RefCell::new(observer)), probes: loaded.ok() })
+    }
+
+    /// Where it answers.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// What works and what does not, a line each.
+    pub fn told(&self) -> Vec<String> {
+        let observer = self.observer.borrow();
+        if let Some(why) = &observer.without_ebpf {
+            return vec![format!("without eBPF, by /proc alone: {why}")];
+        }
+        let mut lines = Vec::new();
+        for probe in &observer.status {
+            match &probe.refused {
+                None => lines.push(format!("{}: attached", probe.probe)),
+                Some(refusal) => lines.push(format!("{}: not attached: {refusal}", probe.probe)),
+            }
+        }
+        lines
+    }
+
+    /// Watches and answers until `stop` is done. Must run within a `LocalSet`.
+    ///
+    /// # Errors
+    /// When the ring buffer cannot be waited for.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), AgentError> {
+        let Self { listener, access, observer, mut probes } = self;
+        let serving = tokio::task::spawn_local(server::serve(listener, access, Rc::clone(&observer)));
+        let ring = match &probes {
+            Some(probes) => Some(AsyncFd::new(probes.ring.as_raw_fd())?),
+            None => None,
+        };
+        let mut judge = ticks(JUDGE_EVERY);
+        let mut tally = ticks(TALLY_EVERY);
+        let mut look = ticks(LOOK_EVERY);
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                readable = readable(ring.as_ref()) => {
+                    if let Some(probes) = &mut probes {
+                        drain(probes, &observer, readable?);
+                    }
+                }
+                _ = judge.tick() => observer.borrow_mut().judge_due(monotonic_ns()),
+                _ = tally.tick() => {
+                    let mut observer = observer.borrow_mut();
+                    observer.poll();
+                    if let Some(probes) = &mut probes {
+                        for key in observer.tally(probes) {
+                            probes.forget(&key);
+                        }
+                    }
+                }
+                _ = look.tick() => {
+                    let mut observer = observer.borrow_mut();
+                    observer.refresh();
+                    observer.end_window();
+                }
+            }
+        }
+        serving.abort();
+        Ok(())
+    }
+}
+
+fn ticks(every: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+type Readable<'a> = tokio::io::unix::AsyncFdReadyGuard<'a, i32>;
+
+async fn readable(ring: Option<&AsyncFd<i32>>) -> io::Result<Readable<'_>> {
+    match ring {
+        Some(ring) => ring.readable().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn drain(probes: &mut Probes, observer: &RefCell<Observer>, mut readable: Readable<'_>) {
+    let mut observer = observer.borrow_mut();
+    for _ in 0..AT_A_TIME {
+        let Some(record) = probes.ring.next() else {
+            readable.clear_ready();
+            return;
+        };
+        observer.record(&record);
+    }
+}
+
+/// `CLOCK_MONOTONIC`, which the probes stamp their records with, in nanoseconds.
+fn monotonic_ns() -> u64 {
+    // Rust's Instant is this clock on Linux, but does not tell its number; /proc/uptime is CLOCK_BOOTTIME.
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    #[expect(unsafe_code, reason = "no safe call gives the number that the kernel's records carry")]
+    // SAFETY: writes one timespec that we own.
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) } != 0;
+    let part = |part: i64| u64::try_from(part).unwrap_or(0);
+    if failed { 0 } else { part(now.tv_sec).saturating_mul(1_000_000_000).saturating_add(part(now.tv_nsec)) }
+}

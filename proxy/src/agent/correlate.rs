@@ -1,0 +1,190 @@
+//! Records of one connection, gathered from both of its ends before anyone is charged.
+//!
+//! On one host both ends report, the victim often before the culprit: a process that closes with bytes unread is told
+//! of after its peer was reset. So a connection's records wait for [`PATIENCE_NS`], and then are judged together, once.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+
+use super::parse::{Close, Event, Socket};
+
+/// How long a failed connection's records are gathered.
+pub const PATIENCE_NS: u64 = 200_000_000;
+
+/// Connections that are gathered at a time; beyond it the oldest are judged early.
+const GATHERED: usize = 16_384;
+
+/// Which connection, whichever end speaks. On loopback the namespace is part of it: every pod has the same addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    one: SocketAddr,
+    other: SocketAddr,
+    netns: u32,
+}
+
+/// All that was told of one connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Case {
+    /// Sockets that ended, in the order in which they did; at most one an end.
+    pub ends: Vec<(Socket, Close)>,
+    /// Ends that sent RST: the address, this kernel's reason, and whether it was the owner's own doing.
+    pub resets_sent: Vec<ResetSent>,
+    /// Ends that RST arrived at.
+    pub resets_received: Vec<Socket>,
+    /// Reasons for which packets were dropped, and whom they were meant for.
+    pub drops: Vec<(u32, SocketAddr)>,
+}
+
+/// An RST that the kernel sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResetSent {
+    /// From where and to where.
+    pub socket: Socket,
+    /// This kernel's reason.
+    pub reason: Option<u32>,
+    /// The owner's own doing.
+    pub unprovoked: bool,
+}
+
+/// Records of one kind that are kept of one connection; more of the same says nothing new.
+const KEPT: usize = 8;
+
+/// The gathering.
+#[derive(Debug, Default)]
+pub struct Gathering {
+    cases: HashMap<Key, Case>,
+    order: VecDeque<(u64, Key)>,
+}
+
+impl Gathering {
+    /// Takes a record in. Gives back what has to be judged now: the oldest case when there are too many, and a
+    /// connect that never had a port, which no other record can belong to.
+    pub fn add(&mut self, event: Event) -> Option<Case> {
+        match event {
+            Event::Closed(socket, close) if socket.ends.local.port() == 0 => {
+                return Some(Case { ends: vec![(socket, close)], ..Case::default() });
+            }
+            Event::Closed(socket, close) => {
+                let (key, at) = (key(&socket), socket.at);
+                push(&mut self.case(key, at).ends, (socket, close), 2);
+            }
+            Event::ResetSent { socket, reason, unprovoked } => {
+                let (key, at) = (key(&socket), socket.at);
+                push(&mut self.case(key, at).resets_sent, ResetSent { socket, reason, unprovoked }, KEPT);
+            }
+            Event::ResetReceived(socket) => {
+                let (key, at) = (key(&socket), socket.at);
+                push(&mut self.case(key, at).resets_received, socket, KEPT);
+            }
+            Event::Dropped { at, ends, reason, .. } => {
+                let key = ordered(ends.local, ends.remote, 0);
+                push(&mut self.case(key, at).drops, (reason, ends.remote), KEPT);
+            }
+            Event::SynRetransmit(_) | Event::Listening(_) => {}
+        }
+        if self.cases.len() > GATHERED { self.pop() } else { None }
+    }
+
+    /// The next connection that has been waiting long enough at `now` (`CLOCK_MONOTONIC` nanoseconds).
+    pub fn due(&mut self, now: u64) -> Option<Case> {
+        let (since, _) = self.order.front()?;
+        if now.saturating_sub(*since) < PATIENCE_NS {
+            return None;
+        }
+        self.pop()
+    }
+
+    fn pop(&mut self) -> Option<Case> {
+        let (_, key) = self.order.pop_front()?;
+        self.cases.remove(&key)
+    }
+
+    fn case(&mut self, key: Key, at: u64) -> &mut Case {
+        let order = &mut self.order;
+        self.cases.entry(key).or_insert_with(|| {
+            order.push_back((at, key));
+            Case::default()
+        })
+    }
+}
+
+fn push<T>(all: &mut Vec<T>, one: T, limit: usize) {
+    if all.len() < limit {
+        all.push(one);
+    }
+}
+
+fn key(socket: &Socket) -> Key {
+    let netns = if socket.ends.remote.ip().is_loopback() { socket.netns } else { 0 };
+    ordered(socket.ends.local, socket.ends.remote, netns)
+}
+
+fn ordered(one: SocketAddr, other: SocketAddr, netns: u32) -> Key {
+    let (one, other) = if one <= other { (one, other) } else { (other, one) };
+    Key { one, other, netns }
+}
+
+#[cfg(test)]
+mod tests {
+    use hopscope_attribution::evidence::FourTuple;
+
+    use super::*;
+
+    fn socket(at: u64, local: &str, remote: &str, netns: u32) -> Socket {
+        Socket {
+            at,
+            cookie: None,
+            key: 1,
+            cgroup: 0,
+            netns,
+            owner: None,
+            active: false,
+            ends: FourTuple { local: local.parse().unwrap(), remote: remote.parse().unwrap() },
+            state: 1,
+        }
+    }
+
+    #[test]
+    fn both_ends_and_the_reset_that_is_told_last_are_one_case() {
+        let mut gathering = Gathering::default();
+        let near = socket(0, "10.0.0.1:1", "10.0.0.2:2", 7);
+        let far = socket(1, "10.0.0.2:2", "10.0.0.1:1", 8);
+        assert_eq!(gathering.add(Event::Closed(near, Close::default())), None);
+        assert_eq!(gathering.add(Event::Closed(far.clone(), Close::default())), None);
+        let reset = Event::ResetSent { socket: far, reason: Some(11), unprovoked: true };
+        assert_eq!(gathering.add(reset), None);
+        assert_eq!(gathering.due(PATIENCE_NS - 1), None);
+        let case = gathering.due(PATIENCE_NS).unwrap();
+        assert_eq!((case.ends.len(), case.resets_sent.len()), (2, 1));
+        assert_eq!(gathering.due(u64::MAX), None, "judged once");
+    }
+
+    #[test]
+    fn loopback_addresses_of_two_pods_are_two_cases() {
+        let mut gathering = Gathering::default();
+        for netns in [7, 8] {
+            let end = socket(0, "127.0.0.1:1", "127.0.0.1:2", netns);
+            assert_eq!(gathering.add(Event::Closed(end, Close::default())), None);
+        }
+        assert_eq!(gathering.due(u64::MAX).unwrap().ends.len(), 1);
+        assert_eq!(gathering.due(u64::MAX).unwrap().ends.len(), 1);
+    }
+
+    #[test]
+    fn a_connect_without_a_port_is_judged_at_once_and_alone() {
+        let mut gathering = Gathering::default();
+        let end = socket(0, "10.0.0.1:0", "10.0.0.2:2", 7);
+        assert_eq!(gathering.add(Event::Closed(end, Close::default())).unwrap().ends.len(), 1);
+    }
+
+    #[test]
+    fn too_many_cases_push_the_oldest_out_early() {
+        let mut gathering = Gathering::default();
+        let mut early = 0;
+        for port in 1..=u16::MAX {
+            let end = socket(0, &format!("10.0.0.1:{port}"), "10.0.0.2:2", 7);
+            early += usize::from(gathering.add(Event::Closed(end, Close::default())).is_some());
+        }
+        assert_eq!(early, usize::from(u16::MAX) - GATHERED);
+    }
+}

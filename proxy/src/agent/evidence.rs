@@ -1,0 +1,359 @@
+//! `hopscope.evidence/1`: what an agent saw, as JSON Lines. Bounded, versioned, joined to a recording by a pure function.
+//!
+//! The first line is a [`Head`]; the others are [`Line`]s in order of their number. A reader skips fields and kinds of
+//! line that it does not know, so that a newer agent can say more.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+
+use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, KernelWindow, SocketBytes};
+use hopscope_attribution::evidence::{
+    Connection, ConnectionId, Moment, NodeEvidence, Observation, Span, WhyUnseen,
+};
+use hopscope_attribution::hop::Hop;
+use serde::{Deserialize, Serialize};
+
+/// The version that is written, and the only one that is read.
+pub const SCHEMA: &str = "hopscope.evidence/1";
+
+/// Lines that an agent keeps; older ones are forgotten, and `forgotten` says how many.
+pub const KEPT: usize = 16_384;
+
+/// The first line: who speaks, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The agent's clock when it answered, microseconds since 1970.
+    pub now_unix_us: u64,
+    /// What to ask `since` next time.
+    pub next: u64,
+    /// Lines after `since` that were forgotten before they could be told: with any, absence proves nothing.
+    pub forgotten: u64,
+    /// How the evidence was gathered: `tp_btf` or `procfs`.
+    pub level: String,
+    /// Kernel events lost since the agent started.
+    pub events_lost: u64,
+}
+
+/// One thing seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Its number, rising by one.
+    pub seq: u64,
+    /// What it is.
+    #[serde(flatten)]
+    pub seen: Seen,
+}
+
+/// What a line is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Seen {
+    /// The end of a socket.
+    Socket(SocketSeen),
+    /// Counts of a window of time.
+    Window(WindowSeen),
+    /// Of a newer agent.
+    #[serde(other)]
+    Newer,
+}
+
+/// The end of one socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketSeen {
+    /// When, microseconds since 1970.
+    pub unix_us: u64,
+    /// Its own address.
+    pub local: SocketAddr,
+    /// The other side's.
+    pub remote: SocketAddr,
+    /// Inode of its network namespace; 0 when unknown.
+    pub netns: u32,
+    /// `SO_COOKIE`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<u64>,
+    /// Word of the hop that owns it.
+    pub owner: String,
+    /// Word of the hop at the other end.
+    pub peer: String,
+    /// How it ended: a word of [`end_word`].
+    pub end: String,
+    /// The cause that was charged here, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Segments sent again, SYNs included.
+    pub retransmits: u32,
+    /// Payload bytes that the other side acknowledged.
+    pub bytes_acked: u64,
+    /// Payload bytes received.
+    pub bytes_received: u64,
+    /// The owner's process name, where known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub process: String,
+    /// The owner's pod, unit or process.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub workload: String,
+    /// The kernel's reason for an RST that it sent, where it gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_reason: Option<String>,
+    /// The kernel's reasons for packets of the connection that it dropped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drops: Vec<String>,
+}
+
+/// Counts of a window of time and one hop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowSeen {
+    /// Its start, microseconds since 1970.
+    pub from_unix_us: u64,
+    /// Its length, microseconds.
+    pub length_us: u64,
+    /// Word of the hop.
+    pub hop: String,
+    /// SYN segments sent again.
+    pub syn_retransmits: u64,
+    /// Accept-queue overflows at the hop's listeners.
+    pub accept_queue_overflows: u64,
+    /// Kernel events lost in the window.
+    pub events_lost: u64,
+}
+
+/// The word of an end.
+pub const fn end_word(end: KernelEnd) -> &'static str {
+    match end {
+        KernelEnd::ConnectRefused => "connect-refused",
+        KernelEnd::ConnectTimedOut { .. } => "connect-timed-out",
+        KernelEnd::NoLocalPort => "no-local-port",
+        KernelEnd::ResetSentUnread => "reset-sent-unread",
+        KernelEnd::ResetSent => "reset-sent",
+        KernelEnd::ResetReceived => "reset-received",
+        KernelEnd::RetransmitTimeout => "retransmit-timeout",
+        KernelEnd::AcceptQueueFull => "accept-queue-full",
+        KernelEnd::ClosedFirst => "closed-first",
+        KernelEnd::ClosedByPeer => "closed-by-peer",
+    }
+}
+
+/// The end that a word names; `retransmits` completes it.
+pub fn end_from_word(word: &str, retransmits: u32) -> Option<KernelEnd> {
+    Some(match word {
+        "connect-refused" => KernelEnd::ConnectRefused,
+        "connect-timed-out" => KernelEnd::ConnectTimedOut { retransmits },
+        "no-local-port" => KernelEnd::NoLocalPort,
+        "reset-sent-unread" => KernelEnd::ResetSentUnread,
+        "reset-sent" => KernelEnd::ResetSent,
+        "reset-received" => KernelEnd::ResetReceived,
+        "retransmit-timeout" => KernelEnd::RetransmitTimeout,
+        "accept-queue-full" => KernelEnd::AcceptQueueFull,
+        "closed-first" => KernelEnd::ClosedFirst,
+        "closed-by-peer" => KernelEnd::ClosedByPeer,
+        _ => return None,
+    })
+}
+
+/// The last [`KEPT`] lines.
+#[derive(Debug, Default)]
+pub struct Journal {
+    lines: VecDeque<Line>,
+    next: u64,
+}
+
+impl Journal {
+    /// Adds what was seen.
+    pub fn push(&mut self, seen: Seen) {
+        if self.lines.len() == KEPT {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(Line { seq: self.next, seen });
+        self.next += 1;
+    }
+
+    /// Writes the lines from number `since` on.
+    ///
+    /// # Errors
+    /// None that these types can give; serde's all the same.
+    pub fn write(
+        &self,
+        since: u64,
+        now_unix_us: u64,
+        level: &str,
+        events_lost: u64,
+    ) -> Result<String, serde_json::Error> {
+        let first = self.lines.front().map_or(self.next, |line| line.seq);
+        let head = Head {
+            schema: SCHEMA.to_owned(),
+            now_unix_us,
+            next: self.next,
+            forgotten: first.saturating_sub(since),
+            level: level.to_owned(),
+            events_lost,
+        };
+        let mut text = serde_json::to_string(&head)?;
+        text.push('\n');
+        let skip = usize::try_from(since.saturating_sub(first)).unwrap_or(usize::MAX);
+        for line in self.lines.iter().skip(skip) {
+            text.push_str(&serde_json::to_string(line)?);
+            text.push('\n');
+        }
+        Ok(text)
+    }
+}
+
+/// Why a text is not an agent's evidence.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// Nothing there.
+    #[error("the agent's answer is empty")]
+    Empty,
+    /// Another version.
+    #[error("the agent speaks '{0}', this hopscope reads '{SCHEMA}': use the same version of both")]
+    Schema(String),
+    /// Not JSON Lines of these types.
+    #[error("line {line} of the agent's answer is not evidence: {source}")]
+    Line {
+        /// Counted from 1.
+        line: usize,
+        /// What serde said.
+        source: serde_json::Error,
+    },
+}
+
+/// Reads what [`Journal::write`] wrote. A last line that was cut off is left out.
+///
+/// # Errors
+/// When it is no evidence, or of another version.
+pub fn read(text: &str) -> Result<(Head, Vec<Line>), Unreadable> {
+    let mut lines = text.split_inclusive('\n').enumerate();
+    let (_, first) = lines.next().ok_or(Unreadable::Empty)?;
+    let head: Head = serde_json::from_str(first).map_err(|source| Unreadable::Line { line: 1, source })?;
+    if head.schema != SCHEMA {
+        return Err(Unreadable::Schema(head.schema));
+    }
+    let mut read = Vec::new();
+    for (at, line) in lines {
+        match serde_json::from_str(line) {
+            Ok(line) => read.push(line),
+            Err(_) if !line.ends_with('\n') => break,
+            Err(source) => return Err(Unreadable::Line { line: at + 1, source }),
+        }
+    }
+    Ok((head, read))
+}
+
+/// How an agent's clock relates to the recording's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// When the recording began, microseconds since 1970 on the agent's clock.
+    pub began_unix_us: u64,
+    /// By how much that may be wrong.
+    pub error: Span,
+}
+
+impl Clock {
+    /// From one question and its answer, as NTP does: the agent's `now` lies between sending and receiving, so the
+    /// middle is off by at most half the round trip.
+    pub fn estimate(asked: Moment, answered: Moment, agents_now_unix_us: u64) -> Self {
+        let round_trip = answered.since(asked).0;
+        let middle = asked.0.saturating_add(round_trip / 2);
+        Self {
+            began_unix_us: agents_now_unix_us.saturating_sub(middle),
+            error: Span(round_trip.div_ceil(2)),
+        }
+    }
+
+    fn moment(&self, unix_us: u64) -> Option<Moment> {
+        unix_us.checked_sub(self.began_unix_us).map(Moment)
+    }
+}
+
+/// Joins an agent's lines to the connections of a recording.
+///
+/// A socket belongs to a connection when it has its four addresses, from either end, and ended within its life give or
+/// take a second and the clock's error: an address pair can come again. What cannot be joined stays, unjoined.
+/// What happened before the recording began is left out.
+pub fn join(lines: &[Line], connections: &[Connection], clock: Clock) -> NodeEvidence {
+    let mut by_ends: HashMap<(SocketAddr, SocketAddr), Vec<&Connection>> = HashMap::new();
+    for connection in connections {
+        for ends in connection
+            .upstream_tuple
+            .iter()
+            .chain([&connection.downstream_tuple])
+        {
+            let key = ordered(ends.local, ends.remote);
+            by_ends.entry(key).or_default().push(connection);
+        }
+    }
+    let slack = Span(clock.error.0.saturating_add(1_000_000));
+    let mut evidence = NodeEvidence {
+        clock_error: clock.error,
+        ..NodeEvidence::default()
+    };
+    for line in lines {
+        match &line.seen {
+            Seen::Socket(socket) => {
+                let Some(at) = clock.moment(socket.unix_us) else {
+                    continue;
+                };
+                let Some(end) = end_from_word(&socket.end, socket.retransmits) else {
+                    continue;
+                };
+                let candidates = by_ends.get(&ordered(socket.local, socket.remote));
+                let connection = candidates.and_then(|all| all.iter().find(|one| lived_at(one, at, slack)));
+                evidence.sockets.push(KernelSocket {
+                    at,
+                    connection: seen_or(connection.map(|one| one.id), WhyUnseen::NotWatched),
+                    owner: hop(&socket.owner),
+                    peer: hop(&socket.peer),
+                    end,
+                    bytes: Observation::Seen(SocketBytes {
+                        received: socket.bytes_received,
+                        acknowledged: socket.bytes_acked,
+                    }),
+                });
+            }
+            Seen::Window(window) => {
+                let Some(from) = clock.moment(window.from_unix_us) else {
+                    continue;
+                };
+                evidence.windows.push(KernelWindow {
+                    from,
+                    length: Span(window.length_us),
+                    hop: Hop::from_word(&window.hop).unwrap_or(Hop::Unknown),
+                    syn_retransmits: window.syn_retransmits,
+                    accept_queue_overflows: window.accept_queue_overflows,
+                    events_lost: window.events_lost,
+                });
+            }
+            Seen::Newer => {}
+        }
+    }
+    evidence
+}
+
+fn lived_at(connection: &Connection, at: Moment, slack: Span) -> bool {
+    let began = at + slack >= connection.opened;
+    let not_over = connection
+        .closed
+        .seen()
+        .is_none_or(|closed| at <= *closed + slack);
+    began && not_over
+}
+
+fn ordered(one: SocketAddr, other: SocketAddr) -> (SocketAddr, SocketAddr) {
+    if one <= other { (one, other) } else { (other, one) }
+}
+
+fn seen_or(id: Option<ConnectionId>, why: WhyUnseen) -> Observation<ConnectionId> {
+    id.map_or(Observation::Unseen(why), Observation::Seen)
+}
+
+fn hop(word: &str) -> Observation<Hop> {
+    match Hop::from_word(word) {
+        Some(Hop::Unknown) | None => Observation::Unseen(WhyUnseen::NotWatched),
+        Some(hop) => Observation::Seen(hop),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! Written, read again, and joined.
+
+use hopscope_attribution::evidence::{Ending, FourTuple, Protocol, SideEnd, Upstream};
+use proptest::prelude::*;
+
+use super::*;
+
+fn socket(unix_us: u64, local: &str, remote: &str) -> Seen {
+    Seen::Socket(SocketSeen {
+        unix_us,
+        local: local.parse().unwrap(),
+        remote: remote.parse().unwrap(),
+        netns: 7,
+        cookie: Some(9),
+        owner: "tunnel".to_owned(),
+        peer: "backend".to_owned(),
+        end: "connect-refused".to_owned(),
+        cause: Some("backend-refused".to_owned()),
+        retransmits: 0,
+        bytes_acked: 0,
+        bytes_received: 0,
+        process: "containerd".to_owned(),
+        workload: String::new(),
+        reset_reason: None,
+        drops: vec!["NO_SOCKET".to_owned()],
+    })
+}
+
+fn connection(id: u64, opened: u64, closed: u64) -> Connection {
+    let end = SideEnd {
+        at: Moment(closed),
+        how: Ending::Fin,
+    };
+    Connection {
+        id: ConnectionId(id),
+        path: hopscope_attribution::evidence::PathId::default(),
+        opened: Moment(opened),
+        closed: Observation::Seen(Moment(closed)),
+        upstream: Upstream::Connected {
+            tcp: Span(1),
+            tls: None,
+        },
+        downstream_tuple: FourTuple {
+            local: "127.0.0.1:8080".parse().unwrap(),
+            remote: "127.0.0.1:50000".parse().unwrap(),
+        },
+        upstream_tuple: Some(FourTuple {
+            local: "10.0.0.1:41000".parse().unwrap(),
+            remote: "10.0.0.2:3000".parse().unwrap(),
+        }),
+        downstream_end: end,
+        upstream_end: end,
+        bytes_up: 0,
+        bytes_down: 0,
+        first_byte_up: None,
+        first_byte_down: None,
+        last_byte: None,
+        blocked_up: Span(0),
+        blocked_down: Span(0),
+        protocol: Protocol::Silent,
+        exchanges: 0,
+        downstream_tcp: Observation::default(),
+        upstream_tcp: Observation::default(),
+    }
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let mut journal = Journal::default();
+    journal.push(socket(5, "127.0.0.1:1", "127.0.0.1:2"));
+    journal.push(Seen::Window(WindowSeen {
+        from_unix_us: 1,
+        length_us: 2,
+        hop: "lb".to_owned(),
+        syn_retransmits: 3,
+        accept_queue_overflows: 4,
+        events_lost: 5,
+    }));
+    let (head, lines) = read(&journal.write(0, 77, "tp_btf", 0).unwrap()).unwrap();
+    assert_eq!((head.next, head.forgotten, head.now_unix_us), (2, 0, 77));
+    assert_eq!(VecDeque::from(lines), journal.lines);
+    let (_, newer) = read(&journal.write(1, 77, "tp_btf", 0).unwrap()).unwrap();
+    assert_eq!(newer.len(), 1);
+}
+
+#[test]
+fn a_full_journal_says_how_much_it_forgot() {
+    let mut journal = Journal::default();
+    for at in 0..KEPT as u64 + 3 {
+        journal.push(socket(at, "127.0.0.1:1", "127.0.0.1:2"));
+    }
+    let (head, lines) = read(&journal.write(1, 0, "tp_btf", 0).unwrap()).unwrap();
+    assert_eq!((head.forgotten, lines.len()), (2, KEPT));
+    assert_eq!(lines[0].seq, 3);
+}
+
+#[test]
+fn another_version_is_refused_by_name_and_a_line_cut_off_is_left_out() {
+    let text = Journal::default().write(0, 0, "tp_btf", 0).unwrap();
+    let other = text.replace(SCHEMA, "hopscope.evidence/2");
+    assert!(
+        read(&other)
+            .unwrap_err()
+            .to_string()
+            .contains("hopscope.evidence/2")
+    );
+    let cut = format!("{text}{{\"seq\":1,\"ki");
+    assert_eq!(read(&cut).unwrap().1, []);
+    assert!(
+        read(&format!("{text}nonsense\n"))
+            .unwrap_err()
+            .to_string()
+            .contains("line 2")
+    );
+}
+
+#[test]
+fn a_kind_of_line_that_is_not_known_is_skipped() {
+    let text = Journal::default().write(0, 0, "tp_btf", 0).unwrap();
+    let newer = format!("{text}{{\"seq\":0,\"kind\":\"weather\",\"rain\":true}}\n");
+    assert_eq!(read(&newer).unwrap().1[0].seen, Seen::Newer);
+}
+
+#[test]
+fn a_socket_is_joined_by_its_addresses_from_either_end_and_by_time() {
+    let clock = Clock {
+        began_unix_us: 1_000,
+        error: Span(10),
+    };
+    let lines: Vec<_> = [
+        socket(2_000, "10.0.0.2:3000", "10.0.0.1:41000"),
+        socket(90_000_000, "10.0.0.2:3000", "10.0.0.1:41000"),
+        socket(2_000, "10.0.0.2:3001", "10.0.0.1:41000"),
+        socket(500, "10.0.0.2:3000", "10.0.0.1:41000"),
+    ]
+    .into_iter()
+    .zip(0..)
+    .map(|(seen, seq)| Line { seq, seen })
+    .collect();
+    let joined = join(&lines, &[connection(3, 500, 5_000)], clock);
+    let ids: Vec<_> = joined
+        .sockets
+        .iter()
+        .map(|socket| socket.connection.seen().copied())
+        .collect();
+    assert_eq!(
+        ids,
+        [Some(ConnectionId(3)), None, None],
+        "the last one was before the recording began"
+    );
+    assert_eq!(joined.sockets[0].at, Moment(1_000));
+    assert_eq!(joined.sockets[0].owner, Observation::Seen(Hop::Tunnel));
+    assert_eq!(joined.clock_error, Span(10));
+}
+
+#[test]
+fn the_clock_is_off_by_at_most_half_the_round_trip() {
+    let clock = Clock::estimate(Moment(100), Moment(300), 1_000_000);
+    assert_eq!(
+        clock,
+        Clock {
+            began_unix_us: 999_800,
+            error: Span(100)
+        }
+    );
+}
+
+#[test]
+fn every_end_has_a_word_of_its_own() {
+    let ends = [
+        KernelEnd::ConnectRefused,
+        KernelEnd::ConnectTimedOut { retransmits: 3 },
+        KernelEnd::NoLocalPort,
+        KernelEnd::ResetSentUnread,
+        KernelEnd::ResetSent,
+        KernelEnd::ResetReceived,
+        KernelEnd::RetransmitTimeout,
+        KernelEnd::AcceptQueueFull,
+        KernelEnd::ClosedFirst,
+        KernelEnd::ClosedByPeer,
+    ];
+    for end in ends {
+        assert_eq!(end_from_word(end_word(end), 3), Some(end));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn any_text_is_read_or_refused(text in ".*") {
+        let _read_or_refused = read(&text);
+        let _behind_a_good_head = read(&(Journal::default().write(0, 0, "", 0).unwrap() + &text));
+    }
+}

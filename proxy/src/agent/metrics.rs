@@ -1,0 +1,364 @@
+//! The agent's Prometheus families. Label values are words of enums, kernel reason names and, capped, workloads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hopscope_abi::tally::CONNECT_BUCKETS_US;
+use hopscope_attribution::cause::Cause;
+use hopscope_attribution::hop::Hop;
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{Encoder, TextEncoder};
+
+/// Workloads that have series of their own; the rest share [`OVERFLOW`].
+const WORKLOADS: usize = 200;
+
+/// The label of what has no series of its own.
+const OVERFLOW: &str = "overflow";
+
+/// What the agent counts.
+#[derive(Debug, Default)]
+pub struct NodeMetrics {
+    counters: BTreeMap<Series, u64>,
+    connects: BTreeMap<Hop, ConnectTimes>,
+    workloads: BTreeSet<(String, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Series {
+    family: Family,
+    labels: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct ConnectTimes {
+    buckets: [u64; CONNECT_BUCKETS_US.len() + 1],
+    sum_us: u64,
+}
+
+macro_rules! families {
+    ($($variant:ident = $name:literal [$($label:literal),*] $help:literal,)+) => {
+        /// Every counter, with its labels in order.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        enum Family { $($variant,)+ }
+
+        impl Family {
+            const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            const fn told(self) -> (&'static str, &'static [&'static str], &'static str) {
+                match self { $(Self::$variant => ($name, &[$($label),*], $help),)+ }
+            }
+        }
+    };
+}
+
+families! {
+    Failures = "hopscope_node_failures_total" ["hop", "cause", "namespace", "workload"]
+        "Connections that failed, by the hop and cause that are charged.",
+    Connects = "hopscope_node_connects_total" ["hop", "outcome"]
+        "Ends of connects, by the hop that connected.",
+    Resets = "hopscope_node_resets_total" ["hop", "direction", "reason"]
+        "RST segments, by the hop whose socket sent or received them and the kernel's reason.",
+    Retransmits = "hopscope_node_retransmits_total" ["hop"]
+        "Calls of the kernel's retransmission, data and SYN, by the hop that sent again.",
+    SynRetransmits = "hopscope_node_syn_retransmits_total" ["hop"]
+        "SYN and SYN-ACK segments sent again, by the hop that sent again.",
+    Drops = "hopscope_node_drops_total" ["hop", "reason"]
+        "TCP packets that this node's kernel dropped, by the hop they were meant for and the kernel's reason.",
+    Overflows = "hopscope_node_accept_queue_overflows_total" ["workload"]
+        "Segments that met a full accept queue.",
+    ZeroWindows = "hopscope_node_zero_windows_total" ["hop"]
+        "Times that a receiver closed its window: the hop did not read.",
+    Events = "hopscope_events_total" ["probe"]
+        "Kernel events that mattered.",
+    EventsLost = "hopscope_events_lost_total" ["probe"]
+        "Kernel events that could not be kept: with any, absence proves nothing.",
+    Malformed = "hopscope_events_malformed_total" []
+        "Records of the probes that could not be read: the agent and its probes are of different versions.",
+    SeriesOverflow = "hopscope_series_overflow_total" []
+        "Increments that went to the overflow label for want of room.",
+}
+
+/// What became of one probe, for `hopscope_probe_attached`.
+pub type Attached = (&'static str, bool);
+
+impl NodeMetrics {
+    /// With every counter that has no labels at zero, so that its rate is defined from the start.
+    pub fn new() -> Self {
+        let mut metrics = Self::default();
+        metrics.add(Family::Malformed, Vec::new(), 0);
+        metrics.add(Family::SeriesOverflow, Vec::new(), 0);
+        metrics
+    }
+
+    fn add(&mut self, family: Family, labels: Vec<String>, by: u64) {
+        let count = self.counters.entry(Series { family, labels }).or_default();
+        *count = count.saturating_add(by);
+    }
+
+    /// The labels of a workload, or the overflow's.
+    fn admit(&mut self, namespace: &str, workload: &str) -> (String, String) {
+        let pair = (namespace.to_owned(), workload.to_owned());
+        if self.workloads.contains(&pair) {
+            return pair;
+        }
+        if self.workloads.len() < WORKLOADS {
+            self.workloads.insert(pair.clone());
+            return pair;
+        }
+        self.add(Family::SeriesOverflow, Vec::new(), 1);
+        (OVERFLOW.to_owned(), OVERFLOW.to_owned())
+    }
+
+    /// A connection failed.
+    pub fn failed(&mut self, cause: Cause, namespace: &str, workload: &str) {
+        let (namespace, workload) = self.admit(namespace, workload);
+        let labels = vec![
+            cause.hop().word().to_owned(),
+            cause.word().to_owned(),
+            namespace,
+            workload,
+        ];
+        self.add(Family::Failures, labels, 1);
+    }
+
+    /// Connects came to their end.
+    pub fn connected(&mut self, hop: Hop, outcome: &str, by: u64) {
+        self.add(
+            Family::Connects,
+            vec![hop.word().to_owned(), outcome.to_owned()],
+            by,
+        );
+    }
+
+    /// How long good connects took; buckets as the probes count them.
+    pub fn connect_times(&mut self, hop: Hop, buckets: &[u64], sum_us: u64) {
+        let times = self.connects.entry(hop).or_default();
+        for (bucket, by) in times.buckets.iter_mut().zip(buckets) {
+            *bucket = bucket.saturating_add(*by);
+        }
+        times.sum_us = times.sum_us.saturating_add(sum_us);
+    }
+
+    /// An RST; `direction` is `sent` or `received`.
+    pub fn reset(&mut self, hop: Hop, direction: &str, reason: &str, by: u64) {
+        let labels = vec![hop.word().to_owned(), direction.to_owned(), reason.to_owned()];
+        self.add(Family::Resets, labels, by);
+    }
+
+    /// Segments were sent again; `syns` of them, or beside them, SYN and SYN-ACK.
+    pub fn retransmitted(&mut self, hop: Hop, by: u64, syns: u64) {
+        for (family, by) in [(Family::Retransmits, by), (Family::SynRetransmits, syns)] {
+            if by > 0 {
+                self.add(family, vec![hop.word().to_owned()], by);
+            }
+        }
+    }
+
+    /// A packet was dropped.
+    pub fn dropped(&mut self, hop: Hop, reason: &str) {
+        self.add(Family::Drops, vec![hop.word().to_owned(), reason.to_owned()], 1);
+    }
+
+    /// Segments met a full accept queue.
+    pub fn overflowed(&mut self, workload: &str, by: u64) {
+        let (_, workload) = self.admit("", workload);
+        self.add(Family::Overflows, vec![workload], by);
+    }
+
+    /// A receiver closed its window.
+    pub fn zero_window(&mut self, hop: Hop, by: u64) {
+        self.add(Family::ZeroWindows, vec![hop.word().to_owned()], by);
+    }
+
+    /// A record could not be read.
+    pub fn malformed(&mut self) {
+        self.add(Family::Malformed, Vec::new(), 1);
+    }
+
+    /// What a probe has counted since it was loaded.
+    pub fn probe(&mut self, probe: &'static str, seen: u64, lost: u64) {
+        for (family, total) in [(Family::Events, seen), (Family::EventsLost, lost)] {
+            let series = Series {
+                family,
+                labels: vec![probe.to_owned()],
+            };
+            self.counters.insert(series, total);
+        }
+    }
+
+    /// The text that Prometheus reads.
+    ///
+    /// # Errors
+    /// None that these families can give; the encoder's all the same.
+    pub fn text(&self, probes: &[Attached]) -> Result<String, prometheus::Error> {
+        let mut families: Vec<_> = Family::ALL
+            .iter()
+            .filter_map(|family| self.counter_family(*family))
+            .collect();
+        if let Some(times) = self.connect_family() {
+            families.push(times);
+        }
+        if !probes.is_empty() {
+            let metrics = probes
+                .iter()
+                .map(|(probe, attached)| gauge(&[("probe", probe)], f64::from(u8::from(*attached))));
+            let help = "Whether a probe runs (1) or could not be attached (0).";
+            families.push(family(
+                "hopscope_probe_attached",
+                help,
+                MetricType::GAUGE,
+                metrics.collect(),
+            ));
+        }
+        let build = gauge(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+        let help = "The version of hopscope, as a label.";
+        families.push(family(
+            "hopscope_build_info",
+            help,
+            MetricType::GAUGE,
+            vec![build],
+        ));
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families, &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn counter_family(&self, wanted: Family) -> Option<MetricFamily> {
+        let (name, names, help) = wanted.told();
+        let series = self.counters.iter().filter(|(series, _)| series.family == wanted);
+        let metrics: Vec<_> = series
+            .map(|(series, total)| {
+                let pairs = names
+                    .iter()
+                    .copied()
+                    .zip(series.labels.iter().map(String::as_str));
+                let mut metric = Metric::from_label(labels(pairs));
+                let mut counter = Counter::default();
+                counter.set_value(float(*total));
+                metric.set_counter(counter);
+                metric
+            })
+            .collect();
+        (!metrics.is_empty()).then(|| family(name, help, MetricType::COUNTER, metrics))
+    }
+
+    fn connect_family(&self) -> Option<MetricFamily> {
+        let metrics: Vec<_> = self
+            .connects
+            .iter()
+            .map(|(hop, times)| times.metric(*hop))
+            .collect();
+        let help = "From connect to established, by the hop that connected.";
+        let name = "hopscope_node_connect_duration_seconds";
+        (!metrics.is_empty()).then(|| family(name, help, MetricType::HISTOGRAM, metrics))
+    }
+}
+
+impl ConnectTimes {
+    fn metric(&self, hop: Hop) -> Metric {
+        let mut cumulative = 0;
+        let bounds = CONNECT_BUCKETS_US.iter().map(|bound| f64::from(*bound) / 1e6);
+        let mut buckets = Vec::new();
+        for (count, bound) in self.buckets.iter().zip(bounds.chain([f64::INFINITY])) {
+            cumulative += count;
+            let mut bucket = Bucket::default();
+            bucket.set_cumulative_count(cumulative);
+            bucket.set_upper_bound(bound);
+            buckets.push(bucket);
+        }
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(buckets);
+        histogram.set_sample_count(cumulative);
+        histogram.set_sample_sum(float(self.sum_us) / 1e6);
+        let mut metric = Metric::from_label(labels([("hop", hop.word())]));
+        metric.set_histogram(histogram);
+        metric
+    }
+}
+
+fn labels<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<LabelPair> {
+    let pair = |(name, value): (&str, &str)| {
+        let mut pair = LabelPair::default();
+        pair.set_name(name.to_owned());
+        pair.set_value(value.to_owned());
+        pair
+    };
+    pairs.into_iter().map(pair).collect()
+}
+
+fn gauge(pairs: &[(&str, &str)], value: f64) -> Metric {
+    let mut metric = Metric::from_label(labels(pairs.iter().copied()));
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    metric.set_gauge(gauge);
+    metric
+}
+
+fn family(name: &str, help: &str, of: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(of);
+    family.set_metric(metrics);
+    family
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "Prometheus counts in floats; 2^53 events are out of reach"
+)]
+const fn float(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_a_series_with_its_hop_and_cause() {
+        let mut metrics = NodeMetrics::new();
+        metrics.failed(Cause::BackendRefused, "shop", "gateway");
+        let text = metrics.text(&[("kfree_skb", false)]).unwrap();
+        let series = r#"hopscope_node_failures_total{cause="backend-refused",hop="backend",namespace="shop",workload="gateway"} 1"#;
+        let unordered = r#"hopscope_node_failures_total{hop="backend",cause="backend-refused",namespace="shop",workload="gateway"} 1"#;
+        assert!(text.contains(series) || text.contains(unordered), "{text}");
+        assert!(
+            text.contains(r#"hopscope_probe_attached{probe="kfree_skb"} 0"#),
+            "{text}"
+        );
+        assert!(text.contains("hopscope_series_overflow_total 0"), "{text}");
+    }
+
+    #[test]
+    fn connect_times_become_a_cumulative_histogram_in_seconds() {
+        let mut metrics = NodeMetrics::new();
+        let mut buckets = [0; 12];
+        buckets[0] = 2;
+        buckets[8] = 1;
+        metrics.connect_times(Hop::Tunnel, &buckets, 1_000_150);
+        let text = metrics.text(&[]).unwrap();
+        assert!(
+            text.contains(r#"hopscope_node_connect_duration_seconds_bucket{hop="tunnel",le="0.0001"} 2"#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#"hopscope_node_connect_duration_seconds_bucket{hop="tunnel",le="+Inf"} 3"#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#"hopscope_node_connect_duration_seconds_sum{hop="tunnel"} 1.00015"#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn workloads_beyond_the_cap_share_one_series_and_that_is_counted() {
+        let mut metrics = NodeMetrics::new();
+        for number in 0..=WORKLOADS {
+            metrics.failed(Cause::BackendReset, "", &format!("pod-{number}"));
+        }
+        let text = metrics.text(&[]).unwrap();
+        assert!(text.contains("hopscope_series_overflow_total 1"), "{text}");
+        assert!(text.contains(r#"workload="overflow"} 1"#), "{text}");
+    }
+}

@@ -1,0 +1,387 @@
+//! The agent's state: records and counts in, metrics and evidence out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hopscope_abi::PROBES;
+use hopscope_attribution::hop::Hop;
+
+use super::correlate::{Case, Gathering, ResetSent};
+use super::evidence::{Journal, Seen, SocketSeen, WindowSeen, end_word};
+use super::judge::{self, Abort, Around, End};
+use super::loader::{ProbeStatus, Probes};
+use super::metrics::NodeMetrics;
+use super::parse::{Close, Event, KeyBytes, RowWords, Socket, row, tallied};
+use super::procfs::{self, Counters, Netns};
+use super::reasons::Reasons;
+use super::world::{Workload, World};
+
+/// An overflow explains a connect that failed within this time of it.
+const OVERFLOW_EXPLAINS: Duration = Duration::from_secs(15);
+/// Rows of the kernel's counts beyond which those at rest are forgotten.
+const ROWS_TO_KEEP: usize = 1_536;
+
+/// What the agent knows, behind its HTTP server.
+#[derive(Debug)]
+pub struct Observer {
+    world: World,
+    gathering: Gathering,
+    /// Read by `/metrics`.
+    pub metrics: NodeMetrics,
+    /// Read by `/v1/evidence`.
+    pub journal: Journal,
+    reasons: Reasons,
+    /// What became of each probe; empty without eBPF.
+    pub status: Vec<ProbeStatus>,
+    /// Why there is no eBPF at all, where there is none.
+    pub without_ebpf: Option<String>,
+    rows: HashMap<KeyBytes, RowWords>,
+    counters: HashMap<Netns, Counters>,
+    overflows: HashMap<Netns, SystemTime>,
+    window: BTreeMap<Hop, Window>,
+    window_from: u64,
+    lost: u64,
+    lost_before_window: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    syn_retransmits: u64,
+    overflows: u64,
+}
+
+impl Observer {
+    /// Begins to watch.
+    pub fn new(world: World, probes: Result<&Probes, String>) -> Self {
+        let (reasons, status, without_ebpf) = match probes {
+            Ok(probes) => (probes.reasons.clone(), probes.status.clone(), None),
+            Err(why) => (Reasons::default(), Vec::new(), Some(why)),
+        };
+        let mut observer = Self {
+            world,
+            gathering: Gathering::default(),
+            metrics: NodeMetrics::new(),
+            journal: Journal::default(),
+            reasons,
+            status,
+            without_ebpf,
+            rows: HashMap::new(),
+            counters: HashMap::new(),
+            overflows: HashMap::new(),
+            window: BTreeMap::new(),
+            window_from: unix_us(),
+            lost: 0,
+            lost_before_window: 0,
+        };
+        observer.counters = observer.read_counters();
+        observer
+    }
+
+    /// How the evidence is gathered.
+    pub fn level(&self) -> &'static str {
+        if self.without_ebpf.is_some() { "procfs" } else { "tp_btf" }
+    }
+
+    /// Kernel events lost since the probes were loaded.
+    pub const fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Takes one record of the ring buffer in.
+    pub fn record(&mut self, bytes: &[u8]) {
+        let mut event = match Event::parse(bytes) {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::debug!(%error, "a record that cannot be read");
+                self.metrics.malformed();
+                return;
+            }
+        };
+        match &mut event {
+            Event::Listening(socket) => self.world.listening(socket),
+            Event::Closed(socket, _) | Event::ResetReceived(socket) | Event::ResetSent { socket, .. } => {
+                if !self.world.knows(socket.netns) {
+                    self.world.refresh();
+                }
+                self.world.complete(socket);
+            }
+            Event::SynRetransmit(_) | Event::Dropped { .. } => {}
+        }
+        if let Some(case) = self.gathering.add(event) {
+            self.judge(&case);
+        }
+    }
+
+    /// Judges every connection that has been gathered for long enough.
+    pub fn judge_due(&mut self, now: u64) {
+        while let Some(case) = self.gathering.due(now) {
+            self.judge(&case);
+        }
+    }
+
+    fn judge(&mut self, case: &Case) {
+        let ends: Vec<_> = case.ends.iter().map(|(socket, close)| (socket, close, end(socket, close, case, &self.reasons))).collect();
+        let owners: Vec<_> = ends.iter().map(|(socket, ..)| self.world.owner(socket)).collect();
+        self.count_resets(case, &owners);
+        self.count_drops(case, &owners);
+
+        // Who reset of his own doing comes first: the other end is his victim.
+        let mut order: Vec<usize> = (0..ends.len()).collect();
+        order.sort_by_key(|at| ends.get(*at).is_none_or(|(_, _, end)| end.reset_sent.is_none()));
+        let mut charged = false;
+        for at in order {
+            let (Some((socket, close, end)), Some(owner)) = (ends.get(at), owners.get(at).copied()) else { continue };
+            let known_peer = owners.get(1 - at.min(1)).copied().filter(|hop| ends.len() == 2 && *hop != Hop::Unknown);
+            let peer = known_peer.unwrap_or_else(|| self.world.peer(owner, socket));
+            let around = Around { owner, peer, queue_overflowed: self.overflowed(socket, end) };
+            if let Some(outcome) = judge::connect_outcome(end) {
+                self.metrics.connected(owner, outcome, 1);
+            }
+            let cause = judge::charge(end, &around).filter(|_| !charged);
+            let other = case.ends.get(1 - at.min(1)).filter(|_| ends.len() == 2).map(|(socket, _)| socket);
+            let workload = self.workload(socket, other, cause.map(|cause| cause.hop() == owner));
+            if let Some(cause) = cause {
+                charged = true;
+                self.metrics.failed(cause, &workload.namespace, &workload.name);
+            }
+            let Some(how) = judge::kernel_end(end) else { continue };
+            let reset = case.resets_sent.iter().find(|reset| reset.socket.ends.local == socket.ends.local);
+            self.journal.push(Seen::Socket(SocketSeen {
+                unix_us: unix_us(),
+                local: socket.ends.local,
+                remote: socket.ends.remote,
+                netns: socket.netns,
+                cookie: socket.cookie,
+                owner: owner.word().to_owned(),
+                peer: peer.word().to_owned(),
+                end: end_word(how).to_owned(),
+                cause: cause.map(|cause| cause.word().to_owned()),
+                retransmits: close.retransmits,
+                bytes_acked: close.bytes_acked,
+                bytes_received: close.bytes_received,
+                process: socket.owner.as_ref().map(|owner| owner.comm.clone()).unwrap_or_default(),
+                workload: workload.name,
+                reset_reason: reset.and_then(|reset| reset.reason).map(|reason| self.reasons.reset(reason).to_owned()),
+                drops: case.drops.iter().map(|(reason, _)| self.reasons.drop(*reason).to_owned()).collect(),
+            }));
+        }
+    }
+
+    /// Whose series a failure goes to: the charged end's, as far as it is known here.
+    fn workload(&self, socket: &Socket, other: Option<&Socket>, charged_here: Option<bool>) -> Workload {
+        if charged_here == Some(false) {
+            if let Some(other) = other {
+                return self.world.workload(other);
+            }
+            // The runtime's dial into a pod: the port that it went to is the pod's whose namespace it is in.
+            let tenant = self.world.tenant(socket.netns);
+            if !tenant.name.is_empty() {
+                return tenant;
+            }
+        }
+        self.world.workload(socket)
+    }
+
+    /// Whether an accept queue that an unanswered connect may have gone to overflowed meanwhile.
+    fn overflowed(&mut self, socket: &Socket, end: &End) -> bool {
+        if !end.active || end.state != hopscope_abi::state::SYN_SENT {
+            return false;
+        }
+        self.poll();
+        let recent = |at: &SystemTime| at.elapsed().is_ok_and(|age| age < OVERFLOW_EXPLAINS);
+        let mut candidates = self.world.listening_on(socket.ends.remote.port());
+        candidates.any(|netns| self.overflows.get(&netns).is_some_and(recent))
+    }
+
+    fn count_resets(&mut self, case: &Case, owners: &[Hop]) {
+        let joined = |socket: &Socket| {
+            let at = case.ends.iter().position(|(end, _)| end.ends == socket.ends);
+            at.and_then(|at| owners.get(at).copied())
+        };
+        let mut counted = Vec::new();
+        for ResetSent { socket, reason, .. } in &case.resets_sent {
+            let hop = joined(socket).unwrap_or_else(|| match self.world.owner(socket) {
+                // Nobody's socket: the port that nobody listens on is the other end's peer.
+                Hop::Unknown => case.ends.first().map_or(Hop::Unknown, |(end, _)| {
+                    self.world.peer(self.world.owner(end), end)
+                }),
+                hop => hop,
+            });
+            counted.push((hop, "sent", reason.map_or("untold", |reason| self.reasons.reset(reason)).to_owned()));
+        }
+        for socket in &case.resets_received {
+            let hop = joined(socket).unwrap_or_else(|| self.world.owner(socket));
+            counted.push((hop, "received", "received".to_owned()));
+        }
+        for (hop, direction, reason) in counted {
+            self.metrics.reset(hop, direction, &reason, 1);
+        }
+    }
+
+    fn count_drops(&mut self, case: &Case, owners: &[Hop]) {
+        for (reason, to) in &case.drops {
+            let hop = case.ends.iter().zip(owners).find_map(|((socket, _), owner)| {
+                if socket.ends.local == *to {
+                    Some(*owner)
+                } else if socket.ends.remote == *to {
+                    Some(self.world.peer(*owner, socket))
+                } else {
+                    None
+                }
+            });
+            let hop = hop.unwrap_or_else(|| self.world.destination(*to));
+            self.metrics.dropped(hop, self.reasons.drop(*reason));
+        }
+    }
+
+    /// Takes the kernel's counts over. Gives back the rows at rest that may be forgotten, where there are too many.
+    pub fn tally(&mut self, probes: &Probes) -> Vec<KeyBytes> {
+        let rows = probes.rows();
+        let crowded = rows.len() > ROWS_TO_KEEP;
+        let mut at_rest = Vec::new();
+        for (key, now) in rows {
+            let before = self.rows.insert(key, now).unwrap_or_default();
+            if before == now && crowded {
+                self.rows.remove(&key);
+                at_rest.push(key);
+                continue;
+            }
+            let mut added = RowWords::default();
+            for ((added, now), before) in added.iter_mut().zip(now).zip(before) {
+                // A row that was forgotten begins again at zero.
+                *added = if now >= before { now - before } else { now };
+            }
+            self.take(&key, &added);
+        }
+        for ((probe, seen), lost) in PROBES.into_iter().zip(probes.seen()).zip(probes.lost()) {
+            self.metrics.probe(probe, seen, lost);
+        }
+        self.lost = probes.lost().iter().sum();
+        at_rest
+    }
+
+    fn take(&mut self, key: &KeyBytes, added: &RowWords) {
+        if added.iter().all(|count| *count == 0) {
+            return;
+        }
+        let key = tallied(key);
+        if !self.world.knows(key.netns) {
+            self.world.refresh();
+        }
+        let added = row(added);
+        let hop = self.world.tallied(&key);
+        if key.active && added.established > 0 {
+            self.metrics.connected(hop, "established", added.established);
+            self.metrics.connect_times(hop, &added.buckets, added.connect_us);
+        }
+        let syns = added.syn_retransmits + added.synack_retransmits;
+        self.metrics.retransmitted(hop, added.retransmits, syns);
+        if syns > 0 {
+            self.window.entry(hop).or_default().syn_retransmits += syns;
+        }
+    }
+
+    fn read_counters(&self) -> HashMap<Netns, Counters> {
+        let proc = self.world.proc();
+        let read = |(netns, pid): (&Netns, &u32)| Some((*netns, procfs::read_counters(proc, *pid).ok()?));
+        self.world.namespaces.iter().filter_map(read).collect()
+    }
+
+    /// Reads the counters of every namespace, and counts what was added.
+    pub fn poll(&mut self) {
+        let now = self.read_counters();
+        let before = std::mem::replace(&mut self.counters, now);
+        let added: Vec<_> = self
+            .counters
+            .iter()
+            .map(|(netns, now)| (*netns, now.since(before.get(netns).unwrap_or(&Counters::default()))))
+            .filter(|(_, added)| *added != Counters::default())
+            .collect();
+        for (netns, added) in added {
+            // A namespace that was not there before has counted since it was made, which is what we want.
+            let (hop, workload) = self.world.resident(netns);
+            if added.listen_overflows > 0 {
+                self.overflows.insert(netns, SystemTime::now());
+                self.metrics.overflowed(&workload.name, added.listen_overflows);
+                self.window.entry(hop).or_default().overflows += added.listen_overflows;
+            }
+            if added.zero_windows > 0 {
+                self.metrics.zero_window(hop, added.zero_windows);
+            }
+            if self.without_ebpf.is_some() {
+                self.count_without_probes(hop, &added);
+            }
+        }
+        self.overflows.retain(|netns, _| self.counters.contains_key(netns));
+    }
+
+    /// What the counters alone can say: how often, and in whose namespace; not with whom.
+    fn count_without_probes(&mut self, hop: Hop, added: &Counters) {
+        if added.attempt_fails > 0 {
+            self.metrics.connected(hop, "failed", added.attempt_fails);
+        }
+        if added.resets_sent > 0 {
+            self.metrics.reset(hop, "sent", "untold", added.resets_sent);
+        }
+        if added.established_resets > 0 {
+            self.metrics.reset(hop, "received", "untold", added.established_resets);
+        }
+        self.metrics.retransmitted(hop, added.retransmits, added.syn_retransmits);
+        self.window.entry(hop).or_default().syn_retransmits += added.syn_retransmits;
+    }
+
+    /// Looks for new namespaces and workloads.
+    pub fn refresh(&mut self) {
+        self.world.refresh();
+    }
+
+    /// Ends the window of counts, and begins the next.
+    pub fn end_window(&mut self) {
+        let now = unix_us();
+        let lost = self.lost.saturating_sub(self.lost_before_window);
+        self.lost_before_window = self.lost;
+        if lost > 0 {
+            // Nobody's events in particular: every hop's absence of evidence is void.
+            self.window.entry(Hop::Unknown).or_default();
+        }
+        for (hop, counted) in std::mem::take(&mut self.window) {
+            if counted.syn_retransmits + counted.overflows + lost > 0 {
+                self.journal.push(Seen::Window(WindowSeen {
+                    from_unix_us: self.window_from,
+                    length_us: now.saturating_sub(self.window_from),
+                    hop: hop.word().to_owned(),
+                    syn_retransmits: counted.syn_retransmits,
+                    accept_queue_overflows: counted.overflows,
+                    events_lost: lost,
+                }));
+            }
+        }
+        self.window_from = now;
+    }
+}
+
+/// One end as the judge wants it.
+fn end(socket: &Socket, close: &Close, case: &Case, reasons: &Reasons) -> End {
+    let own = |reset: &&ResetSent| reset.unprovoked && reset.socket.ends.local == socket.ends.local;
+    let reset_sent = case.resets_sent.iter().find(own).map(|reset| match reset.reason.map(|reason| reasons.reset(reason)) {
+        None => Abort::Untold,
+        Some("TCP_ABORT_ON_CLOSE") => Abort::Unread,
+        Some(_) => Abort::Other,
+    });
+    End {
+        active: socket.active,
+        state: socket.state,
+        error: close.error,
+        shutdown: close.shutdown,
+        no_port: socket.ends.local.port() == 0,
+        retransmits: close.retransmits,
+        reset_received: case.resets_received.iter().any(|received| received.ends.local == socket.ends.local),
+        reset_sent,
+    }
+}
+
+/// This moment, microseconds since 1970.
+pub fn unix_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}

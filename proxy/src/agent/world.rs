@@ -1,0 +1,280 @@
+//! Who is who on this host: namespaces, listeners, the sockets that were there before us, and the workloads behind.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use hopscope_attribution::hop::Hop;
+
+use super::cgroup;
+use super::hops::{HopTable, Leg};
+use super::parse::{PeerKind, Process, Socket, Tallied};
+use super::procfs::{self, Netns};
+
+/// Where the kernel's file systems are mounted.
+#[derive(Clone, Debug)]
+pub struct Mounts {
+    /// The host's `/proc`.
+    pub proc: PathBuf,
+    /// The host's `/sys/fs/cgroup`.
+    pub cgroup: PathBuf,
+}
+
+/// Whose series a failure goes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Workload {
+    /// Kubernetes namespace; empty when unknown.
+    pub namespace: String,
+    /// Pod, systemd unit or process; empty when unknown.
+    pub name: String,
+    /// It is a pod's.
+    pub in_pod: bool,
+}
+
+/// What is known of the host.
+#[derive(Debug)]
+pub struct World {
+    mounts: Mounts,
+    table: HopTable,
+    /// A process of each namespace, to read its counters by.
+    pub namespaces: HashMap<Netns, u32>,
+    by_netns: HashMap<Netns, Workload>,
+    by_cgroup: HashMap<u64, Workload>,
+    listeners: HashMap<(Netns, u16), Process>,
+    older: HashMap<(Netns, SocketAddr, SocketAddr), Older>,
+}
+
+#[derive(Debug)]
+struct Older {
+    owner: Option<Process>,
+    active: bool,
+}
+
+/// Listeners and older sockets that are remembered.
+const REMEMBERED: usize = 65_536;
+
+impl World {
+    /// Looks around, once: the sockets that exist are taken over, so that the first minute does not lie.
+    pub fn look(mounts: Mounts, mut table: HopTable) -> Self {
+        // With the host's processes in sight, 1 lives in the host's own namespace.
+        let host = procfs::netns(&mounts.proc, "1").or_else(|_| procfs::netns(&mounts.proc, "self"));
+        table.host_netns = host.unwrap_or(0);
+        let mut world = Self {
+            mounts,
+            table,
+            namespaces: HashMap::new(),
+            by_netns: HashMap::new(),
+            by_cgroup: HashMap::new(),
+            listeners: HashMap::new(),
+            older: HashMap::new(),
+        };
+        world.refresh();
+        let all = procfs::snapshot(&world.mounts.proc);
+        for owned in &all {
+            if owned.socket.state == hopscope_abi::state::LISTEN
+                && let Some(owner) = &owned.owner
+            {
+                world.listeners.insert((owned.netns, owned.socket.ends.local.port()), owner.clone());
+            }
+        }
+        for owned in all {
+            let ends = owned.socket.ends;
+            if owned.socket.state != hopscope_abi::state::LISTEN {
+                let active = !world.listeners.contains_key(&(owned.netns, ends.local.port()));
+                let older = Older { owner: owned.owner, active };
+                world.older.insert((owned.netns, ends.local, ends.remote), older);
+            }
+        }
+        world
+    }
+
+    /// Where the host's processes are.
+    pub fn proc(&self) -> &Path {
+        &self.mounts.proc
+    }
+
+    /// Looks for new namespaces and cgroups.
+    pub fn refresh(&mut self) {
+        self.namespaces = procfs::namespaces(&self.mounts.proc).into_iter().collect();
+        let proc = &self.mounts.proc;
+        self.by_netns = self
+            .namespaces
+            .iter()
+            .filter(|(netns, _)| **netns != self.table.host_netns)
+            .map(|(netns, pid)| (*netns, workload_of(proc, *pid)))
+            .collect();
+        let paths = procfs::cgroups(&self.mounts.cgroup);
+        self.by_cgroup = paths.into_iter().map(|(inode, path)| (inode, named(&path))).collect();
+        // A namespace that is gone takes its listeners and sockets with it.
+        let living = &self.namespaces;
+        self.listeners.retain(|(netns, _), _| living.contains_key(netns));
+        self.older.retain(|(netns, _, _), _| living.contains_key(netns));
+    }
+
+    /// Whether this namespace has been seen by [`World::refresh`].
+    pub fn knows(&self, netns: Netns) -> bool {
+        netns == 0 || self.namespaces.contains_key(&netns)
+    }
+
+    /// A socket began to listen.
+    pub fn listening(&mut self, socket: &Socket) {
+        if let Some(owner) = &socket.owner
+            && self.listeners.len() < REMEMBERED
+        {
+            self.listeners.insert((socket.netns, socket.ends.local.port()), owner.clone());
+        }
+    }
+
+    /// Fills in what the probes did not see of a socket: an older one's owner, an accepted one's listener.
+    pub fn complete(&mut self, socket: &mut Socket) {
+        if let Some(older) = self.older.remove(&(socket.netns, socket.ends.local, socket.ends.remote))
+            && socket.owner.is_none()
+        {
+            socket.active = older.active;
+            socket.owner = older.owner;
+        }
+        if socket.owner.is_none() && !socket.active {
+            socket.owner = self.listeners.get(&(socket.netns, socket.ends.local.port())).cloned();
+        }
+    }
+
+    /// The hop that owns a socket.
+    pub fn owner(&self, socket: &Socket) -> Hop {
+        self.table.owner(&self.leg(socket))
+    }
+
+    /// The hop at a socket's far end, from this end alone.
+    pub fn peer(&self, owner: Hop, socket: &Socket) -> Hop {
+        let listener = self.listener_hop(socket);
+        self.table.peer(owner, &self.leg(socket), socket.ends.remote, listener)
+    }
+
+    fn leg<'a>(&self, socket: &'a Socket) -> Leg<'a> {
+        Leg {
+            comm: socket.owner.as_ref().map_or("", |owner| owner.comm.as_str()),
+            active: socket.active,
+            netns: socket.netns,
+            in_pod: self.by_cgroup.get(&socket.cgroup).is_some_and(|workload| workload.in_pod),
+            local_port: socket.ends.local.port(),
+            remote_port: socket.ends.remote.port(),
+            loopback: socket.ends.remote.ip().is_loopback(),
+        }
+    }
+
+    /// The hop that listens where an active socket went: in its own namespace for loopback, else wherever on this
+    /// host the port is listened on by one hop only.
+    fn listener_hop(&self, socket: &Socket) -> Option<Hop> {
+        let port = socket.ends.remote.port();
+        let hop_of = |netns: Netns, owner: &Process| {
+            self.table.owner(&Leg {
+                comm: &owner.comm,
+                active: false,
+                netns,
+                in_pod: self.by_netns.get(&netns).is_some_and(|workload| workload.in_pod),
+                local_port: port,
+                remote_port: 0,
+                loopback: socket.ends.remote.ip().is_loopback(),
+            })
+        };
+        if socket.ends.remote.ip().is_loopback() {
+            let owner = self.listeners.get(&(socket.netns, port))?;
+            return Some(hop_of(socket.netns, owner));
+        }
+        let mut hops = self.listeners.iter().filter(|((_, at), _)| *at == port).map(|((netns, _), owner)| hop_of(*netns, owner));
+        let first = hops.next()?;
+        hops.all(|hop| hop == first).then_some(first)
+    }
+
+    /// Namespaces in which somebody listens on the port.
+    pub fn listening_on(&self, port: u16) -> impl Iterator<Item = Netns> + '_ {
+        self.listeners.keys().filter(move |(_, at)| *at == port).map(|(netns, _)| *netns)
+    }
+
+    /// The hop that owns a row of counts.
+    pub fn tallied(&self, row: &Tallied) -> Hop {
+        let comm = match self.listeners.get(&(row.netns, row.port)) {
+            Some(owner) if !row.active => owner.comm.as_str(),
+            Some(_) | None => row.comm.as_str(),
+        };
+        self.table.owner(&Leg {
+            comm,
+            active: row.active,
+            netns: row.netns,
+            in_pod: self.by_cgroup.get(&row.cgroup).is_some_and(|workload| workload.in_pod),
+            local_port: if row.active { 0 } else { row.port },
+            remote_port: if row.active { row.port } else { 0 },
+            loopback: row.peer == PeerKind::Loopback,
+        })
+    }
+
+    /// The hop of a namespace's own sockets, and whose they are.
+    pub fn resident(&self, netns: Netns) -> (Hop, Workload) {
+        let workload = self.by_netns.get(&netns).cloned().unwrap_or_default();
+        let listeners = self.listeners.iter().filter(|((at, _), _)| *at == netns);
+        let mut hops: Vec<_> = listeners
+            .map(|((_, port), owner)| {
+                self.table.owner(&Leg {
+                    comm: &owner.comm,
+                    active: false,
+                    netns,
+                    in_pod: workload.in_pod,
+                    local_port: *port,
+                    remote_port: 0,
+                    loopback: false,
+                })
+            })
+            .collect();
+        hops.sort_unstable();
+        hops.dedup();
+        match *hops {
+            [only] => (only, workload),
+            _ if workload.in_pod => (Hop::Backend, workload),
+            _ => (Hop::Unknown, workload),
+        }
+    }
+
+    /// The hop that a packet was meant for.
+    pub fn destination(&self, to: SocketAddr) -> Hop {
+        if self.table.is_balancer(to.ip()) {
+            return Hop::Lb;
+        }
+        if self.table.workload_ports.contains(&to.port()) {
+            return Hop::Backend;
+        }
+        let mut hops = self.listening_on(to.port()).map(|netns| self.resident(netns).0);
+        match hops.next() {
+            Some(first) if hops.all(|hop| hop == first) => first,
+            Some(_) | None => Hop::Unknown,
+        }
+    }
+
+    /// Whose a socket is: its pod's, its namespace's, its unit's or its process'.
+    pub fn workload(&self, socket: &Socket) -> Workload {
+        let by_cgroup = self.by_cgroup.get(&socket.cgroup).filter(|workload| !workload.name.is_empty());
+        if let Some(workload) = by_cgroup {
+            return workload.clone();
+        }
+        let process = socket.owner.as_ref().map(|owner| Workload { name: owner.comm.clone(), ..Workload::default() });
+        process.unwrap_or_else(|| self.by_netns.get(&socket.netns).cloned().unwrap_or_default())
+    }
+
+    /// Whose the sockets of a namespace are.
+    pub fn tenant(&self, netns: Netns) -> Workload {
+        self.by_netns.get(&netns).cloned().unwrap_or_default()
+    }
+}
+
+fn named(path: &str) -> Workload {
+    if let Some(pod) = cgroup::pod(path) {
+        return Workload { name: pod.uid, in_pod: true, ..Workload::default() };
+    }
+    Workload { name: cgroup::unit(path).unwrap_or_default().to_owned(), ..Workload::default() }
+}
+
+fn workload_of(proc: &Path, pid: u32) -> Workload {
+    let workload = procfs::cgroup_path(proc, pid).map(|path| named(&path)).unwrap_or_default();
+    if workload.name.is_empty() {
+        return Workload { name: procfs::comm(proc, pid).unwrap_or_default(), ..workload };
+    }
+    workload
+}

@@ -1,0 +1,153 @@
+//! `hopscope agent`: typed words → [`agent::Config`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::agent::loader::Prefix;
+use crate::agent::server::{self, Access, TlsUnusable};
+use crate::agent::world::Mounts;
+use crate::agent::{Agent, AgentError, Config};
+
+/// The node agent: eBPF probes, Prometheus metrics, evidence for the report.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  hopscope agent
+      Watches this host and answers on 127.0.0.1:9464: /metrics, /healthz, /readyz, /v1/evidence?since=0
+  hopscope agent --workload-port 8080 --balancer-address 10.0.0.0/28
+      Connections into port 8080 are the backend's; from 10.0.0.0/28 they come through the load balancer
+  hopscope agent --listen 0.0.0.0:9464 --token-file /etc/hopscope/token --tls-cert cert.pem --tls-key key.pem
+      For scrapers on other hosts: TLS, and a bearer token required
+
+It needs CAP_BPF and CAP_PERFMON (root has them) and the host's /proc. A probe that cannot be attached is named with
+the reason and the remedy; without any, the kernel's counters in /proc still give metrics with fewer claims.")]
+pub struct Args {
+    /// Where to answer.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464", env = "HOPSCOPE_AGENT_LISTEN")]
+    listen: SocketAddr,
+    /// A file with the bearer token that /metrics and /v1/evidence require.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Answer over TLS, with this certificate chain (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// A port on which the workload listens; may be given several times.
+    #[arg(long, value_name = "PORT")]
+    workload_port: Vec<u16>,
+    /// An address or prefix of load balancers or of node NAT; may be given several times.
+    #[arg(long, value_name = "CIDR")]
+    balancer_address: Vec<Prefix>,
+    /// The name of a process that is a load balancer, beside haproxy, envoy, traefik, kube-proxy and ingress.
+    #[arg(long, value_name = "NAME")]
+    balancer_process: Vec<String>,
+    /// The name of a process that is tunnel, beside kubectl, the kubelet, the runtimes and konnectivity.
+    #[arg(long, value_name = "NAME")]
+    tunnel_process: Vec<String>,
+    /// The name of a process that generates load, beside k6, wrk, oha, hey, vegeta, ab, locust, bombardier and fortio.
+    #[arg(long, value_name = "NAME")]
+    generator_process: Vec<String>,
+    /// Where the host's /proc is.
+    #[arg(long, value_name = "DIR", default_value = "/proc")]
+    proc: PathBuf,
+    /// Where the host's cgroup tree is.
+    #[arg(long, value_name = "DIR", default_value = "/sys/fs/cgroup")]
+    cgroup: PathBuf,
+    /// Connecting sockets that are followed at a time; more are counted as lost.
+    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1_024..=4_194_304))]
+    max_connections: u32,
+    /// Keep clean ends as evidence too, to join them to a recording; costs an event each.
+    #[arg(long)]
+    every_close: bool,
+    /// Do not load the probes: /proc alone.
+    #[arg(long)]
+    without_ebpf: bool,
+}
+
+/// Why the agent did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentFailure {
+    /// The token's file.
+    #[error("the token file {} cannot be read: {source}", path.display())]
+    Token {
+        /// Which.
+        path: PathBuf,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// An empty token would let everybody in.
+    #[error("the token file {} is empty: put the token in it", .0.display())]
+    EmptyToken(PathBuf),
+    /// Certificate or key.
+    #[error(transparent)]
+    Tls(#[from] TlsUnusable),
+    /// The agent itself.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+}
+
+/// Runs the agent until it is told to stop.
+///
+/// # Errors
+/// When it cannot start; every message says what to do.
+#[expect(clippy::print_stderr, reason = "where it listens and what works is for whoever started it")]
+pub fn execute(args: Args) -> Result<(), AgentFailure> {
+    let config = config(args)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AgentError::from)?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let agent = Agent::start(config).await?;
+        for line in agent.told() {
+            eprintln!("hopscope agent: {line}");
+        }
+        eprintln!("hopscope agent: listening on {}", agent.address().map_err(AgentError::from)?);
+        let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::from)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(AgentError::from)?;
+        let stop = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        agent.run(stop).await?;
+        Ok(())
+    })
+}
+
+fn config(args: Args) -> Result<Config, AgentFailure> {
+    let token = match args.token_file {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|source| AgentFailure::Token { path: path.clone(), source })?;
+            let token = text.trim().to_owned();
+            if token.is_empty() {
+                return Err(AgentFailure::EmptyToken(path));
+            }
+            Some(token)
+        }
+    };
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(chain), Some(key)) => Some(server::tls(chain, key)?),
+        _ => None,
+    };
+    let mut config = Config {
+        listen: args.listen,
+        access: Access { token, tls },
+        mounts: Mounts { proc: args.proc, cgroup: args.cgroup },
+        connections: args.max_connections,
+        every_close: args.every_close,
+        without_ebpf: args.without_ebpf,
+        ..Config::default()
+    };
+    config.table.workload_ports = args.workload_port;
+    config.table.balancer_addresses = args.balancer_address;
+    config.table.balancers = args.balancer_process;
+    config.table.tunnel = args.tunnel_process;
+    config.table.generators = args.generator_process;
+    Ok(config)
+}
