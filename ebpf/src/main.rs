@@ -168,6 +168,7 @@ pub fn drop_skb(ctx: BtfTracePointContext) -> i32 {
         r.kind = Kind::Dropped as u32;
         r.reason = reason;
         packet::fill(ip, r);
+        r.netns = packet::netns(skb);
     });
     0
 }

@@ -72,7 +72,7 @@ macro_rules! fields {
 
 fields! {
     daddr saddr dport num family state net daddr6 saddr6 inum error shutdown backlog max_backlog cgroup kn kn_id sport
-    srtt rtt_min total_retrans bytes_acked bytes_received skb_head skb_network leader comm have_cookie
+    srtt rtt_min total_retrans bytes_acked bytes_received skb_head skb_network skb_dev dev_net leader comm have_cookie
     have_reset_reason have_balancers every_close
 }
 

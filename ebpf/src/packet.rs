@@ -70,12 +70,22 @@ pub fn fill(ip: u64, r: &mut Record) {
     r.tcp_flags = loose(tcp, 13);
 }
 
-/// The ends of the packet in `skb`, where it is TCP.
+/// The ends of the packet in `skb`, where it is TCP, and the namespace that it arrived in.
 #[inline(always)]
 pub fn describe(skb: u64, r: &mut Record) {
     if let Some(ip) = tcp(skb) {
         fill(ip, r);
+        r.netns = netns(skb);
     }
+}
+
+/// Namespace of the device that a packet is on; 0 when it is on none.
+#[inline(always)]
+pub fn netns(skb: u64) -> u32 {
+    loose(
+        loose(loose(skb, layout().skb_dev()), layout().dev_net()),
+        layout().inum(),
+    )
 }
 
 /// An answer goes back where its question came from.

@@ -74,7 +74,10 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
             access: Access::default(),
             table: HopTable::default(),
-            mounts: Mounts { proc: PathBuf::from("/proc"), cgroup: PathBuf::from("/sys/fs/cgroup") },
+            mounts: Mounts {
+                proc: PathBuf::from("/proc"),
+                cgroup: PathBuf::from("/sys/fs/cgroup"),
+            },
             connections: 65_536,
             every_close: false,
             without_ebpf: false,
@@ -114,7 +117,9 @@ impl Agent {
     /// When the address cannot be had. Probes that cannot be loaded are no error: they are told of.
     pub async fn start(config: Config) -> Result<Self, AgentError> {
         let address = config.listen;
-        let listener = TcpListener::bind(address).await.map_err(|source| AgentError::Listen { address, source })?;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| AgentError::Listen { address, source })?;
         let wishes = Wishes {
             balancers: !config.table.balancer_addresses.is_empty(),
             every_close: config.every_close,
@@ -122,12 +127,18 @@ impl Agent {
         let loaded = if config.without_ebpf {
             Err("it was started with --without-ebpf".to_owned())
         } else {
-            loader::load(wishes, &config.table.balancer_addresses, config.connections).map_err(|why| why.to_string())
+            loader::load(wishes, &config.table.balancer_addresses, config.connections)
+                .map_err(|why| why.to_string())
         };
         // The probes first: what begins while we look around is not missed.
         let world = World::look(config.mounts, config.table);
         let observer = Observer::new(world, loaded.as_ref().map_err(Clone::clone));
-        Ok(Self { listener, access: config.access, observer: Rc::new(RefCell::new(observer)), probes: loaded.ok() })
+        Ok(Self {
+            listener,
+            access: config.access,
+            observer: Rc::new(RefCell::new(observer)),
+            probes: loaded.ok(),
+        })
     }
 
     /// Where it answers.
@@ -159,7 +170,12 @@ impl Agent {
     /// # Errors
     /// When the ring buffer cannot be waited for.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), AgentError> {
-        let Self { listener, access, observer, mut probes } = self;
+        let Self {
+            listener,
+            access,
+            observer,
+            mut probes,
+        } = self;
         let serving = tokio::task::spawn_local(server::serve(listener, access, Rc::clone(&observer)));
         let ring = match &probes {
             Some(probes) => Some(AsyncFd::new(probes.ring.as_raw_fd())?),
@@ -228,10 +244,22 @@ fn drain(probes: &mut Probes, observer: &RefCell<Observer>, mut readable: Readab
 /// `CLOCK_MONOTONIC`, which the probes stamp their records with, in nanoseconds.
 fn monotonic_ns() -> u64 {
     // Rust's Instant is this clock on Linux, but does not tell its number; /proc/uptime is CLOCK_BOOTTIME.
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    #[expect(unsafe_code, reason = "no safe call gives the number that the kernel's records carry")]
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    #[expect(
+        unsafe_code,
+        reason = "no safe call gives the number that the kernel's records carry"
+    )]
     // SAFETY: writes one timespec that we own.
     let failed = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) } != 0;
     let part = |part: i64| u64::try_from(part).unwrap_or(0);
-    if failed { 0 } else { part(now.tv_sec).saturating_mul(1_000_000_000).saturating_add(part(now.tv_nsec)) }
+    if failed {
+        0
+    } else {
+        part(now.tv_sec)
+            .saturating_mul(1_000_000_000)
+            .saturating_add(part(now.tv_nsec))
+    }
 }

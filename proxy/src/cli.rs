@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod agent;
 pub mod conduct;
 pub mod doctor;
 pub mod explain;
@@ -31,6 +32,7 @@ enum Command {
     Report(report::Args),
     Explain(explain::Args),
     Doctor(doctor::Args),
+    Agent(agent::Args),
 }
 
 /// How the program ends.
@@ -66,6 +68,9 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::execute(&args).map_err(|error| (error.exit(), error.to_string())),
         Command::Doctor(args) => doctor::execute(&args).map_err(|error| (error.exit(), error.to_string())),
         Command::Explain(args) => explain::execute(&args).map_err(|error| (error.exit(), error.to_string())),
+        Command::Agent(args) => agent::execute(args)
+            .map(|()| Exit::Ran)
+            .map_err(|error| (Exit::CouldNotRun, error.to_string())),
     };
     match outcome {
         Ok(exit) => exit.into(),
@@ -77,7 +82,7 @@ pub fn main() -> ExitCode {
 }
 
 /// A line for the person in front of the terminal; standard output belongs to the report.
-fn tell(line: &str) {
+pub(crate) fn tell(line: &str) {
     // A terminal that is gone is no reason to stop a run.
     drop(writeln!(io::stderr().lock(), "{line}"));
 }

@@ -71,6 +71,10 @@ layout! {
     skb_head,
     /// `sk_buff.network_header`.
     skb_network,
+    /// `sk_buff.dev`.
+    skb_dev,
+    /// `net_device.nd_net`.
+    dev_net,
     /// `task_struct.group_leader`.
     leader,
     /// `task_struct.comm`.

@@ -62,27 +62,56 @@ impl Gathering {
     pub fn add(&mut self, event: Event) -> Option<Case> {
         match event {
             Event::Closed(socket, close) if socket.ends.local.port() == 0 => {
-                return Some(Case { ends: vec![(socket, close)], ..Case::default() });
+                return Some(Case {
+                    ends: vec![(socket, close)],
+                    ..Case::default()
+                });
             }
             Event::Closed(socket, close) => {
                 let (key, at) = (key(&socket), socket.at);
                 push(&mut self.case(key, at).ends, (socket, close), 2);
             }
-            Event::ResetSent { socket, reason, unprovoked } => {
+            Event::ResetSent {
+                socket,
+                reason,
+                unprovoked,
+            } => {
                 let (key, at) = (key(&socket), socket.at);
-                push(&mut self.case(key, at).resets_sent, ResetSent { socket, reason, unprovoked }, KEPT);
+                push(
+                    &mut self.case(key, at).resets_sent,
+                    ResetSent {
+                        socket,
+                        reason,
+                        unprovoked,
+                    },
+                    KEPT,
+                );
             }
             Event::ResetReceived(socket) => {
                 let (key, at) = (key(&socket), socket.at);
                 push(&mut self.case(key, at).resets_received, socket, KEPT);
             }
-            Event::Dropped { at, ends, reason, .. } => {
-                let key = ordered(ends.local, ends.remote, 0);
+            Event::Dropped {
+                at,
+                netns,
+                ends,
+                reason,
+                ..
+            } => {
+                let key = ordered(
+                    ends.local,
+                    ends.remote,
+                    if ends.remote.ip().is_loopback() { netns } else { 0 },
+                );
                 push(&mut self.case(key, at).drops, (reason, ends.remote), KEPT);
             }
             Event::SynRetransmit(_) | Event::Listening(_) => {}
         }
-        if self.cases.len() > GATHERED { self.pop() } else { None }
+        if self.cases.len() > GATHERED {
+            self.pop()
+        } else {
+            None
+        }
     }
 
     /// The next connection that has been waiting long enough at `now` (`CLOCK_MONOTONIC` nanoseconds).
@@ -115,7 +144,11 @@ fn push<T>(all: &mut Vec<T>, one: T, limit: usize) {
 }
 
 fn key(socket: &Socket) -> Key {
-    let netns = if socket.ends.remote.ip().is_loopback() { socket.netns } else { 0 };
+    let netns = if socket.ends.remote.ip().is_loopback() {
+        socket.netns
+    } else {
+        0
+    };
     ordered(socket.ends.local, socket.ends.remote, netns)
 }
 
@@ -139,7 +172,10 @@ mod tests {
             netns,
             owner: None,
             active: false,
-            ends: FourTuple { local: local.parse().unwrap(), remote: remote.parse().unwrap() },
+            ends: FourTuple {
+                local: local.parse().unwrap(),
+                remote: remote.parse().unwrap(),
+            },
             state: 1,
         }
     }
@@ -151,7 +187,11 @@ mod tests {
         let far = socket(1, "10.0.0.2:2", "10.0.0.1:1", 8);
         assert_eq!(gathering.add(Event::Closed(near, Close::default())), None);
         assert_eq!(gathering.add(Event::Closed(far.clone(), Close::default())), None);
-        let reset = Event::ResetSent { socket: far, reason: Some(11), unprovoked: true };
+        let reset = Event::ResetSent {
+            socket: far,
+            reason: Some(11),
+            unprovoked: true,
+        };
         assert_eq!(gathering.add(reset), None);
         assert_eq!(gathering.due(PATIENCE_NS - 1), None);
         let case = gathering.due(PATIENCE_NS).unwrap();
@@ -174,7 +214,14 @@ mod tests {
     fn a_connect_without_a_port_is_judged_at_once_and_alone() {
         let mut gathering = Gathering::default();
         let end = socket(0, "10.0.0.1:0", "10.0.0.2:2", 7);
-        assert_eq!(gathering.add(Event::Closed(end, Close::default())).unwrap().ends.len(), 1);
+        assert_eq!(
+            gathering
+                .add(Event::Closed(end, Close::default()))
+                .unwrap()
+                .ends
+                .len(),
+            1
+        );
     }
 
     #[test]

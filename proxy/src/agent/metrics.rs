@@ -256,18 +256,19 @@ impl NodeMetrics {
 impl ConnectTimes {
     fn metric(&self, hop: Hop) -> Metric {
         let mut cumulative = 0;
-        let bounds = CONNECT_BUCKETS_US.iter().map(|bound| f64::from(*bound) / 1e6);
         let mut buckets = Vec::new();
-        for (count, bound) in self.buckets.iter().zip(bounds.chain([f64::INFINITY])) {
+        for (count, bound) in self.buckets.iter().zip(CONNECT_BUCKETS_US) {
             cumulative += count;
             let mut bucket = Bucket::default();
             bucket.set_cumulative_count(cumulative);
-            bucket.set_upper_bound(bound);
+            bucket.set_upper_bound(f64::from(bound) / 1e6);
             buckets.push(bucket);
         }
+        // The encoder adds the bucket without a bound itself, from the count.
+        let all = self.buckets.iter().sum();
         let mut histogram = Histogram::default();
         histogram.set_bucket(buckets);
-        histogram.set_sample_count(cumulative);
+        histogram.set_sample_count(all);
         histogram.set_sample_sum(float(self.sum_us) / 1e6);
         let mut metric = Metric::from_label(labels([("hop", hop.word())]));
         metric.set_histogram(histogram);

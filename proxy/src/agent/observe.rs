@@ -79,7 +79,11 @@ impl Observer {
 
     /// How the evidence is gathered.
     pub fn level(&self) -> &'static str {
-        if self.without_ebpf.is_some() { "procfs" } else { "tp_btf" }
+        if self.without_ebpf.is_some() {
+            "procfs"
+        } else {
+            "tp_btf"
+        }
     }
 
     /// Kernel events lost since the probes were loaded.
@@ -120,7 +124,11 @@ impl Observer {
     }
 
     fn judge(&mut self, case: &Case) {
-        let ends: Vec<_> = case.ends.iter().map(|(socket, close)| (socket, close, end(socket, close, case, &self.reasons))).collect();
+        let ends: Vec<_> = case
+            .ends
+            .iter()
+            .map(|(socket, close)| (socket, close, end(socket, close, case, &self.reasons)))
+            .collect();
         let owners: Vec<_> = ends.iter().map(|(socket, ..)| self.world.owner(socket)).collect();
         self.count_resets(case, &owners);
         self.count_drops(case, &owners);
@@ -130,22 +138,40 @@ impl Observer {
         order.sort_by_key(|at| ends.get(*at).is_none_or(|(_, _, end)| end.reset_sent.is_none()));
         let mut charged = false;
         for at in order {
-            let (Some((socket, close, end)), Some(owner)) = (ends.get(at), owners.get(at).copied()) else { continue };
-            let known_peer = owners.get(1 - at.min(1)).copied().filter(|hop| ends.len() == 2 && *hop != Hop::Unknown);
+            let (Some((socket, close, end)), Some(owner)) = (ends.get(at), owners.get(at).copied()) else {
+                continue;
+            };
+            let known_peer = owners
+                .get(1 - at.min(1))
+                .copied()
+                .filter(|hop| ends.len() == 2 && *hop != Hop::Unknown);
             let peer = known_peer.unwrap_or_else(|| self.world.peer(owner, socket));
-            let around = Around { owner, peer, queue_overflowed: self.overflowed(socket, end) };
+            let around = Around {
+                owner,
+                peer,
+                queue_overflowed: self.overflowed(socket, end),
+            };
             if let Some(outcome) = judge::connect_outcome(end) {
                 self.metrics.connected(owner, outcome, 1);
             }
             let cause = judge::charge(end, &around).filter(|_| !charged);
-            let other = case.ends.get(1 - at.min(1)).filter(|_| ends.len() == 2).map(|(socket, _)| socket);
+            let other = case
+                .ends
+                .get(1 - at.min(1))
+                .filter(|_| ends.len() == 2)
+                .map(|(socket, _)| socket);
             let workload = self.workload(socket, other, cause.map(|cause| cause.hop() == owner));
             if let Some(cause) = cause {
                 charged = true;
                 self.metrics.failed(cause, &workload.namespace, &workload.name);
             }
-            let Some(how) = judge::kernel_end(end) else { continue };
-            let reset = case.resets_sent.iter().find(|reset| reset.socket.ends.local == socket.ends.local);
+            let Some(how) = judge::kernel_end(end) else {
+                continue;
+            };
+            let reset = case
+                .resets_sent
+                .iter()
+                .find(|reset| reset.socket.ends.local == socket.ends.local);
             self.journal.push(Seen::Socket(SocketSeen {
                 unix_us: unix_us(),
                 local: socket.ends.local,
@@ -159,10 +185,20 @@ impl Observer {
                 retransmits: close.retransmits,
                 bytes_acked: close.bytes_acked,
                 bytes_received: close.bytes_received,
-                process: socket.owner.as_ref().map(|owner| owner.comm.clone()).unwrap_or_default(),
+                process: socket
+                    .owner
+                    .as_ref()
+                    .map(|owner| owner.comm.clone())
+                    .unwrap_or_default(),
                 workload: workload.name,
-                reset_reason: reset.and_then(|reset| reset.reason).map(|reason| self.reasons.reset(reason).to_owned()),
-                drops: case.drops.iter().map(|(reason, _)| self.reasons.drop(*reason).to_owned()).collect(),
+                reset_reason: reset
+                    .and_then(|reset| reset.reason)
+                    .map(|reason| self.reasons.reset(reason).to_owned()),
+                drops: case
+                    .drops
+                    .iter()
+                    .map(|(reason, _)| self.reasons.drop(*reason).to_owned())
+                    .collect(),
             }));
         }
     }
@@ -207,7 +243,13 @@ impl Observer {
                 }),
                 hop => hop,
             });
-            counted.push((hop, "sent", reason.map_or("untold", |reason| self.reasons.reset(reason)).to_owned()));
+            counted.push((
+                hop,
+                "sent",
+                reason
+                    .map_or("untold", |reason| self.reasons.reset(reason))
+                    .to_owned(),
+            ));
         }
         for socket in &case.resets_received {
             let hop = joined(socket).unwrap_or_else(|| self.world.owner(socket));
@@ -294,7 +336,12 @@ impl Observer {
         let added: Vec<_> = self
             .counters
             .iter()
-            .map(|(netns, now)| (*netns, now.since(before.get(netns).unwrap_or(&Counters::default()))))
+            .map(|(netns, now)| {
+                (
+                    *netns,
+                    now.since(before.get(netns).unwrap_or(&Counters::default())),
+                )
+            })
             .filter(|(_, added)| *added != Counters::default())
             .collect();
         for (netns, added) in added {
@@ -312,7 +359,8 @@ impl Observer {
                 self.count_without_probes(hop, &added);
             }
         }
-        self.overflows.retain(|netns, _| self.counters.contains_key(netns));
+        self.overflows
+            .retain(|netns, _| self.counters.contains_key(netns));
     }
 
     /// What the counters alone can say: how often, and in whose namespace; not with whom.
@@ -324,9 +372,11 @@ impl Observer {
             self.metrics.reset(hop, "sent", "untold", added.resets_sent);
         }
         if added.established_resets > 0 {
-            self.metrics.reset(hop, "received", "untold", added.established_resets);
+            self.metrics
+                .reset(hop, "received", "untold", added.established_resets);
         }
-        self.metrics.retransmitted(hop, added.retransmits, added.syn_retransmits);
+        self.metrics
+            .retransmitted(hop, added.retransmits, added.syn_retransmits);
         self.window.entry(hop).or_default().syn_retransmits += added.syn_retransmits;
     }
 
@@ -363,10 +413,12 @@ impl Observer {
 /// One end as the judge wants it.
 fn end(socket: &Socket, close: &Close, case: &Case, reasons: &Reasons) -> End {
     let own = |reset: &&ResetSent| reset.unprovoked && reset.socket.ends.local == socket.ends.local;
-    let reset_sent = case.resets_sent.iter().find(own).map(|reset| match reset.reason.map(|reason| reasons.reset(reason)) {
-        None => Abort::Untold,
-        Some("TCP_ABORT_ON_CLOSE") => Abort::Unread,
-        Some(_) => Abort::Other,
+    let reset_sent = case.resets_sent.iter().find(own).map(|reset| {
+        match reset.reason.map(|reason| reasons.reset(reason)) {
+            None => Abort::Untold,
+            Some("TCP_ABORT_ON_CLOSE") => Abort::Unread,
+            Some(_) => Abort::Other,
+        }
     });
     End {
         active: socket.active,
@@ -375,7 +427,10 @@ fn end(socket: &Socket, close: &Close, case: &Case, reasons: &Reasons) -> End {
         shutdown: close.shutdown,
         no_port: socket.ends.local.port() == 0,
         retransmits: close.retransmits,
-        reset_received: case.resets_received.iter().any(|received| received.ends.local == socket.ends.local),
+        reset_received: case
+            .resets_received
+            .iter()
+            .any(|received| received.ends.local == socket.ends.local),
         reset_sent,
     }
 }

@@ -43,6 +43,8 @@ pub enum Event {
     Dropped {
         /// When, `CLOCK_MONOTONIC` nanoseconds.
         at: u64,
+        /// Inode number of the network namespace it was in; 0 when unknown.
+        netns: u32,
         /// Sender first.
         ends: FourTuple,
         /// `enum skb_drop_reason` of the running kernel.
@@ -143,6 +145,7 @@ impl Event {
             },
             Kind::Dropped => Self::Dropped {
                 at: socket.at,
+                netns: socket.netns,
                 ends: socket.ends,
                 reason,
                 flags: field!(bytes, tcp_flags, u8),

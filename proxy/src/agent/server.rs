@@ -39,7 +39,10 @@ pub struct Access {
 impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (token, tls) = (self.token.is_some(), self.tls.is_some());
-        f.debug_struct("Access").field("token", &token).field("tls", &tls).finish()
+        f.debug_struct("Access")
+            .field("token", &token)
+            .field("tls", &tls)
+            .finish()
     }
 }
 
@@ -64,11 +67,17 @@ pub enum TlsUnusable {
 /// # Errors
 /// When a file is unusable, or the two do not fit.
 pub fn tls(chain: &Path, key: &Path) -> Result<TlsAcceptor, TlsUnusable> {
-    let unusable = |path: &Path, why: String| TlsUnusable::File { path: path.to_owned(), why };
+    let unusable = |path: &Path, why: String| TlsUnusable::File {
+        path: path.to_owned(),
+        why,
+    };
     let read = |path: &Path| fs::read(path).map_err(|error| unusable(path, error.to_string()));
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(chain)?).map(|one| one.map(CertificateDer::into_owned)).collect();
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(chain)?)
+        .map(|one| one.map(CertificateDer::into_owned))
+        .collect();
     let certificates = certificates.map_err(|error| unusable(chain, error.to_string()))?;
-    let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| unusable(key, error.to_string()))?;
+    let private =
+        PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| unusable(key, error.to_string()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -82,7 +91,9 @@ pub async fn serve(listener: TcpListener, access: Access, observer: Rc<RefCell<O
     let seats = Arc::new(Semaphore::new(AT_A_TIME));
     let access = Rc::new(access);
     loop {
-        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
+        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let (access, observer) = (Rc::clone(&access), Rc::clone(&observer));
@@ -141,19 +152,28 @@ fn respond(request: &Request<Incoming>, access: &Access, observer: &Observer) ->
     }
     if !permitted(request.headers().get(AUTHORIZATION), access.token.as_deref()) {
         let mut refused = told(StatusCode::UNAUTHORIZED, "a bearer token is required\n");
-        refused.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        refused
+            .headers_mut()
+            .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return refused;
     }
     match path {
         "/metrics" => {
-            let probes: Vec<_> = observer.status.iter().map(|probe| (probe.probe, probe.refused.is_none())).collect();
+            let probes: Vec<_> = observer
+                .status
+                .iter()
+                .map(|probe| (probe.probe, probe.refused.is_none()))
+                .collect();
             match observer.metrics.text(&probes) {
                 Ok(text) => typed(text, "text/plain; version=0.0.4; charset=utf-8"),
                 Err(error) => told(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
             }
         }
         "/v1/evidence" => evidence(request.uri().query(), observer),
-        _ => told(StatusCode::NOT_FOUND, "try /metrics, /healthz, /readyz or /v1/evidence?since=0\n"),
+        _ => told(
+            StatusCode::NOT_FOUND,
+            "try /metrics, /healthz, /readyz or /v1/evidence?since=0\n",
+        ),
     }
 }
 
@@ -164,18 +184,30 @@ fn ready(observer: &Observer) -> Response<Full<Bytes>> {
     }
     let mut text = String::new();
     for probe in &observer.status {
-        let became = probe.refused.as_ref().map_or_else(|| "attached".to_owned(), ToString::to_string);
+        let became = probe
+            .refused
+            .as_ref()
+            .map_or_else(|| "attached".to_owned(), ToString::to_string);
         text.push_str(&format!("{}: {became}\n", probe.probe));
     }
     told(StatusCode::OK, &text)
 }
 
 fn evidence(query: Option<&str>, observer: &Observer) -> Response<Full<Bytes>> {
-    let since = query.into_iter().flat_map(|query| query.split('&')).find_map(|pair| pair.strip_prefix("since="));
+    let since = query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .find_map(|pair| pair.strip_prefix("since="));
     let Ok(since) = since.unwrap_or("0").parse() else {
-        return told(StatusCode::BAD_REQUEST, "since is a number: the 'next' of the answer before\n");
+        return told(
+            StatusCode::BAD_REQUEST,
+            "since is a number: the 'next' of the answer before\n",
+        );
     };
-    match observer.journal.write(since, unix_us(), observer.level(), observer.lost()) {
+    match observer
+        .journal
+        .write(since, unix_us(), observer.level(), observer.lost())
+    {
         Ok(text) => typed(text, "application/jsonl"),
         Err(error) => told(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
     }
@@ -184,9 +216,14 @@ fn evidence(query: Option<&str>, observer: &Observer) -> Response<Full<Bytes>> {
 /// Compared in a time that does not tell how much of it was right.
 fn permitted(header: Option<&HeaderValue>, token: Option<&str>) -> bool {
     let Some(token) = token else { return true };
-    let given = header.and_then(|header| header.as_bytes().strip_prefix(b"Bearer ")).unwrap_or_default();
+    let given = header
+        .and_then(|header| header.as_bytes().strip_prefix(b"Bearer "))
+        .unwrap_or_default();
     let token = token.as_bytes();
-    let different = given.iter().zip(token).fold(0, |different, (one, other)| different | (one ^ other));
+    let different = given
+        .iter()
+        .zip(token)
+        .fold(0, |different, (one, other)| different | (one ^ other));
     given.len() == token.len() && different == 0
 }
 
@@ -198,7 +235,9 @@ fn told(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
 
 fn typed(text: String, content: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(text)));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content));
     response
 }
 
@@ -219,7 +258,12 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_certificate_is_named() {
-        let error = tls(Path::new("/nowhere/cert.pem"), Path::new("/nowhere/key.pem")).err().unwrap();
-        assert!(error.to_string().starts_with("/nowhere/cert.pem cannot be used"), "{error}");
+        let error = tls(Path::new("/nowhere/cert.pem"), Path::new("/nowhere/key.pem"))
+            .err()
+            .unwrap();
+        assert!(
+            error.to_string().starts_with("/nowhere/cert.pem cannot be used"),
+            "{error}"
+        );
     }
 }

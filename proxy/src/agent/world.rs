@@ -74,14 +74,19 @@ impl World {
             if owned.socket.state == hopscope_abi::state::LISTEN
                 && let Some(owner) = &owned.owner
             {
-                world.listeners.insert((owned.netns, owned.socket.ends.local.port()), owner.clone());
+                world
+                    .listeners
+                    .insert((owned.netns, owned.socket.ends.local.port()), owner.clone());
             }
         }
         for owned in all {
             let ends = owned.socket.ends;
             if owned.socket.state != hopscope_abi::state::LISTEN {
                 let active = !world.listeners.contains_key(&(owned.netns, ends.local.port()));
-                let older = Older { owner: owned.owner, active };
+                let older = Older {
+                    owner: owned.owner,
+                    active,
+                };
                 world.older.insert((owned.netns, ends.local, ends.remote), older);
             }
         }
@@ -104,7 +109,10 @@ impl World {
             .map(|(netns, pid)| (*netns, workload_of(proc, *pid)))
             .collect();
         let paths = procfs::cgroups(&self.mounts.cgroup);
-        self.by_cgroup = paths.into_iter().map(|(inode, path)| (inode, named(&path))).collect();
+        self.by_cgroup = paths
+            .into_iter()
+            .map(|(inode, path)| (inode, named(&path)))
+            .collect();
         // A namespace that is gone takes its listeners and sockets with it.
         let living = &self.namespaces;
         self.listeners.retain(|(netns, _), _| living.contains_key(netns));
@@ -121,20 +129,26 @@ impl World {
         if let Some(owner) = &socket.owner
             && self.listeners.len() < REMEMBERED
         {
-            self.listeners.insert((socket.netns, socket.ends.local.port()), owner.clone());
+            self.listeners
+                .insert((socket.netns, socket.ends.local.port()), owner.clone());
         }
     }
 
     /// Fills in what the probes did not see of a socket: an older one's owner, an accepted one's listener.
     pub fn complete(&mut self, socket: &mut Socket) {
-        if let Some(older) = self.older.remove(&(socket.netns, socket.ends.local, socket.ends.remote))
+        if let Some(older) = self
+            .older
+            .remove(&(socket.netns, socket.ends.local, socket.ends.remote))
             && socket.owner.is_none()
         {
             socket.active = older.active;
             socket.owner = older.owner;
         }
         if socket.owner.is_none() && !socket.active {
-            socket.owner = self.listeners.get(&(socket.netns, socket.ends.local.port())).cloned();
+            socket.owner = self
+                .listeners
+                .get(&(socket.netns, socket.ends.local.port()))
+                .cloned();
         }
     }
 
@@ -146,7 +160,8 @@ impl World {
     /// The hop at a socket's far end, from this end alone.
     pub fn peer(&self, owner: Hop, socket: &Socket) -> Hop {
         let listener = self.listener_hop(socket);
-        self.table.peer(owner, &self.leg(socket), socket.ends.remote, listener)
+        self.table
+            .peer(owner, &self.leg(socket), socket.ends.remote, listener)
     }
 
     fn leg<'a>(&self, socket: &'a Socket) -> Leg<'a> {
@@ -154,7 +169,10 @@ impl World {
             comm: socket.owner.as_ref().map_or("", |owner| owner.comm.as_str()),
             active: socket.active,
             netns: socket.netns,
-            in_pod: self.by_cgroup.get(&socket.cgroup).is_some_and(|workload| workload.in_pod),
+            in_pod: self
+                .by_cgroup
+                .get(&socket.cgroup)
+                .is_some_and(|workload| workload.in_pod),
             local_port: socket.ends.local.port(),
             remote_port: socket.ends.remote.port(),
             loopback: socket.ends.remote.ip().is_loopback(),
@@ -180,14 +198,21 @@ impl World {
             let owner = self.listeners.get(&(socket.netns, port))?;
             return Some(hop_of(socket.netns, owner));
         }
-        let mut hops = self.listeners.iter().filter(|((_, at), _)| *at == port).map(|((netns, _), owner)| hop_of(*netns, owner));
+        let mut hops = self
+            .listeners
+            .iter()
+            .filter(|((_, at), _)| *at == port)
+            .map(|((netns, _), owner)| hop_of(*netns, owner));
         let first = hops.next()?;
         hops.all(|hop| hop == first).then_some(first)
     }
 
     /// Namespaces in which somebody listens on the port.
     pub fn listening_on(&self, port: u16) -> impl Iterator<Item = Netns> + '_ {
-        self.listeners.keys().filter(move |(_, at)| *at == port).map(|(netns, _)| *netns)
+        self.listeners
+            .keys()
+            .filter(move |(_, at)| *at == port)
+            .map(|(netns, _)| *netns)
     }
 
     /// The hop that owns a row of counts.
@@ -200,7 +225,10 @@ impl World {
             comm,
             active: row.active,
             netns: row.netns,
-            in_pod: self.by_cgroup.get(&row.cgroup).is_some_and(|workload| workload.in_pod),
+            in_pod: self
+                .by_cgroup
+                .get(&row.cgroup)
+                .is_some_and(|workload| workload.in_pod),
             local_port: if row.active { 0 } else { row.port },
             remote_port: if row.active { row.port } else { 0 },
             loopback: row.peer == PeerKind::Loopback,
@@ -250,11 +278,17 @@ impl World {
 
     /// Whose a socket is: its pod's, its namespace's, its unit's or its process'.
     pub fn workload(&self, socket: &Socket) -> Workload {
-        let by_cgroup = self.by_cgroup.get(&socket.cgroup).filter(|workload| !workload.name.is_empty());
+        let by_cgroup = self
+            .by_cgroup
+            .get(&socket.cgroup)
+            .filter(|workload| !workload.name.is_empty());
         if let Some(workload) = by_cgroup {
             return workload.clone();
         }
-        let process = socket.owner.as_ref().map(|owner| Workload { name: owner.comm.clone(), ..Workload::default() });
+        let process = socket.owner.as_ref().map(|owner| Workload {
+            name: owner.comm.clone(),
+            ..Workload::default()
+        });
         process.unwrap_or_else(|| self.by_netns.get(&socket.netns).cloned().unwrap_or_default())
     }
 
@@ -266,15 +300,27 @@ impl World {
 
 fn named(path: &str) -> Workload {
     if let Some(pod) = cgroup::pod(path) {
-        return Workload { name: pod.uid, in_pod: true, ..Workload::default() };
+        return Workload {
+            name: pod.uid,
+            in_pod: true,
+            ..Workload::default()
+        };
     }
-    Workload { name: cgroup::unit(path).unwrap_or_default().to_owned(), ..Workload::default() }
+    Workload {
+        name: cgroup::unit(path).unwrap_or_default().to_owned(),
+        ..Workload::default()
+    }
 }
 
 fn workload_of(proc: &Path, pid: u32) -> Workload {
-    let workload = procfs::cgroup_path(proc, pid).map(|path| named(&path)).unwrap_or_default();
+    let workload = procfs::cgroup_path(proc, pid)
+        .map(|path| named(&path))
+        .unwrap_or_default();
     if workload.name.is_empty() {
-        return Workload { name: procfs::comm(proc, pid).unwrap_or_default(), ..workload };
+        return Workload {
+            name: procfs::comm(proc, pid).unwrap_or_default(),
+            ..workload
+        };
     }
     workload
 }

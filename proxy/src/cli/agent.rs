@@ -9,6 +9,7 @@ use crate::agent::loader::Prefix;
 use crate::agent::server::{self, Access, TlsUnusable};
 use crate::agent::world::Mounts;
 use crate::agent::{Agent, AgentError, Config};
+use crate::cli::tell;
 
 /// The node agent: eBPF probes, Prometheus metrics, evidence for the report.
 #[derive(Debug, clap::Args)]
@@ -25,7 +26,12 @@ It needs CAP_BPF and CAP_PERFMON (root has them) and the host's /proc. A probe t
 the reason and the remedy; without any, the kernel's counters in /proc still give metrics with fewer claims.")]
 pub struct Args {
     /// Where to answer.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464", env = "HOPSCOPE_AGENT_LISTEN")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:9464",
+        env = "HOPSCOPE_AGENT_LISTEN"
+    )]
     listen: SocketAddr,
     /// A file with the bearer token that /metrics and /v1/evidence require.
     #[arg(long, value_name = "FILE")]
@@ -94,17 +100,22 @@ pub enum AgentFailure {
 ///
 /// # Errors
 /// When it cannot start; every message says what to do.
-#[expect(clippy::print_stderr, reason = "where it listens and what works is for whoever started it")]
 pub fn execute(args: Args) -> Result<(), AgentFailure> {
     let config = config(args)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AgentError::from)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(AgentError::from)?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let agent = Agent::start(config).await?;
         for line in agent.told() {
-            eprintln!("hopscope agent: {line}");
+            tell(&format!("hopscope agent: {line}"));
         }
-        eprintln!("hopscope agent: listening on {}", agent.address().map_err(AgentError::from)?);
+        tell(&format!(
+            "hopscope agent: listening on {}",
+            agent.address().map_err(AgentError::from)?
+        ));
         let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::from)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(AgentError::from)?;
         let stop = async {
@@ -122,8 +133,10 @@ fn config(args: Args) -> Result<Config, AgentFailure> {
     let token = match args.token_file {
         None => None,
         Some(path) => {
-            let text = std::fs::read_to_string(&path)
-                .map_err(|source| AgentFailure::Token { path: path.clone(), source })?;
+            let text = std::fs::read_to_string(&path).map_err(|source| AgentFailure::Token {
+                path: path.clone(),
+                source,
+            })?;
             let token = text.trim().to_owned();
             if token.is_empty() {
                 return Err(AgentFailure::EmptyToken(path));
@@ -138,7 +151,10 @@ fn config(args: Args) -> Result<Config, AgentFailure> {
     let mut config = Config {
         listen: args.listen,
         access: Access { token, tls },
-        mounts: Mounts { proc: args.proc, cgroup: args.cgroup },
+        mounts: Mounts {
+            proc: args.proc,
+            cgroup: args.cgroup,
+        },
         connections: args.max_connections,
         every_close: args.every_close,
         without_ebpf: args.without_ebpf,
