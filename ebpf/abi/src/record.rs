@@ -107,4 +107,7 @@ const _: () = assert!(
     size_of::<Record>() == 152,
     "Record has padding or changed its size"
 );
-const _: () = assert!(size_of::<Record>() % 8 == 0, "the probes clear a record in words");
+const _: () = assert!(
+    size_of::<Record>().is_multiple_of(8),
+    "the probes clear a record in words"
+);

@@ -49,7 +49,7 @@ struct Type {
     /// Of a struct: whether member offsets carry a bit-field size above bit 23.
     bit_fields: bool,
     /// Size, or the type that is referred to.
-    size_or_type: u32,
+    size_or_target: u32,
     members: Vec<Member>,
 }
 
@@ -132,7 +132,7 @@ impl Btf {
                 // The first parameter is the tracepoint's own data.
                 return found.members.len().checked_sub(1);
             }
-            at = found.size_or_type as usize;
+            at = found.size_or_target as usize;
         }
         None
     }
@@ -168,7 +168,7 @@ impl Btf {
             if !is_alias(found.kind) {
                 return Some(at);
             }
-            at = found.size_or_type as usize;
+            at = found.size_or_target as usize;
         }
         None
     }
@@ -194,7 +194,7 @@ fn word(blob: &[u8], at: usize) -> Result<u32, BtfError> {
 fn read_type(types: &[u8], at: &mut usize, id: usize) -> Result<(u32, Type), BtfError> {
     let name = word(types, *at)?;
     let flags = word(types, *at + 4)?;
-    let size_or_type = word(types, *at + 8)?;
+    let size_or_target = word(types, *at + 8)?;
     *at += 12;
     let kind = ((flags >> 24) & 0x1f) as u8;
     let count = (flags & 0xffff) as usize;
@@ -228,7 +228,7 @@ fn read_type(types: &[u8], at: &mut usize, id: usize) -> Result<(u32, Type), Btf
         Type {
             kind,
             bit_fields: flags >> 31 == 1,
-            size_or_type,
+            size_or_target,
             members,
         },
     ))
@@ -335,7 +335,7 @@ mod tests {
             strings in proptest::collection::vec(any::<u8>(), 0..64),
         ) {
             if let Ok(btf) = Btf::parse(&blob(&types, &strings)) {
-                for ((name, _), _) in &btf.by_name {
+                for (name, _) in btf.by_name.keys() {
                     if let Ok(name) = std::str::from_utf8(name) {
                         let _offset = btf.offset(name, "a.b");
                         let _values = btf.enumeration(name, "");

@@ -33,7 +33,8 @@ fn pod_uid(part: &str) -> Option<String> {
     // "kubepods" itself contains "pod", so the last one counts.
     let at = part.rfind("pod")?;
     let before = part.get(..at)?;
-    if !before.is_empty() && !(before.starts_with("kube") && before.ends_with('-')) {
+    let nested = before.starts_with("kube") && before.ends_with('-');
+    if !(before.is_empty() || nested) {
         return None;
     }
     let uid = part.get(at + 3..)?.replace('_', "-");
@@ -63,7 +64,7 @@ fn container_id(part: &str) -> Option<&str> {
 
 /// The systemd unit that a path ends in or lies within, outside pods.
 pub fn unit(path: &str) -> Option<&str> {
-    let is_unit = |part: &&str| part.ends_with(".service") || part.ends_with(".scope");
+    let is_unit = |part: &&str| matches!(part.rsplit_once('.'), Some((_, "service" | "scope")));
     path.split('/').rev().find(is_unit)
 }
 

@@ -51,7 +51,7 @@ pub struct Line {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Seen {
     /// The end of a socket.
-    Socket(SocketSeen),
+    Socket(Box<SocketSeen>),
     /// Counts of a window of time.
     Window(WindowSeen),
     /// Of a newer agent.

@@ -67,12 +67,9 @@ pub fn kernel_end(end: &End) -> Option<KernelEnd> {
                 retransmits: end.retransmits,
             },
             (0, _) => return None,
-            (ETIMEDOUT, _) => KernelEnd::ConnectTimedOut {
-                retransmits: end.retransmits,
-            },
             (ECONNREFUSED, _) => KernelEnd::ConnectRefused,
             (ECONNRESET, _) => KernelEnd::ResetReceived,
-            // Unreachable in one way or another: no answer that TCP could give.
+            // ETIMEDOUT, or unreachable in one way or another: no answer that TCP could give.
             _ => KernelEnd::ConnectTimedOut {
                 retransmits: end.retransmits,
             },
@@ -100,7 +97,7 @@ fn hurts(end: &End) -> bool {
 
 /// The cause to charge, which says the hop; `None` when nothing failed, or the failure is only a consequence of
 /// another that is charged where it happened.
-pub fn charge(end: &End, around: &Around) -> Option<Cause> {
+pub fn charge(end: &End, around: Around) -> Option<Cause> {
     if !hurts(end) {
         return None;
     }
@@ -120,7 +117,7 @@ pub fn charge(end: &End, around: &Around) -> Option<Cause> {
 }
 
 /// An application's own outbound failure is its dependency's.
-fn is_dependency(around: &Around) -> bool {
+fn is_dependency(around: Around) -> bool {
     around.owner == Hop::Backend
 }
 
@@ -135,7 +132,7 @@ fn no_port(owner: Hop) -> Cause {
     }
 }
 
-fn refused(around: &Around) -> Cause {
+fn refused(around: Around) -> Cause {
     match around.peer {
         Hop::Backend if is_dependency(around) => Cause::BackendDependency,
         Hop::Backend => Cause::BackendRefused,
@@ -145,7 +142,7 @@ fn refused(around: &Around) -> Cause {
     }
 }
 
-fn unanswered(around: &Around) -> Cause {
+fn unanswered(around: Around) -> Cause {
     match around.peer {
         Hop::Backend if is_dependency(around) => Cause::BackendDependency,
         Hop::Backend if around.queue_overflowed => Cause::BackendAcceptQueue,
@@ -156,7 +153,7 @@ fn unanswered(around: &Around) -> Cause {
     }
 }
 
-fn reset_in_handshake(around: &Around) -> Cause {
+fn reset_in_handshake(around: Around) -> Cause {
     match around.peer {
         Hop::Backend if is_dependency(around) => Cause::BackendDependency,
         Hop::Backend if around.queue_overflowed => Cause::BackendAcceptQueue,
@@ -167,7 +164,7 @@ fn reset_in_handshake(around: &Around) -> Cause {
 }
 
 /// The side that was connected to reset the connection; with `after_fin`, after it had said that it was done.
-fn reset_by(around: &Around, after_fin: bool) -> Cause {
+fn reset_by(around: Around, after_fin: bool) -> Cause {
     match around.peer {
         Hop::Backend if is_dependency(around) => Cause::BackendDependency,
         Hop::Backend if after_fin => Cause::BackendTruncated,
@@ -188,21 +185,21 @@ fn abandoned_by(peer: Hop) -> Cause {
     }
 }
 
-fn aborted(end: &End, around: &Around, how: KernelEnd) -> Option<Cause> {
+fn aborted(end: &End, around: Around, how: KernelEnd) -> Option<Cause> {
     match (around.owner, end.active) {
         // Who connected and then gives up hands on what happened to him, or changed his mind.
-        (Hop::Backend | Hop::Lb | Hop::Tunnel | Hop::Observer | Hop::Unknown, true) => None,
+        (Hop::Backend | Hop::Lb | Hop::Tunnel | Hop::Observer | Hop::Unknown, true)
+        | (Hop::Observer, false) => None,
         (Hop::Client, _) => Some(Cause::ClientAbort),
         (Hop::Backend, false) if how == KernelEnd::ResetSentUnread => Some(Cause::BackendUnreadBody),
         (Hop::Backend, false) => Some(Cause::BackendReset),
         (Hop::Lb, false) => Some(Cause::LbReset),
         (Hop::Tunnel, false) => Some(Cause::TunnelLost),
-        (Hop::Observer, false) => None,
         (Hop::Unknown, false) => Some(Cause::Undetermined),
     }
 }
 
-fn fell_silent(end: &End, around: &Around) -> Cause {
+fn fell_silent(end: &End, around: Around) -> Cause {
     match around.peer {
         Hop::Backend if is_dependency(around) => Cause::BackendDependency,
         Hop::Backend if end.active => Cause::BackendTimeout,

@@ -42,7 +42,7 @@ impl std::str::FromStr for Prefix {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, length) = text.split_once('/').map_or((text, None), |(a, l)| (a, Some(l)));
-        let address: IpAddr = address.parse().map_err(|_| {
+        let address: IpAddr = address.parse().map_err(|_not_an_address| {
             format!("'{address}' is no IP address: give an address or a prefix such as 10.0.0.0/8")
         })?;
         let most = if address.is_ipv4() { 32 } else { 128 };

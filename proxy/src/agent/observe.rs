@@ -112,26 +112,26 @@ impl Observer {
             Event::SynRetransmit(_) | Event::Dropped { .. } => {}
         }
         if let Some(case) = self.gathering.add(event) {
-            self.judge(&case);
+            self.conclude(&case);
         }
     }
 
     /// Judges every connection that has been gathered for long enough.
     pub fn judge_due(&mut self, now: u64) {
         while let Some(case) = self.gathering.due(now) {
-            self.judge(&case);
+            self.conclude(&case);
         }
     }
 
-    fn judge(&mut self, case: &Case) {
-        let ends: Vec<_> = case
+    fn conclude(&mut self, gathered: &Case) {
+        let ends: Vec<_> = gathered
             .ends
             .iter()
-            .map(|(socket, close)| (socket, close, end(socket, close, case, &self.reasons)))
+            .map(|(socket, close)| (socket, close, end(socket, close, gathered, &self.reasons)))
             .collect();
         let owners: Vec<_> = ends.iter().map(|(socket, ..)| self.world.owner(socket)).collect();
-        self.count_resets(case, &owners);
-        self.count_drops(case, &owners);
+        self.count_resets(gathered, &owners);
+        self.count_drops(gathered, &owners);
 
         // Who reset of his own doing comes first: the other end is his victim.
         let mut order: Vec<usize> = (0..ends.len()).collect();
@@ -154,8 +154,8 @@ impl Observer {
             if let Some(outcome) = judge::connect_outcome(end) {
                 self.metrics.connected(owner, outcome, 1);
             }
-            let cause = judge::charge(end, &around).filter(|_| !charged);
-            let other = case
+            let cause = judge::charge(end, around).filter(|_| !charged);
+            let other = gathered
                 .ends
                 .get(1 - at.min(1))
                 .filter(|_| ends.len() == 2)
@@ -168,11 +168,11 @@ impl Observer {
             let Some(how) = judge::kernel_end(end) else {
                 continue;
             };
-            let reset = case
+            let reset = gathered
                 .resets_sent
                 .iter()
                 .find(|reset| reset.socket.ends.local == socket.ends.local);
-            self.journal.push(Seen::Socket(SocketSeen {
+            self.journal.push(Seen::Socket(Box::new(SocketSeen {
                 unix_us: unix_us(),
                 local: socket.ends.local,
                 remote: socket.ends.remote,
@@ -194,12 +194,12 @@ impl Observer {
                 reset_reason: reset
                     .and_then(|reset| reset.reason)
                     .map(|reason| self.reasons.reset(reason).to_owned()),
-                drops: case
+                drops: gathered
                     .drops
                     .iter()
                     .map(|(reason, _)| self.reasons.drop(*reason).to_owned())
                     .collect(),
-            }));
+            })));
         }
     }
 
@@ -229,19 +229,19 @@ impl Observer {
         candidates.any(|netns| self.overflows.get(&netns).is_some_and(recent))
     }
 
-    fn count_resets(&mut self, case: &Case, owners: &[Hop]) {
+    fn count_resets(&mut self, gathered: &Case, owners: &[Hop]) {
         let joined = |socket: &Socket| {
-            let at = case.ends.iter().position(|(end, _)| end.ends == socket.ends);
+            let at = gathered.ends.iter().position(|(end, _)| end.ends == socket.ends);
             at.and_then(|at| owners.get(at).copied())
         };
         let mut counted = Vec::new();
-        for ResetSent { socket, reason, .. } in &case.resets_sent {
+        for ResetSent { socket, reason, .. } in &gathered.resets_sent {
             let hop = joined(socket).unwrap_or_else(|| match self.world.owner(socket) {
                 // Nobody's socket: the port that nobody listens on is the other end's peer.
-                Hop::Unknown => case.ends.first().map_or(Hop::Unknown, |(end, _)| {
+                Hop::Unknown => gathered.ends.first().map_or(Hop::Unknown, |(end, _)| {
                     self.world.peer(self.world.owner(end), end)
                 }),
-                hop => hop,
+                hop @ (Hop::Client | Hop::Observer | Hop::Tunnel | Hop::Lb | Hop::Backend) => hop,
             });
             counted.push((
                 hop,
@@ -251,7 +251,7 @@ impl Observer {
                     .to_owned(),
             ));
         }
-        for socket in &case.resets_received {
+        for socket in &gathered.resets_received {
             let hop = joined(socket).unwrap_or_else(|| self.world.owner(socket));
             counted.push((hop, "received", "received".to_owned()));
         }
@@ -260,9 +260,9 @@ impl Observer {
         }
     }
 
-    fn count_drops(&mut self, case: &Case, owners: &[Hop]) {
-        for (reason, to) in &case.drops {
-            let hop = case.ends.iter().zip(owners).find_map(|((socket, _), owner)| {
+    fn count_drops(&mut self, gathered: &Case, owners: &[Hop]) {
+        for (reason, to) in &gathered.drops {
+            let hop = gathered.ends.iter().zip(owners).find_map(|((socket, _), owner)| {
                 if socket.ends.local == *to {
                     Some(*owner)
                 } else if socket.ends.remote == *to {
@@ -411,9 +411,9 @@ impl Observer {
 }
 
 /// One end as the judge wants it.
-fn end(socket: &Socket, close: &Close, case: &Case, reasons: &Reasons) -> End {
+fn end(socket: &Socket, close: &Close, gathered: &Case, reasons: &Reasons) -> End {
     let own = |reset: &&ResetSent| reset.unprovoked && reset.socket.ends.local == socket.ends.local;
-    let reset_sent = case.resets_sent.iter().find(own).map(|reset| {
+    let reset_sent = gathered.resets_sent.iter().find(own).map(|reset| {
         match reset.reason.map(|reason| reasons.reset(reason)) {
             None => Abort::Untold,
             Some("TCP_ABORT_ON_CLOSE") => Abort::Unread,
@@ -427,7 +427,7 @@ fn end(socket: &Socket, close: &Close, case: &Case, reasons: &Reasons) -> End {
         shutdown: close.shutdown,
         no_port: socket.ends.local.port() == 0,
         retransmits: close.retransmits,
-        reset_received: case
+        reset_received: gathered
             .resets_received
             .iter()
             .any(|received| received.ends.local == socket.ends.local),

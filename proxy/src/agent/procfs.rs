@@ -244,6 +244,7 @@ pub fn read_counters(proc: &Path, pid: u32) -> io::Result<Counters> {
 
 impl Counters {
     /// What was added since `earlier`.
+    #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let less = u64::saturating_sub;
         Self {

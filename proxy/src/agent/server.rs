@@ -188,7 +188,7 @@ fn ready(observer: &Observer) -> Response<Full<Bytes>> {
             .refused
             .as_ref()
             .map_or_else(|| "attached".to_owned(), ToString::to_string);
-        text.push_str(&format!("{}: {became}\n", probe.probe));
+        text.extend([probe.probe, ": ", &became, "\n"]);
     }
     told(StatusCode::OK, &text)
 }

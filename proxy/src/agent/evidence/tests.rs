@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn socket(unix_us: u64, local: &str, remote: &str) -> Seen {
-    Seen::Socket(SocketSeen {
+    Seen::Socket(Box::new(SocketSeen {
         unix_us,
         local: local.parse().unwrap(),
         remote: remote.parse().unwrap(),
@@ -23,7 +23,7 @@ fn socket(unix_us: u64, local: &str, remote: &str) -> Seen {
         workload: String::new(),
         reset_reason: None,
         drops: vec!["NO_SOCKET".to_owned()],
-    })
+    }))
 }
 
 fn connection(id: u64, opened: u64, closed: u64) -> Connection {

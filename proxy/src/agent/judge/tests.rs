@@ -33,7 +33,7 @@ fn a_refusal_is_charged_to_who_should_have_listened() {
         reset_received: true,
         ..SYN_SENT
     };
-    let charged = |owner, peer| charge(&refused, &around(owner, peer));
+    let charged = |owner, peer| charge(&refused, around(owner, peer));
     assert_eq!(charged(Hop::Tunnel, Hop::Backend), Some(Cause::BackendRefused));
     assert_eq!(charged(Hop::Lb, Hop::Backend), Some(Cause::BackendRefused));
     assert_eq!(charged(Hop::Client, Hop::Lb), Some(Cause::LbRefused));
@@ -54,14 +54,14 @@ fn an_unanswered_connect_is_the_accept_queue_only_when_one_overflowed() {
         ..SYN_SENT
     };
     assert_eq!(
-        charge(&silent, &around(Hop::Lb, Hop::Backend)),
+        charge(&silent, around(Hop::Lb, Hop::Backend)),
         Some(Cause::BackendUnreachable)
     );
     let full = Around {
         queue_overflowed: true,
         ..around(Hop::Lb, Hop::Backend)
     };
-    assert_eq!(charge(&silent, &full), Some(Cause::BackendAcceptQueue));
+    assert_eq!(charge(&silent, full), Some(Cause::BackendAcceptQueue));
     assert_eq!(
         kernel_end(&silent),
         Some(KernelEnd::ConnectTimedOut { retransmits: 5 })
@@ -77,7 +77,7 @@ fn a_connect_given_up_after_a_retransmit_timed_out_and_one_given_up_at_once_was_
     };
     assert_eq!(connect_outcome(&waited), Some("timed-out"));
     assert_eq!(
-        charge(&waited, &around(Hop::Client, Hop::Lb)),
+        charge(&waited, around(Hop::Client, Hop::Lb)),
         Some(Cause::LbUnreachable)
     );
     let at_once = End {
@@ -85,7 +85,7 @@ fn a_connect_given_up_after_a_retransmit_timed_out_and_one_given_up_at_once_was_
         ..SYN_SENT
     };
     assert_eq!(connect_outcome(&at_once), Some("cancelled"));
-    assert_eq!(charge(&at_once, &around(Hop::Client, Hop::Lb)), None);
+    assert_eq!(charge(&at_once, around(Hop::Client, Hop::Lb)), None);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn want_of_a_port_is_the_owners_own_trouble() {
         no_port: true,
         ..SYN_SENT
     };
-    let charged = |owner| charge(&none, &around(owner, Hop::Backend));
+    let charged = |owner| charge(&none, around(owner, Hop::Backend));
     assert_eq!(charged(Hop::Client), Some(Cause::ClientPortsExhausted));
     assert_eq!(charged(Hop::Tunnel), Some(Cause::TunnelPortsExhausted));
     assert_eq!(charged(Hop::Lb), Some(Cause::LbPortsExhausted));
@@ -114,17 +114,17 @@ fn a_close_with_unread_bytes_is_told_from_a_reset_on_purpose() {
         reset_sent: Some(Abort::Unread),
         ..accepted
     };
-    assert_eq!(charge(&unread, &backend), Some(Cause::BackendUnreadBody));
+    assert_eq!(charge(&unread, backend), Some(Cause::BackendUnreadBody));
     let purpose = End {
         reset_sent: Some(Abort::Other),
         ..accepted
     };
-    assert_eq!(charge(&purpose, &backend), Some(Cause::BackendReset));
+    assert_eq!(charge(&purpose, backend), Some(Cause::BackendReset));
     let untold = End {
         reset_sent: Some(Abort::Untold),
         ..accepted
     };
-    assert_eq!(charge(&untold, &backend), Some(Cause::BackendReset));
+    assert_eq!(charge(&untold, backend), Some(Cause::BackendReset));
 }
 
 #[test]
@@ -134,11 +134,11 @@ fn who_connected_and_resets_is_charged_only_when_it_is_the_generator() {
         ..ESTABLISHED
     };
     assert_eq!(
-        charge(&resets, &around(Hop::Client, Hop::Lb)),
+        charge(&resets, around(Hop::Client, Hop::Lb)),
         Some(Cause::ClientAbort)
     );
-    assert_eq!(charge(&resets, &around(Hop::Lb, Hop::Backend)), None);
-    assert_eq!(charge(&resets, &around(Hop::Tunnel, Hop::Backend)), None);
+    assert_eq!(charge(&resets, around(Hop::Lb, Hop::Backend)), None);
+    assert_eq!(charge(&resets, around(Hop::Tunnel, Hop::Backend)), None);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_reset_after_the_peers_fin_is_an_answer_cut_short() {
         ..ESTABLISHED
     };
     assert_eq!(
-        charge(&early_fin, &around(Hop::Lb, Hop::Backend)),
+        charge(&early_fin, around(Hop::Lb, Hop::Backend)),
         Some(Cause::BackendTruncated)
     );
     let reset = End {
@@ -159,11 +159,11 @@ fn a_reset_after_the_peers_fin_is_an_answer_cut_short() {
         ..ESTABLISHED
     };
     assert_eq!(
-        charge(&reset, &around(Hop::Lb, Hop::Backend)),
+        charge(&reset, around(Hop::Lb, Hop::Backend)),
         Some(Cause::BackendReset)
     );
     assert_eq!(
-        charge(&reset, &around(Hop::Client, Hop::Tunnel)),
+        charge(&reset, around(Hop::Client, Hop::Tunnel)),
         Some(Cause::TunnelLost)
     );
 }
@@ -176,11 +176,11 @@ fn a_peer_that_fell_silent_is_charged() {
         ..ESTABLISHED
     };
     assert_eq!(
-        charge(&gave_up, &around(Hop::Lb, Hop::Backend)),
+        charge(&gave_up, around(Hop::Lb, Hop::Backend)),
         Some(Cause::BackendTimeout)
     );
     assert_eq!(
-        charge(&gave_up, &around(Hop::Tunnel, Hop::Tunnel)),
+        charge(&gave_up, around(Hop::Tunnel, Hop::Tunnel)),
         Some(Cause::TunnelBlackhole)
     );
 }
@@ -194,7 +194,7 @@ fn ends_after_both_sides_said_fin_hurt_nobody() {
                 error,
                 ..ESTABLISHED
             };
-            assert_eq!(charge(&end, &around(Hop::Client, Hop::Backend)), None);
+            assert_eq!(charge(&end, around(Hop::Client, Hop::Backend)), None);
         }
     }
 }
