@@ -75,6 +75,14 @@ fn remedy(cause: Cause, tunnel: bool) -> Remedy {
             "Reuse connections in the generator, or widen net.ipv4.ip_local_port_range on hopscope's host.",
             "Each new connection holds a port for a minute after its end.",
         )],
+        Cause::TunnelPortsExhausted => &[(
+            "Reuse connections in the generator, or widen net.ipv4.ip_local_port_range in the pod.",
+            "Each forwarded connection takes a port of the pod's, and keeps it for a minute after its end.",
+        )],
+        Cause::LbPortsExhausted | Cause::BackendPortsExhausted => &[(
+            "Reuse outbound connections, or widen net.ipv4.ip_local_port_range where they are made.",
+            "Each new connection holds a port for a minute after its end.",
+        )],
         Cause::ObserverEvidenceLost => &[("Record to a faster or emptier disk.", "Rows were lost.")],
         Cause::TunnelDown => &[(
             "Start the forward, or let hopscope run it: --via tunnel=kubectl:svc/NAME:PORT.",

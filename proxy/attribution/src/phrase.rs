@@ -27,6 +27,11 @@ pub(crate) const fn reason(cause: Cause) -> &'static str {
         Cause::TunnelTruncated => "it lost bytes that the application had sent, whatever the route",
         Cause::TunnelHalfClose => "it ended answers 1 s after the generator had half-closed",
         Cause::TunnelDenied => "the cluster refused to open the forward",
+        Cause::TunnelPortsExhausted => {
+            "the runtime had no local port left in the pod for its dial to the application"
+        }
+        Cause::LbPortsExhausted => "it had no local port left towards its target",
+        Cause::BackendPortsExhausted => "it had no local port left for its own outbound connections",
         Cause::LbRefused => "its address refused the connection",
         Cause::LbUnreachable => "its address did not answer",
         Cause::LbReset => "it reset connections that the application had not ended",
