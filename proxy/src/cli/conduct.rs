@@ -14,7 +14,8 @@ use super::output::OutputError;
 use super::session::{SessionOptions, SessionOptionsError, StopSignals};
 use super::tell;
 use crate::proxy::{Session, StartError};
-use crate::recording::RecordingError;
+use crate::recording::{Recording, RecordingError};
+use crate::report::Report;
 
 /// Where the load comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,11 +122,14 @@ pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Res
                 "hopscope: the recording is incomplete: {error}; the report counts what was lost"
             ));
         }
-        tell(&format!("{summary:?}"));
         Ok::<_, ConductError>(())
     })?;
-    let exit = Exit::Ran;
-    tell(&format!("recording: {}", recording.display()));
+    let report = Report::of_recording(&Recording::open(&recording)?);
+    let exit = options.output.report.deliver(&report)?;
+    tell(&format!(
+        "recording: {0} (hopscope report {0} tells this again)",
+        recording.display()
+    ));
     Ok(exit)
 }
 

@@ -6,7 +6,7 @@ use super::Exit;
 use super::explain::ResultError;
 use super::output::{OutputError, ReportOptions};
 use crate::recording::{Recording, RecordingError};
-use crate::report;
+use crate::report::Report;
 
 const EXAMPLES: &str = "\
 The same recording gives the same bytes. A recording that was cut off (kill -9, a full disk) is read as far as it goes,
@@ -91,13 +91,14 @@ pub fn execute(args: &Args) -> Result<Exit, ReportError> {
     let recording = Recording::open(&args.recording)?;
     args.output.check()?;
     let result = args.k6.as_ref().or(args.oha.as_ref()).or(args.wrk.as_ref());
-    let generator = match result {
+    let report = match result {
         Some(file) => {
             let (summary, _) = super::explain::read(file)?;
             let result = summary.generator_result();
-            Some(result.ok_or_else(|| ResultError::NoTotals(file.clone()))?)
+            let result = result.ok_or_else(|| ResultError::NoTotals(file.clone()))?;
+            Report::of_recording_with(&recording, result)
         }
-        None => None,
+        None => Report::of_recording(&recording),
     };
-    Ok(args.output.deliver(&report::diagnose(recording, generator))?)
+    Ok(args.output.deliver(&report)?)
 }

@@ -1,3 +1,5 @@
+//! Results of real runs, read; and every kind of damage to them.
+
 use std::io::Cursor;
 
 use proptest::prelude::*;

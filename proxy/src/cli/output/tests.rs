@@ -1,3 +1,5 @@
+//! Where the forms of a report end up.
+
 use super::*;
 use crate::report::sample;
 

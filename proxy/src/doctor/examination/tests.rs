@@ -1,3 +1,5 @@
+//! Machines, well and unwell, examined.
+
 use std::path::PathBuf;
 
 use super::*;
