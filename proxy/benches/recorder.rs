@@ -28,10 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     {
         return read_back(file.as_ref());
     }
-    let connections = std::env::args()
-        .filter_map(|word| word.parse().ok())
-        .next()
-        .unwrap_or(300_000);
+    let connections = words.iter().find_map(|word| word.parse().ok()).unwrap_or(300_000);
     let folder = std::env::temp_dir().join(format!("hopscope-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
 

@@ -121,7 +121,7 @@ impl Watcher for Live {
         }
         let causes = &mut totals.causes;
         self.provisional.charge(batch, |_, cause, count| {
-            *causes.entry(cause).or_default() += count
+            *causes.entry(cause).or_default() += count;
         });
     }
 

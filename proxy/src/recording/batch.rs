@@ -85,7 +85,7 @@ pub struct Batch {
     /// Exchanges that failed.
     pub failed: Vec<Exchange>,
     /// Seconds that are over, with the exact counts of all exchanges and a sample of the successful ones.
-    pub seconds: Vec<Box<Second>>,
+    pub seconds: Vec<Second>,
     /// Where the empty batch goes back to, so that its memory is used again.
     pub(super) home: SyncSender<Box<Batch>>,
 }

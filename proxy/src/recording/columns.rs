@@ -5,6 +5,7 @@
 //! ([`Observation::Unseen`]) is a blob that holds the word for the reason, so `typeof(column) = 'blob'` finds it.
 
 mod compound;
+mod numbers;
 mod scalar;
 mod words;
 
@@ -14,8 +15,8 @@ use std::net::SocketAddr;
 use rusqlite::Statement;
 use rusqlite::types::{ToSql, ValueRef};
 
+pub(super) use numbers::numbers;
 pub(super) use scalar::Blob;
-pub(super) use words::numbers;
 
 /// A type that is kept in columns.
 pub(super) trait Columns: Sized {
@@ -111,10 +112,10 @@ impl<'a> Cursor<'a> {
     }
 
     fn peek(&self) -> Result<ValueRef<'a>, Malformed> {
-        self.row.get_ref(self.next).map_err(|_| Malformed {
+        self.row.get_ref(self.next).or(Err(Malformed {
             column: self.next,
             expected: "a value",
-        })
+        }))
     }
 
     fn take(&mut self) -> Result<ValueRef<'a>, Malformed> {
@@ -147,7 +148,7 @@ impl<'a> Cursor<'a> {
 
     fn text(&mut self) -> Result<&'a str, Malformed> {
         match self.take()? {
-            ValueRef::Text(text) => std::str::from_utf8(text).map_err(|_| self.malformed("UTF-8")),
+            ValueRef::Text(text) => std::str::from_utf8(text).or(Err(self.malformed("UTF-8"))),
             ValueRef::Null | ValueRef::Real(_) | ValueRef::Integer(_) | ValueRef::Blob(_) => {
                 Err(self.malformed("text"))
             }

@@ -115,7 +115,7 @@ impl Distribution {
         plausible(bytes).ok_or(NotAHistogram)?;
         let mut histogram: Histogram<u64> = Deserializer::new()
             .deserialize(&mut &*bytes)
-            .map_err(|_| NotAHistogram)?;
+            .or(Err(NotAHistogram))?;
         histogram.auto(true);
         Ok(Self {
             histogram: Some(histogram),

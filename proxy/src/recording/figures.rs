@@ -118,10 +118,10 @@ impl Figures {
     /// Adds one row of the file.
     pub(super) fn add(&mut self, row: &TrafficRow) -> Result<(), Unfit> {
         let histogram = |column, blob: &[u8]| {
-            Distribution::deserialised(blob).map_err(|_| Unfit {
+            Distribution::deserialised(blob).or(Err(Unfit {
                 column,
                 expected: "a histogram",
-            })
+            }))
         };
         let ok = Latency {
             distribution: histogram("ok_latencies", &row.ok_latencies.0)?,

@@ -17,7 +17,7 @@ use super::error::RecordingError;
 use super::facts::{FinalFacts, Options, RunFacts, Summary};
 use super::losses::{LossCounters, LossKind, Losses};
 use super::recorder::Recorder;
-use super::second::SampleLimits;
+use super::second::{SampleLimits, Second};
 use super::watcher::Watcher;
 use super::writer;
 
@@ -35,7 +35,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Counts a whole batch as lost.
     pub(super) fn lose(&self, batch: &Batch) {
-        let counted = batch.seconds.iter().map(|second| second.requests()).sum();
+        let counted = batch.seconds.iter().map(Second::requests).sum();
         self.losses
             .add(LossKind::Connection, batch.connections.len() as u64);
         self.losses

@@ -185,12 +185,15 @@ fn connect(path: &FilePath) -> rusqlite::Result<Connection> {
 /// The URI that makes SQLite read the file without locks or a log beside it.
 fn immutable(path: &FilePath) -> PathBuf {
     let mut uri = String::from("file:");
-    for byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
-                uri.push(char::from(*byte))
-            }
-            other => uri.push_str(&format!("%{other:02x}")),
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/.-_".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            let hex = [byte >> 4, byte & 0xf]
+                .into_iter()
+                .filter_map(|digit| char::from_digit(digit.into(), 16));
+            uri.push('%');
+            uri.extend(hex);
         }
     }
     uri.push_str("?immutable=1");

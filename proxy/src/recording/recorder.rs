@@ -32,8 +32,8 @@ pub struct Recorder {
     returned: Receiver<Box<Batch>>,
     home: SyncSender<Box<Batch>>,
     batch: Box<Batch>,
-    current: Box<Second>,
-    spare: Vec<Box<Second>>,
+    current: Second,
+    spare: Vec<Second>,
     limits: SampleLimits,
     random: fastrand::Rng,
     handed_over: Moment,
@@ -54,7 +54,7 @@ impl Recorder {
             sender,
             returned,
             home,
-            current: Box::default(),
+            current: Second::default(),
             spare: Vec::new(),
             limits,
             random: fastrand::Rng::with_seed(worker as u64),
@@ -77,7 +77,7 @@ impl Recorder {
             return;
         }
         self.batch.connections.push(connection);
-        if self.batch.connections.len() % EAGER_ROWS == 0 {
+        if self.batch.connections.len().is_multiple_of(EAGER_ROWS) {
             self.hand_over(self.batch.until);
         }
     }
@@ -118,7 +118,7 @@ impl Recorder {
             return;
         }
         self.batch.failed.push(exchange.clone());
-        if self.batch.failed.len() % EAGER_ROWS == 0 {
+        if self.batch.failed.len().is_multiple_of(EAGER_ROWS) {
             self.hand_over(self.batch.until);
         }
     }
@@ -146,15 +146,12 @@ impl Recorder {
         self.batch.until = now;
         let next = self.empty_batch();
         let full = std::mem::replace(&mut self.batch, next);
-        match self.sender.try_send(Message::Batch(full)) {
-            Ok(()) => {}
-            Err(
-                TrySendError::Full(Message::Batch(kept)) | TrySendError::Disconnected(Message::Batch(kept)),
-            ) => {
-                self.batch = kept;
-            }
-            // What comes back is what was sent.
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+        // What comes back is what was sent.
+        if let Err(
+            TrySendError::Full(Message::Batch(kept)) | TrySendError::Disconnected(Message::Batch(kept)),
+        ) = self.sender.try_send(Message::Batch(full))
+        {
+            self.batch = kept;
         }
     }
 

@@ -11,7 +11,7 @@ use hopscope_attribution::evidence::{
 };
 use hopscope_attribution::hop::Hop;
 
-use super::words::Numbered;
+use super::numbers::Numbered;
 use super::{Binder, Blob, Columns, Cursor, Malformed};
 use crate::recording::batch::{NodeWatch, TunnelRow, TunnelWatch};
 use crate::recording::traffic::{AddedRow, TrafficRow};

@@ -24,7 +24,7 @@ macro_rules! numbers {
 
             fn read(row: &mut Cursor<'_>) -> Result<Self, Malformed> {
                 let value = row.integer()?;
-                Self::try_from(value).map_err(|_| row.malformed(concat!("in the range of ", stringify!($type))))
+                Self::try_from(value).or(Err(row.malformed(concat!("in the range of ", stringify!($type)))))
             }
         }
     )+};

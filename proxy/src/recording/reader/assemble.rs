@@ -270,12 +270,12 @@ impl Parts {
     fn added(&self) -> Result<Distribution, Damage> {
         let mut sum = Distribution::default();
         for (row, added) in (1..).zip(&self.added) {
-            let second = Distribution::deserialised(&added.latencies.0).map_err(|_| Damage::Value {
+            let second = Distribution::deserialised(&added.latencies.0).or(Err(Damage::Value {
                 table: schema::ADDED,
                 row,
                 column: "latencies".to_owned(),
                 expected: "a histogram",
-            })?;
+            }))?;
             sum.merge(&second);
         }
         Ok(sum)

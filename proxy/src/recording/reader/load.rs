@@ -153,7 +153,7 @@ impl Tables<'_> {
     ) -> Result<(), Damage> {
         let sqlite = |rows, reason| Damage::Sqlite { table, rows, reason };
         let mut statement = self.database.prepare(select).map_err(|error| sqlite(0, error))?;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows: Rows<'_> = statement.query(()).map_err(|error| sqlite(0, error))?;
         let mut row_number = 0;
         while let Some(row) = rows.next().map_err(|error| sqlite(row_number, error))? {
@@ -171,18 +171,12 @@ impl Tables<'_> {
     fn hosts(&self) -> Result<HashMap<i64, SocketAddr>, Damage> {
         let mut hosts = HashMap::new();
         self.each("address", "SELECT number, host FROM address", |row| {
-            let number: i64 = row.get(0).map_err(|_| Malformed {
-                column: 0,
-                expected: "a number",
-            })?;
-            let host: String = row.get(1).map_err(|_| Malformed {
-                column: 1,
-                expected: "text",
-            })?;
-            let host = host.parse().map_err(|_| Malformed {
+            let number: i64 = get(row, 0, "a number")?;
+            let host: String = get(row, 1, "text")?;
+            let host = host.parse().or(Err(Malformed {
                 column: 1,
                 expected: "an address and port 0",
-            })?;
+            }))?;
             hosts.insert(number, host);
             Ok(())
         })?;
@@ -192,10 +186,7 @@ impl Tables<'_> {
     fn run(&self) -> Result<BTreeMap<String, Value>, Damage> {
         let mut run = BTreeMap::new();
         self.each("run", "SELECT key, value FROM run", |row| {
-            let key: String = row.get(0).map_err(|_| Malformed {
-                column: 0,
-                expected: "text",
-            })?;
+            let key: String = get(row, 0, "text")?;
             let value = match row.get_ref(1) {
                 Ok(ValueRef::Integer(number)) => Value::Number(number),
                 Ok(ValueRef::Text(text)) => Value::Text(String::from_utf8_lossy(text).into_owned()),
@@ -215,14 +206,8 @@ impl Tables<'_> {
     fn losses(&self) -> Result<Losses, Damage> {
         let mut losses = Losses::default();
         self.each("loss", "SELECT kind, lost FROM loss", |row| {
-            let kind: String = row.get(0).map_err(|_| Malformed {
-                column: 0,
-                expected: "text",
-            })?;
-            let lost: i64 = row.get(1).map_err(|_| Malformed {
-                column: 1,
-                expected: "a number",
-            })?;
+            let kind: String = get(row, 0, "text")?;
+            let lost: i64 = get(row, 1, "a number")?;
             if let Some(kind) = LossKind::ALL.iter().find(|known| known.word() == kind) {
                 *losses.of_mut(*kind) = lost.cast_unsigned();
             }
@@ -234,14 +219,8 @@ impl Tables<'_> {
     fn routes(&self) -> Result<BTreeMap<u16, Route>, Damage> {
         let mut routes = BTreeMap::new();
         self.each("route", "SELECT route, name FROM route", |row| {
-            let route: u16 = row.get(0).map_err(|_| Malformed {
-                column: 0,
-                expected: "in the range of u16",
-            })?;
-            let name: String = row.get(1).map_err(|_| Malformed {
-                column: 1,
-                expected: "text",
-            })?;
+            let route: u16 = get(row, 0, "in the range of u16")?;
+            let name: String = get(row, 1, "text")?;
             routes.insert(route, Route(name));
             Ok(())
         })?;
@@ -289,4 +268,13 @@ impl Tables<'_> {
         )?;
         Ok(result)
     }
+}
+
+/// One value of a row that is read without [`Columns`].
+fn get<T: rusqlite::types::FromSql>(
+    row: &rusqlite::Row<'_>,
+    column: usize,
+    expected: &'static str,
+) -> Result<T, Malformed> {
+    row.get(column).or(Err(Malformed { column, expected }))
 }

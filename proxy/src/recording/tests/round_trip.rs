@@ -222,10 +222,12 @@ fn tell(handle: &RecordingHandle, recorder: &mut Recorder, told: &Told) {
             ..
         }) => {
             handle.node_watched(Observation::Seen(*clock_error));
-            sockets
-                .iter()
-                .for_each(|socket| handle.kernel_socket(socket.clone()));
-            windows.iter().for_each(|window| handle.kernel_window(*window));
+            for socket in sockets {
+                handle.kernel_socket(socket.clone());
+            }
+            for window in windows {
+                handle.kernel_window(*window);
+            }
         }
         Observation::Unseen(why) => handle.node_watched(Observation::Unseen(*why)),
     }
