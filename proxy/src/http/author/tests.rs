@@ -15,8 +15,8 @@ use crate::http::head;
 fn author_of(response: &[u8]) -> Author {
     let length = head::length(response, 0).unwrap();
     let (start, body) = response.split_at(length);
-    let head = head::response(start).unwrap();
-    match BodyStart::after(head.status, head.marks) {
+    let status = head::status(start).unwrap();
+    match BodyStart::after(status, head::marks(start)) {
         (_, Some(mut start)) => {
             for piece in body.chunks(100) {
                 start.take(piece);

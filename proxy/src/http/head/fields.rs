@@ -74,51 +74,86 @@ const APPLICATION_SERVERS: [&[u8]; 12] = [
     b"Apache-Coyote",
 ];
 
-pub(super) fn of_request(fields: &[u8]) -> Framing {
-    framing(fields, |_, _| {})
+/// What one pass over a head's fields brings to light.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scan {
+    /// Length of the head, its first line and its empty line included.
+    pub(crate) length: usize,
+    /// How the body ends.
+    pub(crate) framing: Framing,
 }
 
-pub(super) fn of_response(fields: &[u8]) -> Framing {
-    framing(fields, |_, _| {})
-}
-
-pub(super) fn of_failure(fields: &[u8], marks: &mut Marks) -> Framing {
-    framing(fields, |name, value| marks.note(name, value))
-}
-
-#[inline]
-fn framing(fields: &[u8], mut other: impl FnMut(&[u8], &[u8])) -> Framing {
+/// Goes over the head that `bytes` start with; `None` while its empty line has not come. Only lines that start with
+/// the first letter of a framing field are looked at any closer: this is most of what observing costs.
+pub(crate) fn scan(bytes: &[u8]) -> Option<Scan> {
     let mut length = Framing::Unstated;
     let mut coding = Framing::Unstated;
-    for_each(fields, |name, value| match name.len() {
-        14 if name.eq_ignore_ascii_case(b"content-length") => length = content_length(length, value),
-        17 if name.eq_ignore_ascii_case(b"transfer-encoding") => coding = transfer_coding(coding, value),
-        _ => other(name, value),
-    });
-    if coding == Framing::Unstated {
-        length
-    } else {
-        coding
+    let mut start = memchr::memchr(b'\n', bytes)? + 1;
+    loop {
+        let rest = bytes.get(start..)?;
+        let end = match rest {
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            [b'c' | b'C', ..] => {
+                let (value, end) = value(rest, b"content-length")?;
+                length = value.map_or(length, |value| content_length(length, value));
+                start += end;
+                continue;
+            }
+            [b't' | b'T', ..] => {
+                let (value, end) = value(rest, b"transfer-encoding")?;
+                coding = value.map_or(coding, |value| transfer_coding(coding, value));
+                start += end;
+                continue;
+            }
+            _ => {
+                start += memchr::memchr(b'\n', rest)? + 1;
+                continue;
+            }
+        };
+        let framing = if coding == Framing::Unstated {
+            length
+        } else {
+            coding
+        };
+        return Some(Scan {
+            length: start + end,
+            framing,
+        });
     }
 }
 
-/// Calls `visit` with the name and the value of each field; a folded line belongs to the value before it.
-#[inline]
-fn for_each<'a>(mut fields: &'a [u8], mut visit: impl FnMut(&'a [u8], &'a [u8])) {
-    while let Some(mut end) = memchr::memchr(b'\n', fields) {
-        while let Some(b' ' | b'\t') = fields.get(end + 1) {
-            let Some(next) = fields.get(end + 1..).and_then(|rest| memchr::memchr(b'\n', rest)) else {
-                break;
-            };
-            end += 1 + next;
-        }
-        let (line, rest) = fields.split_at(end);
+/// The value of the field that `rest` starts with, if it has that name, and where the next line starts. A folded line
+/// belongs to the value before it.
+fn value<'a>(rest: &'a [u8], name: &[u8]) -> Option<(Option<&'a [u8]>, usize)> {
+    let mut end = memchr::memchr(b'\n', rest)?;
+    let named = rest
+        .get(..name.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(name));
+    let after = rest
+        .get(name.len()..end)
+        .filter(|_| named)
+        .map(<[u8]>::trim_ascii_start);
+    if after.is_none_or(|after| after.first() != Some(&b':')) {
+        return Some((None, end + 1));
+    }
+    while let b' ' | b'\t' = rest.get(end + 1)? {
+        end += 1 + memchr::memchr(b'\n', rest.get(end + 1..)?)?;
+    }
+    let line = rest.get(name.len()..end)?.trim_ascii();
+    Some((line.strip_prefix(b":").map(<[u8]>::trim_ascii), end + 1))
+}
+
+/// What in a failure's head hints at its author. `head` is whole.
+pub(super) fn marks(head: &[u8]) -> Marks {
+    let mut marks = Marks::default();
+    for line in head.split(|byte| *byte == b'\n').skip(1) {
         if let Some(colon) = memchr::memchr(b':', line) {
             let (name, value) = line.split_at(colon);
-            visit(name.trim_ascii(), value.get(1..).unwrap_or_default().trim_ascii());
+            marks.note(name.trim_ascii(), value.get(1..).unwrap_or_default().trim_ascii());
         }
-        fields = rest.get(1..).unwrap_or_default();
     }
+    marks
 }
 
 /// What a `Content-Length` makes of what the ones before it said. A list of equal numbers is one number.
@@ -211,6 +246,13 @@ fn starts_with_ignoring_case(value: &[u8], start: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    fn read(fields: &str) -> Framing {
+        let head = format!("GET / HTTP/1.1\r\n{fields}");
+        let scan = scan(head.as_bytes()).unwrap();
+        assert_eq!(scan.length, head.len());
+        scan.framing
+    }
+
     #[test]
     fn a_transfer_coding_overrides_a_content_length() {
         for (fields, framing) in [
@@ -233,7 +275,7 @@ mod tests {
                 Framing::Length(3),
             ),
         ] {
-            assert_eq!(of_request(fields.as_bytes()), framing, "{fields:?}");
+            assert_eq!(read(fields), framing, "{fields:?}");
         }
     }
 
@@ -255,14 +297,20 @@ mod tests {
                 Framing::Length(u64::MAX),
             ),
         ] {
-            assert_eq!(of_response(fields.as_bytes()), framing, "{fields:?}");
+            assert_eq!(read(fields), framing, "{fields:?}");
         }
     }
 
     #[test]
     fn a_folded_line_belongs_to_the_field_before_it() {
-        let folded = b"X-Long: a\r\n Content-Length: 9\r\nContent-Length:\r\n\t7\r\n\r\n";
-        assert_eq!(of_request(folded), Framing::Length(7));
-        assert_eq!(of_request(b"X: a\r\n "), Framing::Unstated);
+        assert_eq!(
+            read("X-Long: a\r\n Content-Length: 9\r\nContent-Length:\r\n\t7\r\n\r\n"),
+            Framing::Length(7)
+        );
+        assert_eq!(
+            read("Content-Length : 3\r\nTransfer-Encodings: chunked\r\nC: 1\r\n\r\n"),
+            Framing::Length(3)
+        );
+        assert_eq!(scan(b"GET / HTTP/1.1\r\nContent-Length: 7\r\n "), None);
     }
 }

@@ -49,14 +49,15 @@ fn head_like() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn framing_of(headers: &[httparse::Header<'_>]) -> Framing {
-    let mut text = Vec::new();
+    let mut text = b"first line\r\n".to_vec();
     for header in headers {
         text.extend_from_slice(header.name.as_bytes());
         text.extend_from_slice(b": ");
         text.extend_from_slice(header.value);
         text.extend_from_slice(b"\r\n");
     }
-    fields::of_request(&text)
+    text.extend_from_slice(b"\r\n");
+    scan(&text).unwrap().framing
 }
 
 proptest! {
@@ -68,19 +69,18 @@ proptest! {
         let mut reference = httparse::Request::new(&mut headers);
         if let Ok(httparse::Status::Complete(end)) = reference.parse(&bytes) {
             prop_assert_eq!(length(&bytes, 0), Some(end));
-            let read = request(&bytes[..end]).unwrap();
+            let read = request_line(&bytes).unwrap();
             prop_assert_eq!(read.target, reference.path.unwrap().as_bytes());
             prop_assert_eq!(read.method, method_of(reference.method.unwrap().as_bytes()));
-            prop_assert_eq!(read.framing, framing_of(reference.headers));
+            prop_assert_eq!(scan(&bytes), Some(Scan { length: end, framing: framing_of(reference.headers) }));
             prop_assert_eq!(refuse_request(&bytes), None);
         }
         let mut headers = [httparse::EMPTY_HEADER; 16];
         let mut reference = httparse::Response::new(&mut headers);
         if let Ok(httparse::Status::Complete(end)) = reference.parse(&bytes) {
             prop_assert_eq!(length(&bytes, 0), Some(end));
-            let read = response(&bytes[..end]).unwrap();
-            prop_assert_eq!(Some(read.status), reference.code);
-            prop_assert_eq!(read.framing, framing_of(reference.headers));
+            prop_assert_eq!(status(&bytes), reference.code);
+            prop_assert_eq!(scan(&bytes), Some(Scan { length: end, framing: framing_of(reference.headers) }));
             prop_assert!(may_be_response(&bytes));
         }
     }
@@ -90,6 +90,7 @@ proptest! {
         let end = length(&bytes, 0);
         let searched = searched.min(end.unwrap_or(bytes.len()).saturating_sub(1));
         prop_assert_eq!(length(&bytes, searched), end);
+        prop_assert_eq!(scan(&bytes).map(|scan| scan.length), end);
     }
 }
 

@@ -8,7 +8,7 @@ use super::in_flight::{self, InFlight};
 use super::reading::{PartialHead, Reading};
 use super::{Direction, Insertion, Observer};
 use crate::http::chunked::Progress;
-use crate::http::head::{self, RequestLine};
+use crate::http::head::{self, RequestLine, Scan};
 
 impl Observer {
     /// Reads one stretch of request bytes; gives how many it was, at least one.
@@ -94,21 +94,22 @@ impl Observer {
             }
             if partial.bytes.len() > limit {
                 self.too_long(&partial.bytes, out);
-            } else if whole {
-                self.request_head_read(&partial.bytes, out);
+            } else if let Some(scan) = head::scan(&partial.bytes).filter(|_| whole) {
+                self.request_head_read(&partial.bytes, scan, out);
             } else {
                 self.up = Reading::Head(Some(partial));
             }
             return taken;
         }
-        match head::length(bytes, 0) {
-            Some(length) if length <= limit && !self.config.inject_id => {
+        match head::scan(bytes) {
+            Some(scan) if scan.length <= limit && !self.config.inject_id => {
+                let length = scan.length;
                 let head = bytes.get(..length).unwrap_or_default();
                 self.count_up(length as u64);
                 if let Some(reason) = head::refuse_request(head) {
                     self.not_a_request(reason, out);
                 } else {
-                    self.request_head_read(head, out);
+                    self.request_head_read(head, scan, out);
                 }
                 length
             }
@@ -166,8 +167,8 @@ impl Observer {
         self.receiving = true;
     }
 
-    fn request_head_read(&mut self, head: &[u8], out: &mut impl FnMut(Exchange)) {
-        let request = match head::request(head) {
+    fn request_head_read(&mut self, head: &[u8], scan: Scan, out: &mut impl FnMut(Exchange)) {
+        let request = match head::request_line(head) {
             Ok(request) => request,
             Err(reason) => return self.not_a_request(reason, out),
         };
@@ -177,7 +178,7 @@ impl Observer {
             reading.route = route;
             reading.head_read = true;
         }
-        match Reading::body(request.framing, Direction::Up) {
+        match Reading::body(scan.framing, Direction::Up) {
             None => self.request_ended(out),
             Some(Ok(body)) => self.up = body,
             Some(Err(reason)) => self.stop_reading_requests(reason, out),

@@ -8,7 +8,7 @@ use super::reading::Reading;
 use super::{Direction, Observer};
 use crate::http::author::BodyStart;
 use crate::http::chunked::Progress;
-use crate::http::head::{self, ResponseHead};
+use crate::http::head::{self, Scan};
 
 /// What has come of the response to the request at the front of the queue.
 #[derive(Debug)]
@@ -156,12 +156,12 @@ impl Observer {
         };
         let limit = self.config.head_limit;
         if partial.is_none()
-            && let Some(length) = head::length(bytes, 0)
-            && length <= limit
+            && let Some(scan) = head::scan(bytes)
+            && scan.length <= limit
         {
-            self.answer.bytes = self.answer.bytes.saturating_add(length as u64);
-            self.response_head_read(bytes.get(..length).unwrap_or_default(), at, out);
-            return length;
+            self.answer.bytes = self.answer.bytes.saturating_add(scan.length as u64);
+            self.response_head_read(bytes.get(..scan.length).unwrap_or_default(), scan, at, out);
+            return scan.length;
         }
         let mut partial = partial.unwrap_or_default();
         let (taken, whole) = partial.take(bytes, limit);
@@ -175,21 +175,16 @@ impl Observer {
         }
         if partial.bytes.len() > limit {
             self.turn_opaque(Opaque::HeadTooLong);
-        } else if whole {
-            self.response_head_read(&partial.bytes, at, out);
+        } else if let Some(scan) = head::scan(&partial.bytes).filter(|_| whole) {
+            self.response_head_read(&partial.bytes, scan, at, out);
         } else {
             self.down = Reading::Head(Some(partial));
         }
         taken
     }
 
-    fn response_head_read(&mut self, head: &[u8], at: Moment, out: &mut impl FnMut(Exchange)) {
-        let Some(ResponseHead {
-            status,
-            framing,
-            marks,
-        }) = head::response(head)
-        else {
+    fn response_head_read(&mut self, head: &[u8], scan: Scan, at: Moment, out: &mut impl FnMut(Exchange)) {
+        let Some(status) = head::status(head) else {
             return self.unreadable(at, out);
         };
         let method = self.queue.front().map_or(Method::Other, |front| front.method);
@@ -207,12 +202,12 @@ impl Observer {
             return;
         }
         if status >= 400 {
-            (self.answer.author, self.answer.body) = BodyStart::after(status, marks);
+            (self.answer.author, self.answer.body) = BodyStart::after(status, head::marks(head));
         }
         if method == Method::Head || matches!(status, 204 | 304) {
             return self.response_ended(at, out);
         }
-        match Reading::body(framing, Direction::Down) {
+        match Reading::body(scan.framing, Direction::Down) {
             None => self.response_ended(at, out),
             Some(Ok(body)) => self.down = body,
             Some(Err(_)) => self.unreadable(at, out),

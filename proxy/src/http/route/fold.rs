@@ -26,10 +26,12 @@ impl FoldedPath {
 
     /// Appends what there is room for; what is not printable ASCII becomes a question mark.
     pub(super) fn push(&mut self, text: &[u8]) {
-        for (to, from) in self.bytes.iter_mut().skip(self.len).zip(text) {
+        let room = self.bytes.get_mut(self.len..).unwrap_or_default();
+        let count = room.len().min(text.len());
+        for (to, from) in room.iter_mut().zip(text) {
             *to = if from.is_ascii_graphic() { *from } else { b'?' };
-            self.len += 1;
         }
+        self.len += count;
     }
 }
 
