@@ -1,2 +1,6 @@
-//! The real binary against real parts.
-fn main() {}
+//! The real binary against real parts. Needs root; `cargo xtask scenarios` plays them.
+
+mod agent_failures;
+mod agent_hops;
+mod agent_privilege;
+mod agent_scrape;

@@ -2,12 +2,16 @@
 //!
 //! [`process`] runs a program and reads it; [`program`] finds hopscope and the lab's cluster, [`kubectl`] the kubectls;
 //! [`cluster`], [`hopscope`] and [`application`] are the parts of a path, [`client`] is the load.
+//! [`netns`] makes namespaces, [`cast`] plays in them, [`scrape`] asks the agent.
 
 pub mod application;
+pub mod cast;
 pub mod client;
 pub mod cluster;
 pub mod hopscope;
 pub mod kubectl;
+pub mod netns;
 pub mod process;
 pub mod program;
 pub mod report;
+pub mod scrape;

@@ -104,9 +104,7 @@ impl Observer {
         match &mut event {
             Event::Listening(socket) => self.world.listening(socket),
             Event::Closed(socket, _) | Event::ResetReceived(socket) | Event::ResetSent { socket, .. } => {
-                if !self.world.knows(socket.netns) {
-                    self.world.refresh();
-                }
+                self.world.meet(socket.netns);
                 self.world.complete(socket);
             }
             Event::SynRetransmit(_) | Event::Dropped { .. } => {}
@@ -307,9 +305,7 @@ impl Observer {
             return;
         }
         let key = tallied(key);
-        if !self.world.knows(key.netns) {
-            self.world.refresh();
-        }
+        self.world.meet(key.netns);
         let added = row(added);
         let hop = self.world.tallied(&key);
         if key.active && added.established > 0 {

@@ -1,6 +1,6 @@
 //! Who is who on this host: namespaces, listeners, the sockets that were there before us, and the workloads behind.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +38,8 @@ pub struct World {
     table: HopTable,
     /// A process of each namespace, to read its counters by.
     pub namespaces: HashMap<Netns, u32>,
+    /// Namespaces that were looked for in vain since the last look: gone already, or not ours to see.
+    unseen: HashSet<Netns>,
     by_netns: HashMap<Netns, Workload>,
     by_cgroup: HashMap<u64, Workload>,
     listeners: HashMap<(Netns, u16), Process>,
@@ -63,6 +65,7 @@ impl World {
             mounts,
             table,
             namespaces: HashMap::new(),
+            unseen: HashSet::new(),
             by_netns: HashMap::new(),
             by_cgroup: HashMap::new(),
             listeners: HashMap::new(),
@@ -100,6 +103,7 @@ impl World {
 
     /// Looks for new namespaces and cgroups.
     pub fn refresh(&mut self) {
+        self.unseen.clear();
         self.namespaces = procfs::namespaces(&self.mounts.proc).into_iter().collect();
         let proc = &self.mounts.proc;
         self.by_netns = self
@@ -119,9 +123,17 @@ impl World {
         self.older.retain(|(netns, _, _), _| living.contains_key(netns));
     }
 
-    /// Whether this namespace has been seen by [`World::refresh`].
-    pub fn knows(&self, netns: Netns) -> bool {
-        netns == 0 || self.namespaces.contains_key(&netns)
+    /// Looks around when a namespace is new. Once each: not every one can be seen.
+    pub fn meet(&mut self, netns: Netns) {
+        if netns == 0 || self.namespaces.contains_key(&netns) || self.unseen.contains(&netns) {
+            return;
+        }
+        let unseen = std::mem::take(&mut self.unseen);
+        self.refresh();
+        self.unseen = unseen;
+        if !self.namespaces.contains_key(&netns) && self.unseen.len() < REMEMBERED {
+            self.unseen.insert(netns);
+        }
     }
 
     /// A socket began to listen.

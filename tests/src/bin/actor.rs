@@ -1,0 +1,156 @@
+//! A process with one part to play in a scenario. It is run under the name of whom it plays.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use socket2::{Domain, SockRef, Socket, Type};
+
+fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match *words {
+        ["connect", to, times, patience_ms] => {
+            connect(to.parse()?, times.parse()?, patience_ms.parse()?);
+            Ok(())
+        }
+        ["talk", to, how] => talk(to.parse()?, how),
+        ["listen", on, backlog, how] => listen(on.parse()?, backlog.parse()?, how),
+        _ => bail!("connect ADDR TIMES PATIENCE_MS | talk ADDR HOW | listen ADDR BACKLOG HOW"),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "what the scenario waits for")]
+fn say(word: &str) {
+    println!("{word}");
+}
+
+/// Connects again and again, keeping what stands, and says how each went.
+fn connect(to: SocketAddr, times: u32, patience_ms: u64) {
+    let mut standing = Vec::new();
+    for _ in 0..times {
+        match TcpStream::connect_timeout(&to, Duration::from_millis(patience_ms)) {
+            Ok(stream) => {
+                standing.push(stream);
+                say("connected");
+            }
+            Err(error) => say(&format!("{:?}", error.kind())),
+        }
+    }
+    drop(standing);
+}
+
+fn talk(to: SocketAddr, how: &str) -> Result<()> {
+    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    match how {
+        // A question, its answer, and a clean end.
+        "ask" => {
+            stream.write_all(b"question")?;
+            stream.shutdown(Shutdown::Write)?;
+            let mut answer = Vec::new();
+            match stream.read_to_end(&mut answer) {
+                Ok(_) => say(&format!("answered {}", answer.len())),
+                Err(error) => say(&format!("{:?}", error.kind())),
+            }
+        }
+        // A question, and whatever comes of it.
+        "question" => {
+            stream.write_all(b"question")?;
+            let mut answer = Vec::new();
+            match stream.read_to_end(&mut answer) {
+                Ok(_) => say(&format!("answered {}", answer.len())),
+                Err(error) => say(&format!("{:?}", error.kind())),
+            }
+        }
+        // Keeps writing to someone who has said that he is done.
+        "insist" => {
+            let mut byte = [0];
+            let _eof = stream.read(&mut byte)?;
+            loop {
+                if let Err(error) = stream.write_all(b"more") {
+                    say(&format!("{:?}", error.kind()));
+                    return Ok(());
+                }
+            }
+        }
+        // Fills the other side's buffers until nothing more goes.
+        "flood" => {
+            stream.set_write_timeout(Some(Duration::from_millis(700)))?;
+            let block = vec![0; 65_536];
+            loop {
+                match stream.write(&block) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => {
+                        say(&format!("{:?}", error.kind()));
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        // Sends a fair amount, all of which is read.
+        "send" => {
+            for _ in 0..64 {
+                stream.write_all(&[7; 16_384])?;
+            }
+            stream.shutdown(Shutdown::Write)?;
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer)?;
+            say("sent");
+        }
+        // Says that it stands, waits for a line on standard input, and writes to whom may be gone by then.
+        "outlive" => {
+            SockRef::from(&stream).set_tcp_user_timeout(Some(Duration::from_secs(1)))?;
+            say("connected");
+            std::io::stdin().read_line(&mut String::new())?;
+            stream.write_all(b"anyone?")?;
+            let mut byte = [0];
+            match stream.read_exact(&mut byte) {
+                Ok(()) => say("answered"),
+                Err(error) => say(&format!("{:?}", error.kind())),
+            }
+        }
+        other => bail!("nobody talks like '{other}'"),
+    }
+    Ok(())
+}
+
+fn listen(on: SocketAddr, backlog: i32, how: &str) -> Result<()> {
+    let socket = Socket::new(Domain::for_address(on), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&on.into()).with_context(|| format!("binding {on}"))?;
+    socket.listen(backlog)?;
+    let listener = TcpListener::from(socket);
+    say("listening");
+    let mut kept = Vec::new();
+    loop {
+        if how == "never-accept" {
+            // Until the scenario ends this process.
+            std::io::stdin().read_line(&mut String::new())?;
+            return Ok(());
+        }
+        let (mut stream, _) = listener.accept()?;
+        match how {
+            "answer" => {
+                let mut question = Vec::new();
+                if stream.read_to_end(&mut question).is_ok() {
+                    stream.write_all(b"answer")?;
+                }
+            }
+            // One byte is known to be there, and left unread.
+            "unread" => {
+                let _there = stream.peek(&mut [0])?;
+            }
+            "linger" => {
+                let _there = stream.peek(&mut [0])?;
+                let _read = stream.read(&mut [0; 64])?;
+                SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+            }
+            "fin" => {}
+            "keep" => kept.push(stream),
+            other => bail!("nobody listens like '{other}'"),
+        }
+    }
+}
