@@ -7,6 +7,7 @@
 //! ([`connection`]). [`tunnels`] runs or watches the
 //! forwards, [`session`] holds the whole run together; [`health`] watches hopscope itself.
 
+mod arrival;
 mod clock;
 mod connection;
 mod deal;
@@ -19,6 +20,7 @@ mod relay;
 mod session;
 mod socket;
 mod source_address;
+mod splice;
 mod stream;
 mod tls;
 mod tunnels;

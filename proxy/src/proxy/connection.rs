@@ -13,6 +13,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::arrival::{self, Arrival};
 use super::clock::RunClock;
 use super::flow::Watch;
 use super::refusal::{self, OnRefusal};
@@ -47,6 +48,8 @@ struct Log {
     upstream_tuple: Option<FourTuple>,
     /// `None` on a `tcp://` path.
     observer: Option<http::Observer>,
+    /// What hopscope added on the way up to the exchange under way, on a stamped connection.
+    added_up: Option<Span>,
 }
 
 impl Accepted {
@@ -69,6 +72,7 @@ impl Accepted {
             upstream: Upstream::Abandoned { after: Span(0) },
             upstream_tuple: None,
             observer: worker.observer(id, path),
+            added_up: None,
         };
         Self {
             downstream: Some(downstream),
@@ -105,7 +109,7 @@ impl Accepted {
         match attempted.stream {
             Some(upstream) => {
                 self.log.upstream_tuple = tuple(upstream.tcp());
-                self.relay = Some(Relay::new(downstream, upstream));
+                self.relay = Some(Relay::new(downstream, upstream, arrival::sampled(self.log.id)));
                 poll_fn(|cx| {
                     let Some(relay) = &mut self.relay else {
                         return std::task::Poll::Ready(());
@@ -355,6 +359,33 @@ impl Watch for WakeUp<'_> {
         }
     }
 
+    fn unread_run(&self, from: Side) -> u64 {
+        self.log.observer.as_ref().map_or(u64::MAX, |observer| observer.opaque_run(direction(from)))
+    }
+
+    fn skip(&mut self, from: Side, count: u64) {
+        let at = self.now();
+        if from == Side::Upstream {
+            self.down_last_byte = Some(at);
+        }
+        if let Some(observer) = &mut self.log.observer {
+            observer.skip(direction(from), count, at, &mut worker::record_exchange);
+        }
+    }
+
+    fn relayed(&mut self, from: Side, arrival: Arrival) {
+        match from {
+            Side::Downstream => self.log.added_up = Some(arrival.age()),
+            // One exchange, or what looks like one: some bytes up, some bytes down.
+            Side::Upstream => {
+                if let Some(up) = self.log.added_up.take() {
+                    let added = up + arrival.age();
+                    worker::with(|worker| worker.recorder.added(added));
+                }
+            }
+        }
+    }
+
     fn ended(&mut self, side: Side, end: SideEnd, downstream_finished: Option<Moment>) {
         let cut = match (side, end.how) {
             (Side::Downstream, Ending::Reset | Ending::TimedOut | Ending::Errno(_)) => Cut::DownstreamReset,
@@ -371,5 +402,12 @@ impl Watch for WakeUp<'_> {
             | (_, Ending::EndedByRelay | Ending::StillOpen | Ending::NeverStood) => return,
         };
         self.log.cut(cut, end.at);
+    }
+}
+
+fn direction(from: Side) -> http::Direction {
+    match from {
+        Side::Downstream => http::Direction::Up,
+        Side::Upstream => http::Direction::Down,
     }
 }

@@ -1,6 +1,6 @@
 //! One direction of a relayed connection: read, show, write; hold what the other side does not take.
 //!
-//! Not `tokio::io::copy`: that hides which side failed, and turns a reset into a clean end.
+//! Long bodies go through a pipe ([`super::splice`]). Not `tokio::io::copy`: that hides which side failed, and turns a reset into a clean end.
 
 use std::io;
 use std::pin::Pin;
@@ -8,6 +8,10 @@ use std::task::{Context, Poll};
 
 use hopscope_attribution::evidence::{Ending, Moment, Side, SideEnd, Span};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::arrival::{self, Arrival};
+use super::splice::{Pipe, WORTHWHILE};
 
 /// Bytes read at once at first. What one read brings is also the most that a direction ever holds back.
 const FIRST_READ: usize = 64 * 1024;
@@ -22,6 +26,10 @@ pub(super) struct Flow {
     /// Bytes read that the sink has not taken yet; empty, and without memory, unless the sink is slow.
     held: Vec<u8>,
     held_from: usize,
+    /// The pipe through which a long body goes at the moment.
+    pipe: Option<Box<Pipe>>,
+    /// Whether arrivals are stamped.
+    stamped: bool,
     read_size: usize,
     state: State,
     blocked_since: Option<Moment>,
@@ -73,8 +81,20 @@ pub(super) trait Watch {
     fn see(&mut self, from: Side, bytes: &[u8]) -> Option<Vec<u8>>;
     /// Learns how many bytes from a side the other has taken in all.
     fn taken(&mut self, from: Side, total: u64);
+    /// How many of a side's next bytes nobody needs to see.
+    fn unread_run(&self, from: Side) -> u64;
+    /// Learns that so many bytes went past unseen.
+    fn skip(&mut self, from: Side, count: u64);
+    /// Learns that bytes have been handed on at once, and when they had arrived.
+    fn relayed(&mut self, from: Side, arrival: Arrival);
     /// Learns how a side ended, and when the downstream side had said FIN before, if it had.
     fn ended(&mut self, side: Side, end: SideEnd, downstream_finished: Option<Moment>);
+}
+
+/// A side of the relay.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// The socket whose bytes these are as they stand; `None` where they are enciphered.
+    fn plain(&self) -> Option<&TcpStream>;
 }
 
 impl Flow {
@@ -83,6 +103,8 @@ impl Flow {
             from,
             held: Vec::new(),
             held_from: 0,
+            pipe: None,
+            stamped: false,
             read_size: FIRST_READ,
             state: State::Open,
             blocked_since: None,
@@ -103,11 +125,17 @@ impl Flow {
         watch: &mut impl Watch,
     ) -> Turn
     where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
+        R: Stream,
+        W: Stream,
     {
         loop {
-            if self.holds() {
+            if self.pipe.is_some() {
+                match self.pump(cx, source, sink, watch) {
+                    Some(turn) => return turn,
+                    None => continue,
+                }
+            }
+            if self.held_from < self.held.len() {
                 match Pin::new(&mut *sink).poll_write(cx, &self.held[self.held_from..]) {
                     Poll::Ready(Ok(taken)) => {
                         self.release(taken, watch);
@@ -129,47 +157,156 @@ impl Flow {
                 },
                 State::Finished | State::Broken => return Turn::Over,
             }
-            let room = self.read_size.min(scratch.len());
-            let mut buffer = ReadBuf::new(&mut scratch[..room]);
-            match Pin::new(&mut *source).poll_read(cx, &mut buffer) {
-                Poll::Pending => return Turn::Idle,
-                Poll::Ready(Err(error)) => match ending(&error) {
-                    Ending::Fin => {
-                        self.state = State::SourceEnded;
-                        return Turn::SourceFinished;
-                    }
-                    failure @ (Ending::Reset
-                    | Ending::TimedOut
-                    | Ending::Errno(_)
-                    | Ending::EndedByRelay
-                    | Ending::StillOpen
-                    | Ending::NeverStood) => {
-                        self.state = State::Broken;
-                        return Turn::SourceFailed(failure);
-                    }
-                },
-                Poll::Ready(Ok(())) => {}
-            }
-            let bytes = buffer.filled();
-            if bytes.is_empty() {
-                self.state = State::SourceEnded;
-                return Turn::SourceFinished;
-            }
-            let filled = bytes.len();
-            let now = watch.now();
-            self.first_byte.get_or_insert(now);
-            self.last_byte = Some(now);
-            let turn = match watch.see(self.from, bytes) {
-                None => self.write(cx, sink, bytes, watch),
-                Some(rewritten) => self.write(cx, sink, &rewritten, watch),
-            };
-            self.read_size = if filled == room {
-                (room * 2).min(LARGEST_READ)
-            } else {
-                FIRST_READ
-            };
-            if let Some(turn) = turn {
+            if let Some(turn) = self.copy(cx, source, sink, scratch, watch) {
                 return turn;
+            }
+        }
+    }
+
+    /// One read and its write, through the worker's buffer.
+    fn copy<R: Stream, W: Stream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut R,
+        sink: &mut W,
+        scratch: &mut [u8],
+        watch: &mut impl Watch,
+    ) -> Option<Turn> {
+        let room = self.read_size.min(scratch.len());
+        let mut buffer = ReadBuf::new(&mut scratch[..room]);
+        let read = match source.plain().filter(|_| self.stamped) {
+            Some(socket) => arrival::poll_read(cx, socket, &mut buffer),
+            None => Pin::new(&mut *source).poll_read(cx, &mut buffer).map_ok(|()| None),
+        };
+        let arrival = match read {
+            Poll::Pending => return Some(Turn::Idle),
+            Poll::Ready(Err(error)) => return Some(self.source_failed(&error)),
+            Poll::Ready(Ok(arrival)) => arrival,
+        };
+        let bytes = buffer.filled();
+        if bytes.is_empty() {
+            self.state = State::SourceEnded;
+            return Some(Turn::SourceFinished);
+        }
+        let filled = bytes.len();
+        self.bytes_came(watch);
+        let turn = match watch.see(self.from, bytes) {
+            None => self.write(cx, sink, bytes, watch),
+            Some(rewritten) => self.write(cx, sink, &rewritten, watch),
+        };
+        if let (None, Some(arrival)) = (turn, arrival) {
+            watch.relayed(self.from, arrival);
+        }
+        self.read_size = if filled == room {
+            (room * 2).min(LARGEST_READ)
+        } else {
+            FIRST_READ
+        };
+        if turn.is_none_or(|turn| turn == Turn::Blocked) {
+            self.consider_splicing(source, sink, filled == room, watch);
+        }
+        turn
+    }
+
+    /// Takes a pipe where enough bytes will come that nobody needs to see. How much comes of a connection that is
+    /// not read at all is not known: there, a full buffer is the sign.
+    fn consider_splicing<R: Stream, W: Stream>(
+        &mut self,
+        source: &R,
+        sink: &W,
+        full: bool,
+        watch: &impl Watch,
+    ) {
+        let run = watch.unread_run(self.from);
+        let many = run >= WORTHWHILE && (full || run != u64::MAX);
+        if many && !self.holds() && source.plain().is_some() && sink.plain().is_some() {
+            self.pipe = Pipe::take().ok().map(Box::new);
+        }
+    }
+
+    /// Moves bytes through the pipe as far as they go. `None` when the pipe has been given back.
+    fn pump<R: Stream, W: Stream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &R,
+        sink: &W,
+        watch: &mut impl Watch,
+    ) -> Option<Turn> {
+        let (Some(from), Some(to)) = (source.plain(), sink.plain()) else {
+            self.pipe = None;
+            return None;
+        };
+        loop {
+            let pipe = self.pipe.as_mut()?;
+            if pipe.filled() > 0 {
+                match to.poll_write_ready(cx) {
+                    Poll::Pending => {
+                        self.blocked_since.get_or_insert_with(|| watch.now());
+                        return Some(Turn::Blocked);
+                    }
+                    Poll::Ready(_) => {}
+                }
+                match pipe.empty_into(to) {
+                    Ok(moved) => {
+                        self.passed += moved as u64;
+                        watch.taken(self.from, self.passed);
+                        if self.blocked_since.is_some() {
+                            self.unblock(watch.now());
+                        }
+                    }
+                    // Readiness is cleared: asked once more, it registers the waker.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Some(self.sink_failed(&error, watch)),
+                }
+                continue;
+            }
+            let run = watch.unread_run(self.from);
+            if run == 0 {
+                self.pipe.take()?.give_back();
+                return None;
+            }
+            if from.poll_read_ready(cx).is_pending() {
+                return Some(Turn::Idle);
+            }
+            match pipe.fill(from, run) {
+                Ok(0) => {
+                    self.pipe.take()?.give_back();
+                    self.state = State::SourceEnded;
+                    return Some(Turn::SourceFinished);
+                }
+                Ok(moved) => {
+                    self.bytes_came(watch);
+                    watch.skip(self.from, moved as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    self.pipe.take()?.give_back();
+                    return Some(self.source_failed(&error));
+                }
+            }
+        }
+    }
+
+    fn bytes_came(&mut self, watch: &mut impl Watch) {
+        let now = watch.now();
+        self.first_byte.get_or_insert(now);
+        self.last_byte = Some(now);
+    }
+
+    fn source_failed(&mut self, error: &io::Error) -> Turn {
+        match ending(error) {
+            Ending::Fin => {
+                self.state = State::SourceEnded;
+                Turn::SourceFinished
+            }
+            failure @ (Ending::Reset
+            | Ending::TimedOut
+            | Ending::Errno(_)
+            | Ending::EndedByRelay
+            | Ending::StillOpen
+            | Ending::NeverStood) => {
+                self.state = State::Broken;
+                Turn::SourceFailed(failure)
             }
         }
     }
@@ -231,12 +368,13 @@ impl Flow {
         self.unblock(now);
         self.held = Vec::new();
         self.held_from = 0;
+        self.pipe = None;
         self.state = State::Broken;
     }
 
     /// Whether bytes wait for the sink.
     pub(super) fn holds(&self) -> bool {
-        self.held_from < self.held.len()
+        self.held_from < self.held.len() || self.pipe.as_ref().is_some_and(|pipe| pipe.filled() > 0)
     }
 
     /// Whether the source has ended, cleanly or not, and nothing is held.
@@ -253,6 +391,11 @@ impl Flow {
     pub(super) fn blocked(&self, now: Moment) -> Span {
         self.blocked_since
             .map_or(self.blocked, |since| self.blocked + now.since(since))
+    }
+
+    /// From now on the arrival of bytes is stamped.
+    pub(super) fn stamp(&mut self) {
+        self.stamped = true;
     }
 
     /// When the first byte came.

@@ -14,6 +14,7 @@ use hopscope_attribution::evidence::{Ending, Moment, Side, SideEnd, Span};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
+use super::arrival;
 use super::flow::{Flow, Turn, Watch};
 use super::socket;
 use super::stream::UpstreamStream;
@@ -40,8 +41,9 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    pub(super) fn new(downstream: TcpStream, upstream: UpstreamStream) -> Self {
-        Self {
+    /// Joins two connected sockets; `stamped` asks the kernel when bytes arrive, to learn what we add.
+    pub(super) fn new(downstream: TcpStream, upstream: UpstreamStream, stamped: bool) -> Self {
+        let mut relay = Self {
             downstream,
             upstream,
             up: Flow::new(Side::Downstream),
@@ -50,7 +52,13 @@ impl Relay {
             upstream_end: None,
             alarm: None,
             settling_since: None,
+        };
+        let both = [&relay.downstream, relay.upstream.tcp()];
+        if stamped && both.into_iter().all(|socket| arrival::ask_for_stamps(socket).is_ok()) {
+            relay.up.stamp();
+            relay.down.stamp();
         }
+        relay
     }
 
     /// Moves bytes both ways until the connection is over. Ready once both sides have been told everything.

@@ -13,6 +13,7 @@ use tokio::runtime;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::arrival::Stamping;
 use super::clock::RunClock;
 use super::deal::Deal;
 use super::health::{self, Pulse, Watched};
@@ -128,6 +129,7 @@ pub struct Session {
     recording: RecordingHandle,
     closing: Closing,
     tunnels: Tunnels,
+    _stamping: Stamping,
 }
 
 impl Session {
@@ -200,6 +202,7 @@ impl Session {
             recording,
             closing,
             tunnels,
+            _stamping: Stamping::on(),
         })
     }
 

@@ -8,6 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::flow::Stream;
+
 /// What the upstream's bytes travel in. TLS is boxed: most connections carry none, and idle ones must stay small.
 #[derive(Debug)]
 pub(super) enum UpstreamStream {
@@ -54,5 +56,20 @@ impl AsyncWrite for UpstreamStream {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
+    }
+}
+
+impl Stream for UpstreamStream {
+    fn plain(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(tcp) => Some(tcp),
+            Self::Tls(_) => None,
+        }
+    }
+}
+
+impl Stream for TcpStream {
+    fn plain(&self) -> Option<&TcpStream> {
+        Some(self)
     }
 }
