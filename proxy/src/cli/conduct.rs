@@ -13,9 +13,13 @@ use super::Exit;
 use super::output::OutputError;
 use super::session::{SessionOptions, SessionOptionsError, StopSignals};
 use super::tell;
+use crate::live::{Display, Live, Mode};
+use crate::metrics::server::ServerError;
+use crate::metrics::{Metrics, server};
+use crate::paths::Via;
 use crate::proxy::{Session, StartError};
-use crate::recording::{Recording, RecordingError};
-use crate::report::Report;
+use crate::recording::{Recording, RecordingError, Watcher};
+use crate::report;
 
 /// Where the load comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +55,9 @@ pub enum ConductError {
         /// What the system said.
         source: io::Error,
     },
+    /// The metrics cannot be served.
+    #[error(transparent)]
+    Metrics(#[from] ServerError),
     /// The recording could not be closed, or read again.
     #[error(transparent)]
     Recording(#[from] RecordingError),
@@ -65,9 +72,11 @@ impl ConductError {
         match self {
             Self::Options(SessionOptionsError::Output(error)) | Self::Output(error) => error.exit(),
             Self::Options(_) => Exit::Usage,
-            Self::Start(_) | Self::Command { .. } | Self::System { .. } | Self::Recording(_) => {
-                Exit::CouldNotRun
-            }
+            Self::Start(_)
+            | Self::Command { .. }
+            | Self::System { .. }
+            | Self::Metrics(_)
+            | Self::Recording(_) => Exit::CouldNotRun,
         }
     }
 }
@@ -94,8 +103,32 @@ pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Res
         .map_err(system("start an event loop"))?;
     runtime.block_on(async {
         let mut signals = StopSignals::catch().map_err(system("catch signals"))?;
-        let session = Session::start(&config, Vec::new())?;
+        let paths: Vec<_> = options.via.iter().map(Via::path).collect();
+        let live = Live::new(&paths);
+        let screen = live.source();
+        let mut watchers: Vec<Box<dyn Watcher>> = vec![Box::new(live)];
+        let metrics = match options.metrics {
+            Some(address) => {
+                let metrics = Metrics::new(&paths, env!("CARGO_PKG_VERSION")).map_err(|error| {
+                    ConductError::System {
+                        what: "make the metrics",
+                        source: io::Error::other(error),
+                    }
+                })?;
+                let router = metrics.exposition().router();
+                watchers.push(Box::new(metrics));
+                Some(server::serve(address, router)?)
+            }
+            None => None,
+        };
+        let session = Session::start(&config, watchers)?;
         announce(&session, options, &recording);
+        // A generator that hopscope runs draws on the same terminal: a table would be drawn over it.
+        let mode = match load {
+            Load::Elsewhere => Mode::of_standard_error(),
+            Load::Command(_) => Mode::Lines,
+        };
+        let display = Display::start(screen, mode);
         let exit_code = match load {
             Load::Elsewhere => {
                 signals.next().await;
@@ -113,6 +146,7 @@ pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Res
                 _again = signals.next() => hurry.now(),
             }
         };
+        drop((display, metrics));
         let summary = summary.map_err(|error| ConductError::System {
             what: "close the recording",
             source: io::Error::other(error),
@@ -124,10 +158,10 @@ pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Res
         }
         Ok::<_, ConductError>(())
     })?;
-    let report = Report::of_recording(&Recording::open(&recording)?);
+    let report = report::diagnose(Recording::open(&recording)?, None);
     let exit = options.output.report.deliver(&report)?;
     tell(&format!(
-        "recording: {0} (hopscope report {0} tells this again)",
+        "recording: {0} (`hopscope report {0}` tells this again)",
         recording.display()
     ));
     Ok(exit)

@@ -24,7 +24,10 @@ pub(super) struct Arrival(SystemTime);
 impl Arrival {
     /// Time since then; zero when the wall clock was set back meanwhile.
     pub(super) fn age(self) -> Span {
-        SystemTime::now().duration_since(self.0).unwrap_or(Duration::ZERO).into()
+        SystemTime::now()
+            .duration_since(self.0)
+            .unwrap_or(Duration::ZERO)
+            .into()
     }
 }
 
@@ -38,7 +41,9 @@ pub(super) struct Stamping {
 impl Stamping {
     /// From now on.
     pub(super) fn on() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").ok().filter(|socket| ask_for_stamps(socket).is_ok());
+        let socket = UdpSocket::bind("127.0.0.1:0")
+            .ok()
+            .filter(|socket| ask_for_stamps(socket).is_ok());
         Self { _socket: socket }
     }
 }
@@ -63,7 +68,11 @@ pub(super) fn ask_for_stamps(socket: &impl AsRawFd) -> io::Result<()> {
             length,
         )
     };
-    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Reads like `AsyncRead::poll_read`, and says when the bytes arrived where the kernel does.
@@ -93,8 +102,14 @@ struct Control([u8; 64]);
 
 fn receive(stream: &TcpStream, space: &mut [u8]) -> io::Result<(usize, Option<Arrival>)> {
     let mut control = Control([0; 64]);
-    let mut vector = libc::iovec { iov_base: space.as_mut_ptr().cast(), iov_len: space.len() };
-    #[expect(unsafe_code, reason = "msghdr has private padding on some systems, so it can only be made of zeroes")]
+    let mut vector = libc::iovec {
+        iov_base: space.as_mut_ptr().cast(),
+        iov_len: space.len(),
+    };
+    #[expect(
+        unsafe_code,
+        reason = "msghdr has private padding on some systems, so it can only be made of zeroes"
+    )]
     // SAFETY: a msghdr of zeroes is valid: no name, no vectors, no control.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
     message.msg_iov = &raw mut vector;
@@ -118,7 +133,10 @@ fn receive(stream: &TcpStream, space: &mut [u8]) -> io::Result<(usize, Option<Ar
             }
         });
     let arrival = stamp.and_then(|stamp| {
-        let since_epoch = Duration::new(u64::try_from(stamp.tv_sec).ok()?, u32::try_from(stamp.tv_nsec).ok()?);
+        let since_epoch = Duration::new(
+            u64::try_from(stamp.tv_sec).ok()?,
+            u32::try_from(stamp.tv_nsec).ok()?,
+        );
         Some(Arrival(SystemTime::UNIX_EPOCH + since_epoch))
     });
     Ok((read, arrival))

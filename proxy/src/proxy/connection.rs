@@ -360,7 +360,10 @@ impl Watch for WakeUp<'_> {
     }
 
     fn unread_run(&self, from: Side) -> u64 {
-        self.log.observer.as_ref().map_or(u64::MAX, |observer| observer.opaque_run(direction(from)))
+        self.log
+            .observer
+            .as_ref()
+            .map_or(u64::MAX, |observer| observer.opaque_run(direction(from)))
     }
 
     fn skip(&mut self, from: Side, count: u64) {

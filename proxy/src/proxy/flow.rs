@@ -176,7 +176,9 @@ impl Flow {
         let mut buffer = ReadBuf::new(&mut scratch[..room]);
         let read = match source.plain().filter(|_| self.stamped) {
             Some(socket) => arrival::poll_read(cx, socket, &mut buffer),
-            None => Pin::new(&mut *source).poll_read(cx, &mut buffer).map_ok(|()| None),
+            None => Pin::new(&mut *source)
+                .poll_read(cx, &mut buffer)
+                .map_ok(|()| None),
         };
         let arrival = match read {
             Poll::Pending => return Some(Turn::Idle),

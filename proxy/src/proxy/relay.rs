@@ -54,7 +54,11 @@ impl Relay {
             settling_since: None,
         };
         let both = [&relay.downstream, relay.upstream.tcp()];
-        if stamped && both.into_iter().all(|socket| arrival::ask_for_stamps(socket).is_ok()) {
+        if stamped
+            && both
+                .into_iter()
+                .all(|socket| arrival::ask_for_stamps(socket).is_ok())
+        {
             relay.up.stamp();
             relay.down.stamp();
         }

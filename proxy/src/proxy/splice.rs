@@ -65,7 +65,9 @@ impl Pipe {
     /// Takes up to `limit` bytes from a socket. The pipe must be empty: then `WouldBlock` speaks of the socket, and
     /// not of a full pipe. 0 is the end of the stream.
     pub(super) fn fill(&mut self, source: &TcpStream, limit: u64) -> io::Result<usize> {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(usize::try_from(PIPE_SIZE).unwrap_or(0));
+        let limit = usize::try_from(limit)
+            .unwrap_or(usize::MAX)
+            .min(usize::try_from(PIPE_SIZE).unwrap_or(0));
         let into = &self.into;
         let moved = source.try_io(Interest::READABLE, || splice(source, into, limit))?;
         self.filled += moved;
