@@ -19,7 +19,7 @@ use crate::metrics::{Metrics, server};
 use crate::paths::Via;
 use crate::proxy::{Session, StartError};
 use crate::recording::{Recording, RecordingError, Watcher};
-use crate::report;
+use crate::report::Report;
 
 /// Where the load comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,7 +158,7 @@ pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Res
         }
         Ok::<_, ConductError>(())
     })?;
-    let report = report::diagnose(Recording::open(&recording)?, None);
+    let report = Report::of_recording(&Recording::open(&recording)?);
     let exit = options.output.report.deliver(&report)?;
     tell(&format!(
         "recording: {0} (`hopscope report {0}` tells this again)",

@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 use hopscope_attribution::evidence::Span;
 
-use super::latencies::{LARGEST_US, Latencies, SIGNIFICANT_DIGITS};
+use super::latencies::{LARGEST_US, Latencies, SIGNIFICANT_DIGITS, count};
 
 /// `HdrHistogram`'s mark of its V2 encoding: `V2EncodingCookieBase | 0x10`.
 const V2_COOKIE: u32 = 0x1c84_9313;
@@ -69,7 +69,7 @@ impl Distribution {
     /// Counts one span.
     pub fn record(&mut self, span: Span) {
         if let Some(histogram) = self.allocated() {
-            histogram.saturating_record(span.0.min(LARGEST_US));
+            count(histogram, span.0.min(LARGEST_US), 1);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Latencies of one cell: a short list while there are few, an HDR histogram once there are many.
 
-use hdrhistogram::Histogram;
+use hdrhistogram::{Counter, Histogram};
 
 /// The largest latency that is told apart, microseconds: an hour. Larger ones count as an hour; their true maximum
 /// and sum are kept beside the histogram.
@@ -24,7 +24,7 @@ impl Latencies {
     pub fn record(&mut self, micros: u64) {
         let micros = micros.min(LARGEST_US);
         if let Some(histogram) = &mut self.many {
-            histogram.saturating_record(micros);
+            count(histogram, micros, 1);
             return;
         }
         self.few.push(u32::try_from(micros).unwrap_or(u32::MAX));
@@ -54,11 +54,11 @@ impl Latencies {
     /// Adds all of them to a histogram.
     pub fn add_to(&self, sum: &mut Histogram<u64>) {
         for &micros in &self.few {
-            sum.saturating_record(u64::from(micros));
+            count(sum, u64::from(micros), 1);
         }
         if let Some(histogram) = self.many.as_ref().filter(|histogram| !histogram.is_empty()) {
             for step in histogram.iter_recorded() {
-                sum.saturating_record_n(step.value_iterated_to(), u64::from(step.count_at_value()));
+                count(sum, step.value_iterated_to(), u64::from(step.count_at_value()));
             }
         }
     }
@@ -67,10 +67,39 @@ impl Latencies {
         if let Ok(mut histogram) = Histogram::new(SIGNIFICANT_DIGITS) {
             histogram.auto(true);
             for &micros in &self.few {
-                histogram.saturating_record(u64::from(micros));
+                count(&mut histogram, u64::from(micros), 1);
             }
             self.few = Vec::new();
             self.many = Some(histogram);
+        }
+    }
+}
+
+/// Counts a latency of at most [`LARGEST_US`] so many times. A histogram that resizes itself takes it; the library's
+/// `saturating_record` would not resize, and would clamp to the 2 ms that a new histogram begins with.
+pub(super) fn count<C: Counter>(histogram: &mut Histogram<C>, micros: u64, times: C) {
+    debug_assert!(
+        histogram.is_auto_resize(),
+        "a histogram of fixed size refuses what it does not cover"
+    );
+    match histogram.record_n(micros, times) {
+        Ok(()) | Err(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_of_seconds_and_minutes_keep_three_digits() {
+        for times in [1, FEW * 2] {
+            let mut latencies = Latencies::default();
+            (0..times).for_each(|_| latencies.record(61_000_000));
+            let mut sum = Histogram::new(SIGNIFICANT_DIGITS).unwrap();
+            latencies.add_to(&mut sum);
+            let median = sum.value_at_quantile(0.5);
+            assert!((60_939_000..=61_061_000).contains(&median), "{median} of {times}");
         }
     }
 }
