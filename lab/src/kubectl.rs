@@ -165,7 +165,7 @@ impl Builder {
         let preferred = self.transport.unwrap_or(self.version.prefers());
         dial::require_running(self.server, &self.namespace, &self.pod).await?;
         let (socket, framing, head) =
-            dial::tunnel(self.server, &self.namespace, &self.pod, preferred).await?;
+            dial::tunnel(self.server, &self.namespace, &self.pod, preferred, self.version).await?;
         let ping_every = self.ping_every.unwrap_or(match framing {
             crate::spdy::connection::Framing::Raw => SPDY_PING,
             crate::spdy::connection::Framing::WebSocket(_) => WEBSOCKET_PING,

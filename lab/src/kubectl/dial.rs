@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{StartError, Transport};
+use super::{StartError, Transport, Version};
 use crate::apiserver::{SPDY_PROTOCOL, WEBSOCKET_PROTOCOL};
 use crate::spdy::connection::Framing;
 use crate::websocket::{self, Role};
@@ -71,6 +71,7 @@ pub(super) async fn tunnel(
     namespace: &str,
     pod: &str,
     preferred: Transport,
+    version: Version,
 ) -> Result<(TcpStream, Framing, Vec<u8>), StartError> {
     let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/portforward");
     if preferred == Transport::WebSocket {
@@ -100,11 +101,13 @@ pub(super) async fn tunnel(
     let (mut socket, answer) = ask(server, &format!("POST {path}"), &headers).await?;
     if answer.code != 101 {
         let status = body(&mut socket, &answer).await?;
-        let message = status
-            .get("message")
-            .and_then(Value::as_str)
-            .unwrap_or("unable to upgrade connection");
-        return Err(StartError::Upgrade(message.to_owned()));
+        let message = status.get("message").and_then(Value::as_str).unwrap_or("unknown");
+        let opening = if version.opens_a_refusal() {
+            "unable to upgrade connection: "
+        } else {
+            ""
+        };
+        return Err(StartError::Upgrade(format!("{opening}{message}")));
     }
     let protocol = answer.header("x-stream-protocol-version");
     if protocol != SPDY_PROTOCOL {

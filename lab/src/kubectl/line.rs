@@ -46,12 +46,15 @@ impl Output {
         .await;
     }
 
+    /// A text of several lines arrives as several.
     async fn stderr(&self, text: String) {
-        self.write(Line {
-            is_stderr: true,
-            text,
-        })
-        .await;
+        for line in text.lines() {
+            self.write(Line {
+                is_stderr: true,
+                text: line.to_owned(),
+            })
+            .await;
+        }
     }
 
     async fn write(&self, line: Line) {
@@ -74,7 +77,7 @@ impl Output {
     pub(super) async fn accept_failed(&self, local: u16, cause: String) {
         let text = match self.version.minor() {
             37.. => logged(
-                437,
+                441,
                 &format!(
                     "\"Error accepting connection\" err={} localPort={local}",
                     quoted(&cause)
@@ -94,8 +97,8 @@ impl Output {
         let text = match self.version.minor() {
             37.. => {
                 let message = trouble.structured();
-                let cause = quoted(cause);
-                let fields = format!("\"{message}\" err={cause} localPort={local} remotePort={remote}");
+                let cause = value(cause);
+                let fields = format!("\"{message}\" err{cause} localPort={local} remotePort={remote}");
                 logged(trouble.source_line(37), &fields)
             }
             minor => {
@@ -139,8 +142,8 @@ impl Trouble {
     const fn source_line(self, minor: u16) -> u16 {
         let [v28, v30, v32, v37] = match self {
             Self::CreatingErrorStream => [347, 351, 357, 476],
-            Self::CreatingForwardingStream => [370, 374, 380, 499],
-            Self::CopyingFromRemote => [381, 385, 391, 511],
+            Self::CreatingForwardingStream => [370, 374, 380, 501],
+            Self::CopyingFromRemote => [381, 385, 391, 512],
             Self::CopyingFromLocal => [394, 398, 404, 525],
             Self::Forwarding => [409, 413, 424, 549],
         };
@@ -157,7 +160,7 @@ fn unstructured(minor: u16, source_line: u16, sentence: &str) -> String {
     if minor >= 31 {
         logged(
             source_line,
-            &format!("\"Unhandled Error\" err={}", quoted(sentence)),
+            &format!("\"Unhandled Error\" err{}", value(sentence)),
         )
     } else {
         logged(source_line, sentence)
@@ -199,18 +202,18 @@ fn month_and_day(day: u64) -> (u64, u64) {
     (12, 31)
 }
 
+/// `=VALUE` as klog writes a string: in Go's quotes, or as a block when it has more than one line.
+fn value(text: &str) -> String {
+    if !text.contains('\n') {
+        return format!("={}", quoted(text));
+    }
+    let lines: String = text.lines().flat_map(|line| ["\t", line, "\n"]).collect();
+    format!("=<\n{lines} >")
+}
+
 /// A string in Go's quotes.
 fn quoted(text: &str) -> String {
-    let escaped: String = text
-        .chars()
-        .map(|letter| match letter {
-            '"' => "\\\"".to_owned(),
-            '\\' => "\\\\".to_owned(),
-            '\n' => "\\n".to_owned(),
-            other => other.to_string(),
-        })
-        .collect();
-    format!("\"{escaped}\"")
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// Go's words for a failed accept.
@@ -226,7 +229,7 @@ pub(super) fn accept_cause(local: &str, error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{month_and_day, quoted};
+    use super::{month_and_day, value};
 
     #[test]
     fn days_since_1970_become_a_date() {
@@ -237,7 +240,8 @@ mod tests {
     }
 
     #[test]
-    fn quotes_are_gos() {
-        assert_eq!(quoted("a \"b\"\\\n"), r#""a \"b\"\\\n""#);
+    fn quotes_are_gos_and_several_lines_are_a_block() {
+        assert_eq!(value(r#"a "b"\"#), r#"="a \"b\"\\""#);
+        assert_eq!(value("one\ntwo\n"), "=<\n\tone\n\ttwo\n >");
     }
 }

@@ -60,6 +60,11 @@ impl Version {
         if self.fails_when_lost() { 1 } else { 0 }
     }
 
+    /// Puts its own words in front of the server's when the upgrade is refused; seen of 1.36 and 1.37, not of 1.33.
+    pub(super) const fn opens_a_refusal(self) -> bool {
+        self.minor >= 34
+    }
+
     /// Built with a Go that names the copying call in front of a read's error (1.22 on).
     pub(super) const fn names_the_copying_call(self) -> bool {
         self.minor >= 28

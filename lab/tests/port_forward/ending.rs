@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::backend::{self, Habit};
 use crate::forwarder::{Forward, SOON, Who};
+use crate::kubectl;
 
 /// What a client gets until the end; a reset is an end.
 async fn all(socket: &mut TcpStream) -> Vec<u8> {
@@ -175,5 +176,61 @@ async fn what_a_node_says_reaches_the_user_and_a_flood_reaches_the_client() {
         assert_eq!(all(&mut told).await, b"");
         assert_eq!(forward.exit_code().await, 1);
         forward.expect_line("quoted", SOON).await;
+    }
+}
+
+/// A line without what differs from run to run: klog's head, source line, and numbers of four digits and more.
+fn without_numbers(line: &str) -> String {
+    let words = line
+        .split_once("] ")
+        .filter(|_| line.contains("portforward.go:"))
+        .map_or(line, |(_, words)| words);
+    let mut kept = String::new();
+    for piece in words.split_inclusive(|letter: char| !letter.is_ascii_digit()) {
+        let digits = piece.len()
+            - piece
+                .trim_start_matches(|letter: char| letter.is_ascii_digit())
+                .len();
+        kept.push_str(if digits >= 4 { "#" } else { &piece[..digits] });
+        kept.push_str(&piece[digits..]);
+    }
+    kept
+}
+
+/// Everything that a forward of this kind writes while one thing after the other goes wrong.
+async fn words(who: Who) -> Vec<String> {
+    let cluster = backend::cluster(Habit::Echo).await.start().await.unwrap();
+    let mut forward = Forward::start(&cluster, who).await;
+    let troubles = [
+        (StreamFault::ResetErrorStream, "creating error stream"),
+        (StreamFault::ResetDataStream, "creating forwarding stream"),
+        (
+            StreamFault::ErrorText("dial \"x\"\n\\".to_owned()),
+            "lost connection",
+        ),
+    ];
+    for (fault, line) in troubles {
+        cluster.faults().stream(Selection::Next(1), fault);
+        let mut socket = TcpStream::connect(forward.addr()).await.unwrap();
+        all(&mut socket).await;
+        forward.expect_line(line, SOON).await;
+    }
+    assert_eq!(forward.exit_code().await, 1);
+    let mut words: Vec<String> = forward.lines().iter().map(|line| without_numbers(line)).collect();
+    // Which of the two output pipes is read first is chance.
+    words.sort();
+    words
+}
+
+#[tokio::test]
+async fn the_stand_in_writes_what_kubectl_of_its_version_writes() {
+    for kubectl in [kubectl::all().first(), kubectl::all().last()]
+        .into_iter()
+        .flatten()
+    {
+        let version = Version::new(kubectl.minor);
+        let real = words(Who::Real(kubectl.clone(), Transport::Spdy)).await;
+        let stand_in = words(Who::stand_in(version, Transport::Spdy)).await;
+        assert_eq!(stand_in, real, "{version:?}");
     }
 }

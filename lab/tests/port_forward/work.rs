@@ -49,7 +49,7 @@ async fn two_hundred_connections_get_their_own_bytes_back() {
 
 #[tokio::test]
 async fn large_transfers_arrive_whole_both_ways() {
-    const SIZE: u64 = 16 << 20;
+    const SIZE: u64 = 8 << 20;
     for who in Who::four() {
         let cluster = backend::cluster(Habit::Download).await.start().await.unwrap();
         let forward = Forward::start(&cluster, who.clone()).await;
