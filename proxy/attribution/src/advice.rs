@@ -45,6 +45,7 @@ pub(crate) fn of(case: &Case<'_>, hops: &[HopCharge]) -> Vec<Advice> {
 
 type Remedy = &'static [(&'static str, &'static str)];
 
+#[expect(clippy::too_many_lines, reason = "a table: one cause, one line")]
 fn remedy(cause: Cause, tunnel: bool) -> Remedy {
     match cause {
         Cause::ClientAbort => &[(

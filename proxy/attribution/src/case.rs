@@ -27,7 +27,7 @@ pub(crate) struct Case<'e> {
     pub(crate) observer: ObserverStatement,
     /// Rows that should exist and do not: each could have told against any charge.
     pub(crate) rows_lost: u64,
-    /// A share of one that every confidence is multiplied by.
+    /// A share of one that every confidence is multiplied by: how much is known of the whole run.
     pub(crate) trust: f64,
 }
 
@@ -160,7 +160,7 @@ impl<'e> Case<'e> {
         rule: &'static str,
         judge: impl Fn(&Self, &Failure) -> Option<Ruling>,
     ) {
-        self.judge_where(rule, |failure| failure.is_open(), judge);
+        self.judge_where(rule, Failure::is_open, judge);
     }
 
     /// Charges every failure that passes `when` and that `judge` has a ruling on.

@@ -23,7 +23,8 @@ pub(crate) struct Tally {
     /// Those without a complete answer.
     pub(crate) undelivered: u64,
     pub(crate) paths: BTreeSet<PathId>,
-    confidence: f64,
+    /// Sum over the failures, in millionths: a sum of integers does not depend on its order.
+    confidence: u64,
     /// Rule -> how many failures it charged, and what they looked like.
     rules: BTreeMap<&'static str, Looks>,
 }
@@ -56,7 +57,9 @@ pub(crate) fn conclude(mut case: Case<'_>) -> Diagnosis {
         charge.failures = charge.failures.saturating_add(unrowed.failures);
         let tally = tallies.entry(unrowed.cause).or_default();
         tally.failures = tally.failures.saturating_add(unrowed.failures);
-        tally.confidence += unrowed.confidence * real(unrowed.failures);
+        tally.confidence = tally
+            .confidence
+            .saturating_add(millionths(unrowed.confidence).saturating_mul(unrowed.failures));
         let looks = tally.rules.entry(unrowed.rule).or_default();
         looks.failures = looks.failures.saturating_add(unrowed.failures);
     }
@@ -93,6 +96,15 @@ fn remember(examples: &mut Vec<ConnectionId>, id: ConnectionId) {
     }
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to 0..=1 million"
+)]
+fn millionths(confidence: f64) -> u64 {
+    (confidence.clamp(0.0, 1.0) * 1e6).round() as u64
+}
+
 impl Tally {
     fn add(&mut self, failure: &Failure) {
         self.failures += 1;
@@ -100,7 +112,7 @@ impl Tally {
         self.contradicted += u64::from(failure.contradicted);
         self.undelivered += u64::from(!matches!(failure.what, What::Answered { .. }));
         self.paths.insert(failure.path);
-        self.confidence += failure.confidence;
+        self.confidence = self.confidence.saturating_add(millionths(failure.confidence));
         let looks = self.rules.entry(failure.rule).or_default();
         looks.failures += 1;
         looks.victims += u64::from(failure.victim);
@@ -112,13 +124,9 @@ impl Tally {
         }
     }
 
-    /// The mean of the failures' own confidence, with every lost row counted as one that knows nothing.
+    /// The mean of the failures' own confidence, lowered by what is not known of the whole run.
     fn confidence(&self, case: &Case<'_>) -> Confidence {
-        let denominator = real(self.failures.saturating_add(case.rows_lost));
-        if denominator <= 0.0 {
-            return Confidence::NONE;
-        }
-        Confidence::new(self.confidence / denominator * case.trust)
+        Confidence::new(real(self.confidence) / 1e6 / real(self.failures.max(1)) * case.trust)
     }
 }
 
@@ -236,7 +244,8 @@ fn verdict(case: &Case<'_>, hops: &[HopCharge], total: u64) -> Verdict {
         return Verdict {
             charged: None,
             share: 0.0,
-            confidence: nothing_failed(case),
+            // Nothing failed is as sure as the books are complete.
+            confidence: Confidence::new(case.trust),
             headline: headline::healthy(case),
         };
     };
@@ -253,11 +262,4 @@ fn verdict(case: &Case<'_>, hops: &[HopCharge], total: u64) -> Verdict {
         confidence,
         headline: headline::charged(case, hop, cause, total, confidence),
     }
-}
-
-/// How sure it is that nothing failed: as sure as the books are complete.
-fn nothing_failed(case: &Case<'_>) -> Confidence {
-    let rows = case.evidence.connections.len();
-    let known = real(u64::try_from(rows).unwrap_or(u64::MAX));
-    Confidence::new(case.trust * known.max(1.0) / (known.max(1.0) + real(case.rows_lost)))
 }

@@ -135,9 +135,20 @@ fn cleared(case: &Case<'_>, hop: Hop) -> String {
         return String::new();
     };
     format!(
-        "; the tunnel is cleared, other routes failed {failed:.0} of {requests:.0} in the same seconds ({})",
+        "; the tunnel is cleared, other routes failed {} of {} in the same seconds ({})",
+        figure(failed),
+        figure(requests),
         crate::figures::probability(p)
     )
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it was a count before"
+)]
+fn figure(number: f64) -> String {
+    count(number.max(0.0) as u64)
 }
 
 /// Why the evidence leaves it open, by what kind of path most of it lies on.

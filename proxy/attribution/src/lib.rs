@@ -4,6 +4,10 @@
 //! same verdict on every machine. Suggested reading order: [`hop`] and [`cause`] (who can be charged, and with what),
 //! [`evidence`] (what was seen, and what was not), [`rules`] (what is concluded from what), [`verdict`] (the result).
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::similar_names,
+    reason = "a case and its causes are called what they are"
+)]
 
 pub mod cause;
 pub mod evidence;

@@ -114,10 +114,10 @@ fn open(failure: &Failure) -> Open {
     match failure.what {
         _ if failure.contradicted => Open::Contradicted,
         What::Answered { .. } => Open::Answered,
-        What::NotConnected(_) => Open::NotConnected,
+        What::NotConnected(_) if !failure.victim => Open::NotConnected,
         What::Abandoned { .. } => Open::Silent,
         What::Broken { .. } if failure.is_silence() => Open::Silent,
-        What::Broken { .. } => Open::Cut,
+        What::NotConnected(_) | What::Broken { .. } => Open::Cut,
     }
 }
 

@@ -42,9 +42,9 @@ fn on_step(connect: Span) -> bool {
         .any(|step| connect >= *step && connect.0 <= step.0 + 120_000)
 }
 
-struct Steps {
+struct Connects {
     late: u64,
-    on_steps: u64,
+    stepped: u64,
     retransmitting: u64,
     connected: u64,
 }
@@ -60,18 +60,18 @@ fn apply(case: &mut Case<'_>) {
             continue;
         }
         let steps = steps(case, path);
-        let stepped = kind == PathKind::Direct
-            && steps.on_steps >= 3
-            && steps.on_steps.saturating_mul(10) >= steps.late.saturating_mul(8)
+        let in_steps = kind == PathKind::Direct
+            && steps.stepped >= 3
+            && steps.stepped.saturating_mul(10) >= steps.late.saturating_mul(8)
             && steps.retransmitting.saturating_mul(20) <= steps.connected;
-        let confidence = match (overflows > 0, stepped) {
+        let confidence = match (overflows > 0, in_steps) {
             (true, true) => PROVEN,
             (true, false) => STRONG,
             (false, true) => GOOD,
             (false, false) => continue,
         };
         judge(case, path, kind, confidence);
-        tell(case, path, &steps, stepped, overflows);
+        tell(case, path, &steps, in_steps, overflows);
     }
 }
 
@@ -106,10 +106,10 @@ fn overflows(case: &Case<'_>) -> u64 {
     })
 }
 
-fn steps(case: &Case<'_>, path: PathId) -> Steps {
-    let mut steps = Steps {
+fn steps(case: &Case<'_>, path: PathId) -> Connects {
+    let mut steps = Connects {
         late: 0,
-        on_steps: 0,
+        stepped: 0,
         retransmitting: 0,
         connected: 0,
     };
@@ -124,7 +124,7 @@ fn steps(case: &Case<'_>, path: PathId) -> Steps {
         };
         steps.connected += 1;
         steps.late += u64::from(tcp >= Span(900_000));
-        steps.on_steps += u64::from(on_step(tcp));
+        steps.stepped += u64::from(on_step(tcp));
         // Segments lost on connections that stand would mean a lossy network, which loses SYNs as well.
         let prompt = tcp < Span(900_000);
         let lossy = connection
@@ -136,17 +136,17 @@ fn steps(case: &Case<'_>, path: PathId) -> Steps {
     steps
 }
 
-fn tell(case: &mut Case<'_>, path: PathId, steps: &Steps, stepped: bool, overflows: u64) {
+fn tell(case: &mut Case<'_>, path: PathId, steps: &Connects, in_steps: bool, overflows: u64) {
     let name = case.path_name(path);
-    if stepped {
+    if in_steps {
         let statement = format!(
             "{} of {} connects on path {name} took 1, 3 or 7 s and a little more, as when a SYN is dropped and sent again; of those that connected at once, {} had to send anything again.",
-            count(steps.on_steps),
+            count(steps.stepped),
             counted(steps.connected, "connect", "connects"),
             count(steps.retransmitting)
         );
         let numbers = vec![
-            ("on_steps", real(steps.on_steps)),
+            ("on_steps", real(steps.stepped)),
             ("connected", real(steps.connected)),
         ];
         case.note(

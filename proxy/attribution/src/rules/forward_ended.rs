@@ -4,17 +4,18 @@
 //! backend's, everything else on that forward is a victim. Without the trigger in sight nobody is convicted, unless
 //! kubectl's words were read in full and name none.
 
+mod blame;
+
+pub(super) use blame::trigger;
+use blame::{blame, during};
+
 use super::Rule;
-use super::forward::{Collapse, Forward, failures_between, lines_between};
+use super::forward::{Collapse, Forward, failures_between};
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
-use crate::confidence::{GOOD, Ruling, STRONG};
-use crate::evidence::node::{KernelEnd, KernelSocket};
+use crate::confidence::{Ruling, STRONG};
 use crate::evidence::tunnel::{TunnelLife, TunnelMeaning};
-use crate::evidence::{
-    ConnectFailure, ConnectionId, Moment, Observation, PathId, PathKind, Span, TunnelEvidence, TunnelLine,
-    Upstream,
-};
+use crate::evidence::{ConnectFailure, Moment, Observation, PathId, PathKind, Span, TunnelLine, Upstream};
 use crate::failure::{Failure, What};
 use crate::figures::{counted, length, real};
 use crate::hop::Hop;
@@ -47,6 +48,10 @@ struct End {
     /// kubectl said or showed that it ended.
     stated: bool,
     blame: Option<(Cause, f64)>,
+    /// A witness takes back what the others would show.
+    contradicted: bool,
+    /// Each connection was ended for itself: there are no victims.
+    each: bool,
     statement: String,
 }
 
@@ -151,170 +156,22 @@ impl End {
             until,
             stated: false,
             blame: None,
+            contradicted: false,
+            each: false,
             statement: String::new(),
         }
     }
-}
 
-/// What a line of the node's says of the pod; `None` for a line that is no trigger.
-pub(super) const fn trigger(meaning: TunnelMeaning) -> Option<Cause> {
-    match meaning {
-        TunnelMeaning::PodRefused => Some(Cause::BackendRefused),
-        TunnelMeaning::PodConnectTimeout => Some(Cause::BackendAcceptQueue),
-        TunnelMeaning::PodReset | TunnelMeaning::PodBrokenPipe => Some(Cause::BackendReset),
-        TunnelMeaning::PodGone => Some(Cause::BackendNotReady),
-        TunnelMeaning::NodePairTimeout => Some(Cause::TunnelTimeout),
-        TunnelMeaning::Listening
-        | TunnelMeaning::Handling
-        | TunnelMeaning::StreamTimeout
-        | TunnelMeaning::StreamReset
-        | TunnelMeaning::StreamLost
-        | TunnelMeaning::ClientGone
-        | TunnelMeaning::ClientReset
-        | TunnelMeaning::Lost
-        | TunnelMeaning::NoDescriptor
-        | TunnelMeaning::CannotListen
-        | TunnelMeaning::Forbidden
-        | TunnelMeaning::NotFound
-        | TunnelMeaning::PodNotRunning
-        | TunnelMeaning::NodeUnreachable
-        | TunnelMeaning::UpgradeFailed
-        | TunnelMeaning::ApiUnreachable
-        | TunnelMeaning::NotLoggedIn
-        | TunnelMeaning::BadConfiguration
-        | TunnelMeaning::Fallback
-        | TunnelMeaning::NodeError
-        | TunnelMeaning::Unrecognised => None,
+    /// Charges it, and says why.
+    fn blame(&mut self, cause: Cause, confidence: f64, statement: String) {
+        self.blame = Some((cause, confidence));
+        self.statement = statement;
     }
-}
 
-fn blame(case: &Case<'_>, end: &mut End) {
-    by_kernel(case, end);
-    if end.blame.is_some() {
-        return;
+    /// Charges nobody, and says why.
+    fn doubt(&mut self, statement: &str) {
+        statement.clone_into(&mut self.statement);
     }
-    let tunnel = case.tunnel(end.path);
-    let tunnel = tunnel.seen().copied();
-    match tunnel.map(|tunnel| &tunnel.lines) {
-        Some(Observation::Seen(lines)) => by_lines(end, lines, tunnel),
-        Some(Observation::Unseen(_)) | None => {}
-    }
-}
-
-fn by_lines(end: &mut End, lines: &[TunnelLine], tunnel: Option<&TunnelEvidence>) {
-    let same_forward = |line: &&TunnelLine| match (line.local_port, end.port) {
-        (Some(line), Some(end)) => line == end,
-        _ => true,
-    };
-    let around = lines_between(lines, back(end.from, BEFORE), end.to + AFTER);
-    let near: Vec<&TunnelLine> = around.iter().filter(same_forward).collect();
-    let cause = near
-        .iter()
-        .filter_map(|line| trigger(line.meaning).map(|cause| (line.at, cause)))
-        .min();
-    if let Some((_, cause)) = cause {
-        end.blame = Some((cause, STRONG + 0.05));
-        let line = near.iter().find(|line| trigger(line.meaning) == Some(cause));
-        end.statement = line.map_or_else(String::new, |line| {
-            format!("kubectl had just said: {}", line.text)
-        });
-        return;
-    }
-    let unclear = |line: &&TunnelLine| {
-        matches!(
-            line.meaning,
-            TunnelMeaning::NodeError | TunnelMeaning::Unrecognised | TunnelMeaning::PodNotRunning
-        )
-    };
-    if near.iter().any(unclear) {
-        end.statement = "kubectl said something that is not understood just then".to_owned();
-        return;
-    }
-    let omitted = tunnel
-        .and_then(|tunnel| tunnel.gauges.seen())
-        .and_then(|gauges| gauges.last());
-    if omitted.is_some_and(|gauge| gauge.lines_omitted > 0) {
-        end.statement =
-            "kubectl said more than was recorded, so that no trigger was seen proves nothing".to_owned();
-        return;
-    }
-    if end.stated {
-        end.blame = Some((Cause::TunnelLost, GOOD + 0.05));
-        end.statement =
-            "kubectl's words were read in full and name no error of the pod's: no trigger was seen"
-                .to_owned();
-        return;
-    }
-    // The forward did not end, although all its connections did: then it was the pod that ended them.
-    let restarted = tunnel.is_some_and(|tunnel| {
-        tunnel
-            .life
-            .iter()
-            .any(|event| event.at + BEFORE >= end.from && event.at <= end.until + AFTER)
-    });
-    if end.until < Moment(u64::MAX) && !restarted {
-        end.blame = Some((Cause::BackendReset, GOOD));
-        end.statement =
-            "the forward itself went on: kubectl neither ended nor complained, so the pod ended them"
-                .to_owned();
-    }
-}
-
-/// A node's kernel saw the pod refuse or reset a connection that ended in the collapse.
-fn by_kernel(case: &Case<'_>, end: &mut End) {
-    let Observation::Seen(node) = &case.evidence.node else {
-        return;
-    };
-    let around = failures_between(&case.failures, back(end.from, AFTER), end.to + AFTER);
-    let around = case.failures.get(around).unwrap_or(&[]);
-    let mut ended: Vec<ConnectionId> = around
-        .iter()
-        .filter(|failure| failure.path == end.path && during(end, failure.at))
-        .map(|failure| failure.id)
-        .collect();
-    ended.sort_unstable();
-    let causes = node.sockets.iter().filter(|socket| {
-        socket
-            .connection
-            .seen()
-            .is_some_and(|id| ended.binary_search(id).is_ok())
-    });
-    if let Some(cause) = causes.filter_map(pod_trigger).min() {
-        end.blame = Some((cause, STRONG + 0.05));
-        end.statement = "the node's kernel saw the pod do it to one of these connections".to_owned();
-    }
-}
-
-fn pod_trigger(socket: &KernelSocket) -> Option<Cause> {
-    let pod_is_peer = socket.peer.seen() == Some(&Hop::Backend);
-    let pod_owns = socket.owner.seen() == Some(&Hop::Backend);
-    match socket.end {
-        KernelEnd::ConnectRefused if pod_is_peer => Some(Cause::BackendRefused),
-        KernelEnd::ResetReceived if pod_is_peer => Some(Cause::BackendReset),
-        KernelEnd::ResetSentUnread if pod_owns => Some(Cause::BackendUnreadBody),
-        KernelEnd::ResetSent if pod_owns => Some(Cause::BackendReset),
-        KernelEnd::ConnectRefused
-        | KernelEnd::ConnectTimedOut { .. }
-        | KernelEnd::NoLocalPort
-        | KernelEnd::ResetSentUnread
-        | KernelEnd::ResetSent
-        | KernelEnd::ResetReceived
-        | KernelEnd::RetransmitTimeout
-        | KernelEnd::AcceptQueueFull
-        | KernelEnd::ClosedFirst
-        | KernelEnd::ClosedByPeer => None,
-    }
-}
-
-/// Within the collapse, give or take what hopscope needs to see it; around a stated end that caught few connections,
-/// give or take the node's drain.
-fn during(end: &End, at: Moment) -> bool {
-    let slack = if end.collapse.is_some() {
-        Span(50_000)
-    } else {
-        AFTER
-    };
-    at + slack >= end.from && at <= end.to + slack
 }
 
 fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward]) {
@@ -352,28 +209,34 @@ fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward]) {
         .filter(|(_, failure)| belongs(case, failure))
         .map(|(index, _)| index)
         .collect();
-    let mut triggers = 0_u64;
+    // A trigger that a witness has named already is not counted again.
+    let around = failures_between(&case.failures, back(end.from, AFTER), end.to + AFTER);
+    let named = |failure: &Failure| {
+        failure.path == end.path
+            && !failure.victim
+            && end.blame.is_some_and(|(cause, _)| cause == failure.cause)
+    };
+    let mut triggered = case.failures.get(around).unwrap_or(&[]).iter().any(named);
     for index in &caught {
         let Some(failure) = case.failures.get_mut(*index) else {
             continue;
         };
         let ruling = match end.blame {
+            Some((cause, confidence)) if end.each => Ruling::charge(cause, confidence),
+            // The first that ended was the trigger; the tunnel's own loss has victims only.
             Some((cause, confidence)) => {
-                // The first that ended was the trigger; the tunnel's own loss has victims only.
-                let first = triggers == 0 && matches!(failure.what, What::Broken { .. });
-                let trigger = first && cause.hop() == Hop::Backend;
-                triggers += u64::from(trigger);
+                let trigger =
+                    !triggered && cause.hop() == Hop::Backend && matches!(failure.what, What::Broken { .. });
+                triggered |= trigger;
                 if trigger {
                     Ruling::charge(cause, confidence)
                 } else {
                     Ruling::victim(cause, confidence)
                 }
             }
+            None if end.contradicted => Ruling::contradiction(),
             // That nothing listened is clear, but not who ended what had listened.
-            None => Ruling {
-                victim: true,
-                ..Ruling::charge(Cause::Undetermined, 0.0)
-            },
+            None => Ruling::victim(Cause::Undetermined, 0.0),
         };
         failure.charge(ruling, RULE.name);
     }
@@ -455,17 +318,18 @@ fn never_up(case: &mut Case<'_>, path: PathId, reopened: &[(PathId, Moment)], no
                         | TunnelMeaning::ApiUnreachable
                 )
             };
-            lines.iter().find(denied).map(|line| line.text.clone())
+            lines
+                .iter()
+                .filter(denied)
+                .min_by_key(|line| (line.at, &line.text))
+                .map(|line| line.text.clone())
         });
     case.judge_where(
         RULE.name,
         |failure| failure.path == path && failure.cause == Cause::TunnelDown,
         |_, failure| {
-            if failure.at > first_up && no_end {
-                return Some(Ruling {
-                    victim: true,
-                    ..Ruling::charge(Cause::Undetermined, 0.0)
-                });
+            if failure.at > first_up {
+                return Some(Ruling::victim(Cause::Undetermined, 0.0));
             }
             (denied.is_some() && no_end).then_some(Ruling::charge(Cause::TunnelDenied, STRONG))
         },

@@ -61,7 +61,12 @@ fn judge(case: &Case<'_>, failure: &Failure, forward: &Forward) -> Option<Ruling
     let reset = match by {
         Cut::UpstreamFin => false,
         Cut::UpstreamReset => true,
-        _ => return None,
+        Cut::DownstreamFin
+        | Cut::DownstreamReset
+        | Cut::UpstreamErrno(_)
+        | Cut::NotConnected
+        | Cut::Unreadable
+        | Cut::Stopped => return None,
     };
     if !forward.survived(failure.at) {
         return None;

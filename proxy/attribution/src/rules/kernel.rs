@@ -3,8 +3,8 @@
 use super::Rule;
 use crate::case::Case;
 use crate::cause::Cause;
-use crate::confidence::{GOOD, PROVEN, Ruling, STRONG};
-use crate::evidence::node::{KernelEnd, KernelSocket, SocketBytes};
+use crate::confidence::{PROVEN, Ruling, STRONG};
+use crate::evidence::node::{KernelEnd, KernelSocket};
 use crate::evidence::{ConnectionId, Cut, Observation, PathKind};
 use crate::failure::{Failure, What};
 use crate::hop::Hop;
@@ -126,10 +126,13 @@ fn judge(case: &Case<'_>, failure: &Failure, sockets: &[(ConnectionId, &KernelSo
 /// did not get was lost between the two.
 fn ledger(case: &Case<'_>, failure: &Failure, sockets: &[(ConnectionId, &KernelSocket)]) -> Option<Ruling> {
     let connection = case.connection(failure)?;
-    let bytes: SocketBytes = sockets
+    // The least that any of the application's sockets is known to have got through.
+    let acknowledged = sockets
         .iter()
         .filter(|(_, socket)| socket.owner.seen() == Some(&Hop::Backend))
-        .find_map(|(_, socket)| socket.bytes.seen().copied())?;
+        .filter_map(|(_, socket)| socket.bytes.seen())
+        .map(|bytes| bytes.acknowledged)
+        .min()?;
     let between = match case.kind(failure.path) {
         PathKind::Tunnel => Cause::TunnelTruncated,
         PathKind::Lb => Cause::LbReset,
@@ -144,6 +147,6 @@ fn ledger(case: &Case<'_>, failure: &Failure, sockets: &[(ConnectionId, &KernelS
     );
     // An L7 load balancer rewrites heads, so only a loss that no rewriting explains counts there.
     let slack = if between == Cause::LbReset { 16_384 } else { 0 };
-    let lost_down = bytes.acknowledged > connection.bytes_down.saturating_add(slack);
-    (upstream_cut && lost_down).then_some(Ruling::charge(between, GOOD))
+    let lost_down = acknowledged > connection.bytes_down.saturating_add(slack);
+    (upstream_cut && lost_down).then_some(Ruling::charge(between, STRONG + 0.05))
 }

@@ -6,7 +6,7 @@ use crate::cause::Cause;
 use crate::confidence::{GOOD, PROVEN, Ruling};
 use crate::evidence::{Moment, ObserverSample, PathId, Span};
 use crate::failure::{Failure, NONE, What};
-use crate::figures::{count, counted};
+use crate::figures::{count, counted, share};
 
 pub(super) const RULE: Rule = Rule {
     name: "observer-first",
@@ -78,6 +78,13 @@ fn account(case: &mut Case<'_>) {
         .max(without_row)
         .saturating_add(books.connections_lost)
         .saturating_add(missing);
+    // Of the failures that were counted, the share whose rows are there; of all rows, the share that was not lost.
+    let failed = u64::try_from(case.failures.len()).unwrap_or(u64::MAX);
+    let connections = u64::try_from(case.evidence.connections.len()).unwrap_or(u64::MAX);
+    let exchanges = u64::try_from(case.evidence.exchanges.len()).unwrap_or(u64::MAX);
+    case.trust *= kept(failed, without_row)
+        * kept(connections, books.connections_lost.saturating_add(missing))
+        * kept(exchanges, books.exchanges_lost.saturating_sub(without_row));
     if !case.evidence.observer.closed_properly {
         case.trust *= 0.9;
         case.observer.reasons.push(
@@ -89,6 +96,15 @@ fn account(case: &mut Case<'_>) {
         case.observer
             .reasons
             .push("hopscope's own state was not sampled in this run.".to_owned());
+    }
+}
+
+/// The share that is left of what there was.
+fn kept(here: u64, lost: u64) -> f64 {
+    if lost == 0 {
+        1.0
+    } else {
+        share(here, here.saturating_add(lost))
     }
 }
 

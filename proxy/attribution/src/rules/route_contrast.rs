@@ -269,7 +269,7 @@ fn tell(case: &mut Case<'_>, path: PathId, routes: &Routes, contrast: &Contrast)
     let blind = if clean_failed == 0 {
         let p = none_drawn(clean + bad, bad_failed, clean);
         format!(
-            "; a loss that is blind to routes would have spared them all with {}",
+            "; were requests independent, a loss blind to routes would have spared them all with {}",
             probability(p)
         )
     } else {

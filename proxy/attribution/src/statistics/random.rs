@@ -5,7 +5,7 @@ pub(super) struct Random(u64);
 
 impl Random {
     pub(super) const fn seeded() -> Self {
-        Self(0x6870_7363_6f70_65)
+        Self(0x0068_7073_636f_7065)
     }
 
     pub(super) const fn next(&mut self) -> u64 {

@@ -228,12 +228,11 @@ impl Told {
             }
             // A fixed pattern in place of chance: the golden ratio spreads evenly.
             let took = Span(took.0 + spread.0 * (number * 618 % 1000) / 1000);
-            let index = match kept.get(usize::try_from(number).unwrap() % keep.max(1)) {
-                Some(index) => *index,
-                None => {
-                    let idle = option(options, "idle", words::span, Span(0))?;
-                    self.connect(path, Moment(began.0.saturating_sub(idle.0 + 5_000)), options)?
-                }
+            let index = if let Some(index) = kept.get(usize::try_from(number).unwrap() % keep.max(1)) {
+                *index
+            } else {
+                let idle = option(options, "idle", words::span, Span(0))?;
+                self.connect(path, Moment(began.0.saturating_sub(idle.0 + 5_000)), options)?
             };
             let exchange = self.exchange(index, route, began, took, outcome, options)?;
             let end = exchange.began + took;
@@ -251,7 +250,7 @@ impl Told {
         let index = self.evidence.connections.len();
         self.port = if self.port > 60_000 { 20_000 } else { self.port + 1 };
         let address = |port: u16| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        let port = option(options, "port", |word| words::number(word), u64::from(self.port))?;
+        let port = option(options, "port", words::number, u64::from(self.port))?;
         let connect = option(options, "connect", words::span, Span(300))?;
         let end = Moment(self.seconds * 1_000_000);
         self.evidence.connections.push(Connection {
@@ -294,6 +293,10 @@ impl Told {
         Ok(index)
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one place that says what each outcome leaves behind"
+    )]
     fn exchange(
         &mut self,
         index: usize,
