@@ -5,7 +5,7 @@ use std::fmt::Write;
 use hopscope_attribution::evidence::Span;
 
 use super::frame::{LiveFrame, PathFrame};
-use crate::report::figures::{bytes, grouped, length, percent, ratio};
+use crate::report::figures::{bytes, counted, grouped, length, percent, ratio};
 
 /// Below this width only the columns that tell most are shown.
 const NARROW: usize = 72;
@@ -95,6 +95,13 @@ fn summary(frame: &LiveFrame, narrow: bool) -> Row {
         row.put(Look::Faint, format!(" {}", bars(&frame.rates)))
     };
     let row = row.put(Look::Plain, format!("   {} open", grouped(total.open)));
+    if total.requests == 0 && total.connections > 0 {
+        // Nothing was read as HTTP: connections are all there is to count.
+        return row.put(
+            Look::Plain,
+            format!("   {}", counted(total.connections, "connection")),
+        );
+    }
     failed_share(row, &total, "   ", " failed")
 }
 

@@ -145,6 +145,25 @@ hopscope  0:00   0 req/s ▁   0 open   – failed
 }
 
 #[test]
+fn where_nothing_is_read_connections_are_counted() {
+    let path = PathFrame {
+        name: "direct".to_owned(),
+        connections: 1_200,
+        open: 7,
+        ..PathFrame::default()
+    };
+    let opaque = LiveFrame {
+        paths: vec![path],
+        ..LiveFrame::default()
+    };
+    let table = render(&opaque, 60, false);
+    assert!(
+        table.starts_with("hopscope  0:00   0 req/s   7 open   1,200 connections\n"),
+        "{table}"
+    );
+}
+
+#[test]
 fn a_frame_is_drawn_over_the_one_before() {
     let mut table = Table::default();
     let first = table.over("a\nb\n", 24);

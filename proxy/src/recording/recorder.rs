@@ -130,10 +130,11 @@ impl Recorder {
             return;
         }
         let mut next = self.spare.pop().unwrap_or_default();
-        next.recycle(second);
-        let over = std::mem::replace(&mut self.current, next);
+        next.second = second;
+        let mut over = std::mem::replace(&mut self.current, next);
         if self.batch.seconds.len() >= HELD_SECONDS {
             self.shared.losses.add(LossKind::Counted, over.requests());
+            over.clear();
             self.spare.push(over);
         } else {
             self.batch.seconds.push(over);

@@ -123,8 +123,7 @@ impl Second {
     }
 
     /// Empties it for another second, keeping its memory.
-    pub(super) fn recycle(&mut self, second: u32) {
-        self.second = second;
+    pub(super) fn clear(&mut self) {
         self.sampled = 0;
         self.added.clear();
         self.phases.fill(PhaseCounts::default());

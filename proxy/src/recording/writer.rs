@@ -354,12 +354,12 @@ impl Writer {
         }
         self.traffic(u32::MAX);
         self.commit();
-        if self.last_words(facts).is_err() {
-            self.store.roll_back();
+        if self.summary.write_error.is_some() {
             self.store.release_ballast();
-            if let Err(error) = self.last_words(facts) {
-                self.note(&error);
-            }
+        }
+        if let Err(error) = self.last_words(facts) {
+            self.store.roll_back();
+            self.note(&error);
         }
         let losses = self.shared.losses.read();
         self.summary.accounting.connections_lost = losses.connections;
