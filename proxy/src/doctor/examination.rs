@@ -267,14 +267,10 @@ fn btf(seen: &Seen) -> Finding {
 fn tracepoints(seen: &Seen) -> Finding {
     match seen.missing_tracepoints.as_deref() {
         Some([]) => ok("tracepoints", AGENT, "all that the probes use"),
-        Some(missing) => ok("tracepoints", AGENT, format!("without {}", missing.join(", "))).but(
-            State::Limited,
-            "these probes stay off and the report says so; a newer kernel has them",
-        ),
-        None => ok("tracepoints", AGENT, "tracefs is not mounted, or may not be read").but(
-            State::Missing,
-            "run as root, and if it is not there: `mount -t tracefs tracefs /sys/kernel/tracing`",
-        ),
+        Some(missing) => ok("tracepoints", AGENT, format!("without {}", missing.join(", ")))
+            .but(State::Limited, "these probes stay off; a newer kernel has them"),
+        None => ok("tracepoints", AGENT, "not known without the kernel's types")
+            .but(State::Missing, "see kernel types (BTF)"),
     }
 }
 

@@ -11,8 +11,7 @@ pub struct Seen {
     pub kernel: Option<String>,
     /// Whether the kernel describes its own types (`/sys/kernel/btf/vmlinux`).
     pub btf: bool,
-    /// Whether tracefs is mounted and has the tracepoints that the probes use: those that are missing. `None` without
-    /// tracefs, or without the right to look into it.
+    /// Tracepoints of the probes that this kernel does not describe. `None` where it describes none of its types.
     pub missing_tracepoints: Option<Vec<&'static str>>,
     /// Effective capabilities as a bit set (`CapEff` of `/proc/self/status`).
     pub capabilities: Option<u64>,
@@ -44,12 +43,14 @@ pub struct Program {
 }
 
 /// The tracepoints of the probes.
-const TRACEPOINTS: [&str; 5] = [
-    "sock/inet_sock_set_state",
-    "tcp/tcp_send_reset",
-    "tcp/tcp_receive_reset",
-    "tcp/tcp_retransmit_skb",
-    "skb/kfree_skb",
+const TRACEPOINTS: [&str; 7] = [
+    "inet_sock_set_state",
+    "kfree_skb",
+    "tcp_destroy_sock",
+    "tcp_receive_reset",
+    "tcp_retransmit_skb",
+    "tcp_retransmit_synack",
+    "tcp_send_reset",
 ];
 
 /// Looks at this machine.
@@ -83,15 +84,18 @@ fn line_of(path: &str) -> Option<String> {
     Some(text.trim().to_owned())
 }
 
+/// The kernel's types are named in one table of strings; a tracepoint's is `btf_trace_NAME` (include/trace/bpf_probe.h).
+/// The probes attach by it: tracefs need not be mounted.
 fn missing_tracepoints() -> Option<Vec<&'static str>> {
-    let events = ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"]
-        .into_iter()
-        .map(Path::new)
-        .find(|events| fs::read_dir(events).is_ok_and(|mut entries| entries.next().is_some()))?;
+    let types = fs::read("/sys/kernel/btf/vmlinux").ok()?;
+    let named: Vec<&[u8]> = types
+        .split(|byte| *byte == 0)
+        .filter_map(|name| name.strip_prefix(b"btf_trace_"))
+        .collect();
     Some(
         TRACEPOINTS
             .into_iter()
-            .filter(|name| !events.join(name).exists())
+            .filter(|name| !named.contains(&name.as_bytes()))
             .collect(),
     )
 }
@@ -168,7 +172,7 @@ fn runs(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
-/// The first word of its output that looks like a version, such as `v1.32.4`. wrk writes it and exits with 1.
+/// The first word of its output that looks like a version: `v1.32.4`, and wrk's `debian/4.1.0-3`, which exits with 1.
 fn stated_version(file: &Path, arguments: &[&str]) -> Option<String> {
     let output = Command::new(file)
         .args(arguments)
@@ -177,7 +181,7 @@ fn stated_version(file: &Path, arguments: &[&str]) -> Option<String> {
         .ok()?;
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
-    text.split(|c: char| c.is_whitespace() || c == '[' || c == ',')
+    text.split(|c: char| c.is_whitespace() || matches!(c, '[' | ',' | '/'))
         .find(|word| {
             let digits = word.strip_prefix('v').unwrap_or(word);
             digits.contains('.') && digits.starts_with(|c: char| c.is_ascii_digit())

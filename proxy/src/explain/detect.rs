@@ -114,7 +114,7 @@ fn is_point(line: &[u8]) -> bool {
 }
 
 fn json_points(first: &[u8], mut input: impl BufRead) -> Result<Summary, Unrecognised> {
-    let mut points = Points::new("k6 points (--out json)").ok_or(Unrecognised::Unknown)?;
+    let mut points = Points::new("k6 points (--out json)");
     points.json_line(first);
     let mut line = Vec::new();
     loop {
@@ -137,7 +137,7 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> Result<usize, Unre
 }
 
 fn csv_points(input: impl Read) -> Result<Summary, Unrecognised> {
-    let mut points = Points::new("k6 points (--out csv)").ok_or(Unrecognised::Unknown)?;
+    let mut points = Points::new("k6 points (--out csv)");
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
     let heads = reader
         .byte_headers()

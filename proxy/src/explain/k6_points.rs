@@ -4,12 +4,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use hdrhistogram::Histogram;
+use hopscope_attribution::evidence::Span;
 use serde::Deserialize;
 use std::borrow::Cow;
 
 use super::summary::{Group, GroupsFrom, Quantiles, Summary, Tool};
-use crate::report::figures::{float, ratio};
+use crate::recording::Distribution;
+use crate::report::figures::ratio;
 
 /// Request names that are told apart; what comes after falls into one group.
 const MOST_GROUPS: usize = 400;
@@ -21,8 +22,8 @@ const OTHERS: &str = "(other names)";
 #[derive(Debug)]
 pub(super) struct Points {
     form: &'static str,
-    all: Histogram<u64>,
-    ok: Histogram<u64>,
+    all: Distribution,
+    ok: Distribution,
     requests: u64,
     undelivered: u64,
     delivered_errors: u64,
@@ -72,12 +73,12 @@ struct Data<'a> {
 }
 
 impl Points {
-    /// Nothing counted yet. `None` only if a histogram of three digits could not be made.
-    pub(super) fn new(form: &'static str) -> Option<Self> {
-        Some(Self {
+    /// Nothing counted yet.
+    pub(super) fn new(form: &'static str) -> Self {
+        Self {
             form,
-            all: Histogram::new(3).ok()?,
-            ok: Histogram::new(3).ok()?,
+            all: Distribution::default(),
+            ok: Distribution::default(),
             requests: 0,
             undelivered: 0,
             delivered_errors: 0,
@@ -88,7 +89,7 @@ impl Points {
             cells: Some(HashMap::new()),
             first: None,
             last: None,
-        })
+        }
     }
 
     /// Counts one line of `--out json`. A line that is cut off or none of k6's is passed over: a stream breaks off
@@ -111,12 +112,9 @@ impl Points {
             "http_reqs" => self.request(at, value, tags),
             "http_req_duration" => {
                 if let Some(micros) = micros(value) {
-                    // A histogram that grows by itself refuses nothing below 2^63.
-                    let kept = self.all.record(micros).is_ok();
-                    if kept && succeeded(tags) {
-                        match self.ok.record(micros) {
-                            Ok(()) | Err(_) => {}
-                        }
+                    self.all.record(Span(micros));
+                    if succeeded(tags) {
+                        self.ok.record(Span(micros));
                     }
                 }
             }
@@ -279,18 +277,15 @@ fn error_words(tags: &Tags<'_>) -> String {
     format!("{code} {error}").trim().to_owned()
 }
 
-fn quantiles(histogram: &Histogram<u64>) -> Quantiles {
-    if histogram.is_empty() {
-        return Quantiles::default();
-    }
-    let at = |quantile| Some(float(histogram.value_at_quantile(quantile)) / 1e6);
+fn quantiles(distribution: &Distribution) -> Quantiles {
+    let at = |quantile| distribution.quantile(quantile).map(Span::as_secs_f64);
     Quantiles {
         p50: at(0.5),
         p90: at(0.9),
         p95: at(0.95),
         p99: at(0.99),
         max: at(1.0),
-        mean: Some(histogram.mean() / 1e6),
+        mean: distribution.histogram().map(|histogram| histogram.mean() / 1e6),
     }
 }
 
