@@ -1,5 +1,7 @@
 //! One connection's bytes in, its finished exchanges out.
 
+mod answer;
+mod finish;
 mod in_flight;
 mod reading;
 mod request;
@@ -11,9 +13,9 @@ use std::sync::Arc;
 
 use hopscope_attribution::evidence::{ConnectionId, Cut, Exchange, Moment, Opaque, PathId, Protocol};
 
+use self::answer::Answer;
 use self::in_flight::Queue;
 use self::reading::Reading;
-use self::response::Answer;
 use super::route::RouteTable;
 
 /// What all observers of a run share.
@@ -145,6 +147,8 @@ impl Observer {
     /// Finishes everything in flight: the upstream will answer nothing more, for this reason. `UpstreamFin` completes
     /// a response whose end is the connection's end; every other cut truncates it. Call it when the upstream says
     /// FIN or fails, when the downstream resets, and when the connection is over; it may be called again.
+    /// What the upstream had sent before it failed must have been shown by then: a failed write tells of a reset
+    /// while an answer is still unread.
     pub fn ended(&mut self, cut: Cut, at: Moment, out: &mut impl FnMut(Exchange)) {
         self.cut_off(cut, at, out);
     }
