@@ -13,6 +13,7 @@ pub mod gateway;
 pub mod generator;
 pub mod kubectl;
 pub mod node;
+pub mod scenario;
 pub mod service;
 pub mod spdy;
 pub mod websocket;

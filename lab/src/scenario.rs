@@ -1,0 +1,263 @@
+//! Whole paths with a fault in them, and the truth about each: what the demo shows and the scorecard scores.
+//!
+//! A [`Scenario`] knows what it breaks and what a diagnosis should say. [`Scenario::stage`] builds the path, without
+//! the generator: whoever stages it puts hopscope before [`Staged::paths`] and lets [`Staged::load`] run against it.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use hopscope_attribution::cause::Cause;
+
+use crate::fault::{GroundTruth, Window};
+use crate::generator::{Load, Totals};
+
+mod application;
+mod balancers;
+mod clients;
+mod seed;
+mod shop;
+
+/// What a diagnosis should say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Nothing fails.
+    Healthy,
+    /// Most failures have this cause.
+    Cause(Cause),
+}
+
+/// A path, the fault in it, and the truth about it.
+pub struct Scenario {
+    /// The word that chooses it.
+    pub name: String,
+    /// What is broken, for a person.
+    pub broken: String,
+    /// What the verdict should be.
+    pub answer: Answer,
+    /// Whether `hopscope demo` offers it.
+    pub shown: bool,
+    /// Constants that are shorter than real ones, for a person.
+    pub scaled: Option<&'static str>,
+    /// How long it runs at speed 1.
+    pub length: Duration,
+    build: Build,
+}
+
+type Building = Pin<Box<dyn Future<Output = io::Result<Staged>> + Send>>;
+type Build = Box<dyn Fn(Stage) -> Building + Send + Sync>;
+
+impl fmt::Debug for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scenario")
+            .field("name", &self.name)
+            .field("answer", &self.answer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a scenario is to be staged.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// Of every choice that is made.
+    pub seed: u64,
+    /// Share of the scenario's own number of users.
+    pub level: f64,
+    /// How long it runs. Latencies, think times and time-outs do not depend on it.
+    pub length: Duration,
+    /// Where hits are noted, and the clock of it all.
+    pub truth: GroundTruth,
+}
+
+/// One way to the application, ready to be connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedPath {
+    /// Its name, which says its kind: `tunnel`, `lb` or `direct`.
+    pub name: &'static str,
+    /// Where it begins.
+    pub address: SocketAddr,
+}
+
+/// What is done to hopscope itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ordeal {
+    /// Nothing.
+    #[default]
+    None,
+    /// Its threads get only the CPU time that nobody else wants, and others want all of it.
+    Starved(Window),
+}
+
+/// A path that is ready. Everything on it ends when this is dropped.
+pub struct Staged {
+    /// The ways to the application.
+    pub paths: Vec<StagedPath>,
+    /// The load; its address is for whoever puts hopscope in between.
+    pub load: Load,
+    /// The cause of failures that no part could note, because no request reached it: refused, dropped, cut off.
+    pub unseen: Option<Cause>,
+    /// What is done to hopscope.
+    pub ordeal: Ordeal,
+    /// Where hits are noted.
+    pub truth: GroundTruth,
+    parts: Vec<Box<dyn Any + Send>>,
+}
+
+impl fmt::Debug for Staged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Staged")
+            .field("paths", &self.paths)
+            .field("parts", &self.parts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Scenario {
+    fn new<F>(name: &str, broken: &str, answer: Answer, build: F) -> Self
+    where
+        F: Fn(Stage) -> Building + Send + Sync + 'static,
+    {
+        Self {
+            name: name.to_owned(),
+            broken: broken.to_owned(),
+            answer,
+            shown: false,
+            scaled: None,
+            length: Duration::from_secs(12),
+            build: Box::new(build),
+        }
+    }
+
+    fn shown(mut self) -> Self {
+        self.shown = true;
+        self
+    }
+
+    fn scaled(mut self, constants: &'static str) -> Self {
+        self.scaled = Some(constants);
+        self
+    }
+
+    const fn lasting(mut self, seconds: u64) -> Self {
+        self.length = Duration::from_secs(seconds);
+        self
+    }
+
+    /// Builds the path, for a run that is so many times shorter than the scenario's own length. To be called on the
+    /// event loop that is to run it.
+    ///
+    /// # Errors
+    /// When the machine has no port or descriptor left.
+    pub async fn stage(&self, seed: u64, level: f64, times_faster: f64) -> io::Result<Staged> {
+        let stage = Stage {
+            seed,
+            level,
+            length: self.length.div_f64(times_faster.clamp(0.1, 100.0)),
+            truth: GroundTruth::new(),
+        };
+        (self.build)(stage).await
+    }
+}
+
+impl Stage {
+    /// That share of the run.
+    pub fn share(&self, of_one: f64) -> Duration {
+        self.length.mul_f64(of_one)
+    }
+
+    /// A window between two shares of the run.
+    pub fn window(&self, from: f64, until: f64) -> Window {
+        Window {
+            from: self.share(from),
+            until: Some(self.share(until)),
+        }
+    }
+
+    /// So many users at level 1.
+    pub fn users(&self, at_level_one: u32) -> u32 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped into u32's small numbers"
+        )]
+        let users = (f64::from(at_level_one) * self.level)
+            .round()
+            .clamp(1.0, 100_000.0) as u32;
+        users
+    }
+
+    fn ready(self, paths: Vec<StagedPath>, load: Load, unseen: Option<Cause>) -> Staged {
+        Staged {
+            paths,
+            load,
+            unseen,
+            ordeal: Ordeal::None,
+            truth: self.truth,
+            parts: Vec::new(),
+        }
+    }
+}
+
+impl Staged {
+    fn keep(mut self, part: impl Any + Send) -> Self {
+        self.parts.push(Box::new(part));
+        self
+    }
+
+    /// The true cause of every failure that the client saw: what the parts noted, and the rest as [`Self::unseen`].
+    ///
+    /// More may be noted than was seen to fail, when the client gave up first or a flow that nobody used was cut; then
+    /// the noted causes share what was seen.
+    pub fn true_causes(&self, totals: &Totals) -> BTreeMap<Cause, u64> {
+        let failed = totals.failed();
+        let mut causes = BTreeMap::new();
+        let mut left = failed;
+        let noted = self.truth.counts();
+        let all_noted: u64 = noted.values().sum();
+        for (cause, count) in noted {
+            let count = if all_noted > failed {
+                count * failed / all_noted
+            } else {
+                count
+            };
+            if count > 0 {
+                causes.insert(cause, count);
+                left -= count;
+            }
+        }
+        if left > 0 {
+            let rest = self.unseen.or_else(|| {
+                causes
+                    .iter()
+                    .max_by_key(|(_, count)| **count)
+                    .map(|(cause, _)| *cause)
+            });
+            if let Some(rest) = rest {
+                *causes.entry(rest).or_default() += left;
+            }
+        }
+        causes
+    }
+}
+
+/// Every scenario, in the order in which a list shows them.
+pub fn all() -> Vec<Scenario> {
+    let mut all = vec![seed::seed()];
+    all.extend(application::scenarios());
+    all.extend(balancers::scenarios());
+    all.extend(clients::scenarios());
+    all
+}
+
+/// The scenario of that name.
+pub fn find(name: &str) -> Option<Scenario> {
+    all().into_iter().find(|scenario| scenario.name == name)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! The case that hopscope was written for: four routes fail behind a healthy gateway, and the tunnel gets the blame.
+
+use std::time::Duration;
+
+use hopscope_attribution::cause::Cause;
+
+use super::shop;
+use super::{Answer, Scenario, StagedPath};
+use crate::draw::Latency;
+use crate::fault::Fault;
+use crate::generator::Stages;
+use crate::service::{Misbehaviour, Service};
+
+/// 200 users for 40 s; 94 of 100 requests to four routes fail, most of them at once, some after a second.
+pub(super) fn seed() -> Scenario {
+    let mut scenario = Scenario::new(
+        "seed",
+        "four routes fail behind a healthy gateway; everything travels through a port-forward",
+        Answer::Cause(Cause::BackendDependency),
+        |stage| {
+            Box::pin(async move {
+                // 94 of 100 fail: 87 refused by a pool that is exhausted, 7 after waiting a second for it.
+                let refused = Misbehaviour::Status {
+                    status: 503,
+                    after: Latency::log_normal(6, 28),
+                };
+                let waited = Misbehaviour::Status {
+                    status: 504,
+                    after: Latency::log_normal(980, 1_010),
+                };
+                let catalog = Service::new("catalog", stage.seed)
+                    .latency(Latency::log_normal(25, 73))
+                    .body(1_500)
+                    .fault(Fault::new(waited, Cause::BackendDependency).share(0.065))
+                    .fault(Fault::new(refused, Cause::BackendDependency).share(0.935));
+                let (gateway, services) = shop::gateway(&stage, catalog, Duration::from_secs(10))?;
+                let mut load = shop::load(&stage, 200, (500, 1_500));
+                load.stages = Stages::up_hold_down(stage.users(200), stage.length);
+                let path = StagedPath {
+                    name: "tunnel",
+                    address: gateway.address(),
+                };
+                Ok(stage.ready(vec![path], load, None).keep(services).keep(gateway))
+            })
+        },
+    );
+    scenario.shown = true;
+    scenario.lasting(40)
+}
