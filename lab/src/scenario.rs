@@ -20,8 +20,12 @@ use crate::generator::{Load, Totals};
 mod application;
 mod balancers;
 mod clients;
+mod forward;
 mod seed;
 mod shop;
+mod tunnels;
+
+pub use forward::{Forward, News};
 
 /// What a diagnosis should say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +107,10 @@ pub struct Staged {
     pub unseen: Option<Cause>,
     /// What is done to hopscope.
     pub ordeal: Ordeal,
+    /// The forward of the path called `tunnel`, where there is one.
+    pub forward: Option<Forward>,
+    /// When one more client asks for a large answer and does not read it.
+    pub hog: Option<Window>,
     /// Where hits are noted.
     pub truth: GroundTruth,
     parts: Vec<Box<dyn Any + Send>>,
@@ -197,6 +205,8 @@ impl Stage {
             load,
             unseen,
             ordeal: Ordeal::None,
+            forward: None,
+            hog: None,
             truth: self.truth,
             parts: Vec::new(),
         }
@@ -245,9 +255,24 @@ impl Staged {
     }
 }
 
+/// A client that asks for `path` and reads none of the answer until the window closes; then it goes away.
+///
+/// # Errors
+/// When it gets no connection.
+pub async fn hog(address: SocketAddr, path: &str, truth: &GroundTruth, window: Window) -> io::Result<()> {
+    tokio::time::sleep(window.from.saturating_sub(truth.now())).await;
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await?;
+    let until = window.until.unwrap_or(Duration::MAX);
+    tokio::time::sleep(until.saturating_sub(truth.now())).await;
+    Ok(())
+}
+
 /// Every scenario, in the order in which a list shows them.
 pub fn all() -> Vec<Scenario> {
     let mut all = vec![seed::seed()];
+    all.extend(tunnels::scenarios());
     all.extend(application::scenarios());
     all.extend(balancers::scenarios());
     all.extend(clients::scenarios());

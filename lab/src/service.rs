@@ -53,6 +53,7 @@ pub struct Service {
     seed: u64,
     latency: Latency,
     body: usize,
+    large: Option<(&'static str, usize)>,
     backlog: u32,
     workers: usize,
     idle: Duration,
@@ -82,6 +83,7 @@ struct Shared {
     latency: Latency,
     latency_draws: Draws,
     body: Vec<u8>,
+    large: Option<(&'static str, Vec<u8>)>,
     idle: Duration,
     rate_limit: Option<RateLimit>,
     buckets: Mutex<HashMap<IpAddr, (f64, Instant)>>,
@@ -98,6 +100,7 @@ impl Service {
             seed,
             latency: Latency::None,
             body: 512,
+            large: None,
             backlog: 1024,
             workers: Semaphore::MAX_PERMITS,
             idle: Duration::from_mins(2),
@@ -118,6 +121,13 @@ impl Service {
     #[must_use]
     pub const fn body(mut self, bytes: usize) -> Self {
         self.body = bytes;
+        self
+    }
+
+    /// Answers this path with a body of so many bytes.
+    #[must_use]
+    pub const fn large(mut self, path: &'static str, bytes: usize) -> Self {
+        self.large = Some((path, bytes));
         self
     }
 
@@ -177,6 +187,7 @@ impl Service {
             latency: self.latency,
             latency_draws: Draws::new(seed, &format!("{name} latency")),
             body: body_of(self.body),
+            large: self.large.map(|(path, bytes)| (path, body_of(bytes))),
             idle: self.idle,
             rate_limit: self.rate_limit,
             buckets: Mutex::default(),
@@ -243,6 +254,14 @@ async fn serve(mut door: Door, workers: Arc<Semaphore>, shared: Arc<Shared>) {
 }
 
 impl Shared {
+    /// The body of a healthy answer.
+    fn body_for(&self, path: &str) -> &[u8] {
+        match &self.large {
+            Some((large, body)) if *large == path => body,
+            Some(_) | None => &self.body,
+        }
+    }
+
     /// What is done to this request, if anything; it is then on record.
     fn misbehaviour(&self, path: &str) -> Option<Misbehaviour> {
         let now = self.truth.now();

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 pub mod agent;
 pub mod conduct;
+pub mod demo;
 pub mod doctor;
 pub mod explain;
 pub mod output;
@@ -27,6 +28,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Run(run::Args),
     Proxy(proxy::Args),
     Report(report::Args),
@@ -63,6 +65,7 @@ impl From<Exit> for ExitCode {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
+        Command::Demo(args) => demo::execute(&args).map_err(|error| (error.exit(), error.to_string())),
         Command::Run(args) => run::execute(args).map_err(|error| (error.exit(), error.to_string())),
         Command::Proxy(args) => proxy::execute(&args).map_err(|error| (error.exit(), error.to_string())),
         Command::Report(args) => report::execute(&args).map_err(|error| (error.exit(), error.to_string())),

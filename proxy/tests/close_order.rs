@@ -172,6 +172,7 @@ fn start(application: SocketAddr, folder: &tempfile::TempDir) -> Session {
         on_refusal: OnRefusal::Reset,
         upstream_ca: None,
         tunnel_restart: hopscope::tunnel::RestartPolicy::Never,
+        watch_forwards: true,
         observing: Arc::new(ObserverConfig {
             routes: RouteTable::new(Vec::new(), false),
             head_limit: 65_536,

@@ -293,11 +293,10 @@ fn doors() -> Vec<Scenario> {
             "the shop accepts nobody for a while, and its queue of four is full",
             Some(Cause::BackendAcceptQueue),
             |stage, shop| {
-                let mut load = one_each(stage);
-                load.timeout = Duration::from_secs(1);
+                let load = one_each(stage);
                 let shop = shop
                     .backlog(4)
-                    .door_fault(DoorFault::Deaf, stage.window(0.3, 0.7));
+                    .door_fault(DoorFault::Deaf, stage.window(0.3, 0.9));
                 (shop, load, Some(Cause::BackendAcceptQueue))
             },
         )
@@ -307,8 +306,7 @@ fn doors() -> Vec<Scenario> {
             "two workers for a load that needs ten; a queue of four",
             Some(Cause::BackendAcceptQueue),
             |stage, shop| {
-                let mut load = one_each(stage);
-                load.timeout = Duration::from_secs(1);
+                let load = one_each(stage);
                 let shop = shop.workers(2).backlog(4).latency(Latency::log_normal(60, 120));
                 (shop, load, Some(Cause::BackendAcceptQueue))
             },

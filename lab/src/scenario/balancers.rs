@@ -206,11 +206,10 @@ fn connections() -> Vec<Scenario> {
             Some(Cause::LbUnreachable),
             |stage, mut plan| {
                 plan.load.reuse = Reuse::ServerCloses;
-                plan.load.timeout = Duration::from_secs(1);
                 plan.balancer = plan
                     .balancer
                     .backlog(1)
-                    .door_fault(DoorFault::Deaf, stage.window(0.3, 0.7));
+                    .door_fault(DoorFault::Deaf, stage.window(0.3, 0.9));
                 plan
             },
         ),

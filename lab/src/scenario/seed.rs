@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use hopscope_attribution::cause::Cause;
 
+use super::forward::Forward;
 use super::shop;
+use super::tunnels::plan;
 use super::{Answer, Scenario, StagedPath};
 use crate::draw::Latency;
 use crate::fault::Fault;
@@ -16,7 +18,7 @@ pub(super) fn seed() -> Scenario {
     let mut scenario = Scenario::new(
         "seed",
         "four routes fail behind a healthy gateway; everything travels through a port-forward",
-        Answer::Cause(Cause::BackendDependency),
+        Answer::Cause(Cause::BackendError),
         |stage| {
             Box::pin(async move {
                 // 94 of 100 fail: 87 refused by a pool that is exhausted, 7 after waiting a second for it.
@@ -32,15 +34,18 @@ pub(super) fn seed() -> Scenario {
                     .latency(Latency::log_normal(25, 73))
                     .body(1_500)
                     .fault(Fault::new(waited, Cause::BackendDependency).share(0.065))
-                    .fault(Fault::new(refused, Cause::BackendDependency).share(0.935));
+                    .fault(Fault::new(refused, Cause::BackendError).share(0.935));
                 let (gateway, services) = shop::gateway(&stage, catalog, Duration::from_secs(10))?;
                 let mut load = shop::load(&stage, 200, (500, 1_500));
                 load.stages = Stages::up_hold_down(stage.users(200), stage.length);
+                let forward = Forward::start(plan(&stage), gateway.address()).await?;
                 let path = StagedPath {
                     name: "tunnel",
-                    address: gateway.address(),
+                    address: forward.local,
                 };
-                Ok(stage.ready(vec![path], load, None).keep(services).keep(gateway))
+                let mut staged = stage.ready(vec![path], load, None).keep(services).keep(gateway);
+                staged.forward = Some(forward);
+                Ok(staged)
             })
         },
     );

@@ -15,12 +15,18 @@ fn every_scenario_has_its_own_name() {
 
 /// Runs a scenario straight against its first path, fast and small.
 async fn run(scenario: &Scenario) -> (Staged, Totals) {
-    let staged = scenario
-        .stage(1, 0.5, scenario.length.as_secs_f64())
-        .await
-        .unwrap();
+    let to_a_second_and_a_half = scenario.length.as_secs_f64() / 1.5;
+    let staged = scenario.stage(1, 0.5, to_a_second_and_a_half).await.unwrap();
     let mut load = staged.load.clone();
     load.address = staged.paths[0].address;
+    if let Answer::Cause(Cause::BackendAcceptQueue | Cause::LbUnreachable) = scenario.answer {
+        // In place of hopscope's time-out for connecting: the kernel would go on trying.
+        load.timeout = Duration::from_millis(300);
+    }
+    if let Some(window) = staged.hog {
+        let (address, truth) = (load.address, staged.truth.clone());
+        tokio::spawn(async move { hog(address, "/export", &truth, window).await });
+    }
     let totals = load.start().finish(Duration::from_secs(6)).await;
     (staged, totals)
 }
@@ -51,11 +57,15 @@ async fn healthy_scenarios_fail_nobody_and_the_others_somebody() {
         }
         assert_eq!(causes.values().sum::<u64>(), totals.failed(), "{}", scenario.name);
     });
-    let mut set = tokio::task::JoinSet::new();
+    let mut under_way = tokio::task::JoinSet::new();
     for run in runs {
-        set.spawn(run);
+        // A few at a time: more would wait for one another on this one thread, and that is a fault of its own.
+        if under_way.len() >= 10 {
+            under_way.join_next().await.unwrap().unwrap();
+        }
+        under_way.spawn(run);
     }
-    while let Some(done) = set.join_next().await {
+    while let Some(done) = under_way.join_next().await {
         done.unwrap();
     }
 }

@@ -66,11 +66,23 @@ async fn answer(service: &Shared, mut wire: Wire, head: &RequestHead, client: Ip
     match misbehaviour {
         None => {
             wait(service, own).await;
-            reply(service, wire, &healthy(&service.body), head.keep_alive).await
+            reply(
+                service,
+                wire,
+                &healthy(service.body_for(&head.path)),
+                head.keep_alive,
+            )
+            .await
         }
         Some(Misbehaviour::Slow(latency)) => {
             wait(service, latency).await;
-            reply(service, wire, &healthy(&service.body), head.keep_alive).await
+            reply(
+                service,
+                wire,
+                &healthy(service.body_for(&head.path)),
+                head.keep_alive,
+            )
+            .await
         }
         Some(Misbehaviour::Status { status, after }) => {
             wait(service, after).await;

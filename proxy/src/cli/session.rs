@@ -161,6 +161,7 @@ impl SessionOptions {
             on_refusal: self.on_refusal,
             upstream_ca: self.upstream_ca.clone(),
             tunnel_restart: self.tunnel_restart,
+            watch_forwards: true,
             observing: Arc::new(ObserverConfig {
                 routes: RouteTable::new(self.route.clone(), self.keep_query),
                 head_limit: HEAD_LIMIT,

@@ -47,6 +47,9 @@ pub struct Config {
     pub upstream_ca: Option<PathBuf>,
     /// What to do when a kubectl that hopscope runs was lost.
     pub tunnel_restart: RestartPolicy,
+    /// Whether the owner of a forward that hopscope does not run is looked for and watched. Not in a demo: there
+    /// the forward is a part of this very process.
+    pub watch_forwards: bool,
     /// How HTTP is read.
     pub observing: Arc<ObserverConfig>,
     /// Worker threads.
@@ -162,7 +165,7 @@ impl Session {
         let (recording, closing) =
             recording::create(&config.recording, &facts, &config.recording_options, watchers)?;
 
-        let tunnels = Tunnels::start(&config.vias, config.tunnel_restart, clock, &recording)?;
+        let tunnels = Tunnels::start(config, clock, &recording)?;
         let counters = Arc::new(Counters::new(process::connections_within(descriptor_limit)));
         let (stop, stopping) = watch::channel(Stop::Running);
         let mut workers = Vec::new();

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use hopscope_attribution::evidence::{Moment, PathId, PathKind};
 
 use super::clock::RunClock;
-use super::session::StartError;
-use crate::paths::{Target, Via};
+use super::session::{Config, StartError};
+use crate::paths::Target;
 use crate::recording::{RecordingHandle, TunnelWatch};
-use crate::tunnel::{Clock, RestartPolicy, Sink, Tunnel, TunnelReport, Watch};
+use crate::tunnel::{Clock, Sink, Tunnel, TunnelReport, Watch};
 
 /// All forwards of a session. They are ended, or no longer watched, when this is dropped.
 #[derive(Debug)]
@@ -23,8 +23,7 @@ impl Tunnels {
     /// Starts the forwards of the `kubectl:` paths and waits until they listen; begins to watch those that run
     /// already.
     pub(super) fn start(
-        vias: &[Via],
-        policy: RestartPolicy,
+        config: &Config,
         clock: RunClock,
         recording: &RecordingHandle,
     ) -> Result<Self, StartError> {
@@ -32,15 +31,22 @@ impl Tunnels {
             run: Vec::new(),
             watched: Vec::new(),
         };
-        for (index, via) in vias.iter().enumerate() {
+        for (index, via) in config.vias.iter().enumerate() {
             let path = PathId(u8::try_from(index).unwrap_or(u8::MAX));
             let now: Clock = Arc::new(move || -> Moment { clock.now() });
             let sink = sink(path, recording.clone());
             let running = match &via.target {
-                Target::Kubectl(target) => Some(Arc::new(Tunnel::start(target.clone(), policy, now, sink)?)),
+                Target::Kubectl(target) => Some(Arc::new(Tunnel::start(
+                    target.clone(),
+                    config.tunnel_restart,
+                    now,
+                    sink,
+                )?)),
                 Target::Endpoint(endpoint) => {
                     let address = endpoint.host.parse().map(|ip| SocketAddr::new(ip, endpoint.port));
-                    if let (PathKind::Tunnel, Ok(address)) = (via.path().kind, address) {
+                    if let (true, PathKind::Tunnel, Ok(address)) =
+                        (config.watch_forwards, via.path().kind, address)
+                    {
                         let watch = Watch::start(address, now, sink);
                         tunnels.watched.push(watch.map_err(|source| StartError::System {
                             what: "start a thread",

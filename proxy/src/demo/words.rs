@@ -1,0 +1,209 @@
+//! All that a person reads of a demo, beside the report itself: the list, the introduction, the progress, the truth.
+
+use std::collections::BTreeMap;
+
+use hopscope_attribution::cause::Cause;
+use hopscope_attribution::hop::Hop;
+use hopscope_lab::scenario::{Answer, Scenario};
+
+use super::play::Curtain;
+use super::score::{Judgement, Score};
+use crate::report::figures::{grouped, percent};
+use crate::report::terminal::Screen;
+use crate::report::terminal::paint::{Ink, wrap};
+use crate::report::terminal::table::{Cell, Column, Table};
+
+/// Columns that running text is broken at, at most: longer lines are hard to read.
+const LINE: usize = 96;
+
+/// The table of scenarios.
+pub fn list(scenarios: &[Scenario], screen: Screen) -> String {
+    let mut table = Table::new([
+        Column::text("scenario"),
+        Column::text("what is broken").shrinking(),
+        Column::text("hop"),
+        Column::text("verdict"),
+        Column::figures("takes").giving_way(1),
+    ]);
+    for scenario in scenarios.iter().filter(|scenario| scenario.shown) {
+        let (hop, verdict, ink) = match scenario.answer {
+            Answer::Healthy => ("none", "nothing failed", Ink::Good),
+            Answer::Cause(cause) => (cause.hop().word(), cause.word(), ink_of(cause.hop())),
+        };
+        table.row([
+            Cell::inked(Ink::Strong, &*scenario.name),
+            Cell::inked(Ink::Plain, &*scenario.broken),
+            Cell::inked(ink, hop),
+            Cell::inked(ink, verdict),
+            Cell::inked(Ink::Faint, format!("{} s", scenario.length.as_secs())),
+        ]);
+    }
+    let mut out = table.render(screen);
+    out.push('\n');
+    out.push_str(&screen.paint(
+        Ink::Faint,
+        "hopscope demo SCENARIO plays one; hopscope is not told what is broken.",
+    ));
+    out.push('\n');
+    out
+}
+
+const fn ink_of(hop: Hop) -> Ink {
+    match hop {
+        Hop::Tunnel => Ink::Bad,
+        Hop::Observer | Hop::Unknown => Ink::Doubt,
+        Hop::Client | Hop::Lb | Hop::Backend => Ink::Heading,
+    }
+}
+
+/// What kind of path a scenario has, for the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    Tunnel,
+    Balancer,
+    Direct,
+}
+
+/// The path, and what is about to happen on it.
+pub fn introduction(scenario: &Scenario, curtain: &Curtain, screen: Screen) -> String {
+    let Curtain { length, users, path } = *curtain;
+    let seconds = length.as_secs_f64();
+    let shape = if path.starts_with("tunnel") {
+        Shape::Tunnel
+    } else if path.starts_with("lb") {
+        Shape::Balancer
+    } else {
+        Shape::Direct
+    };
+    let heading = |text: &str| screen.paint(Ink::Heading, text);
+    let mut out = format!(
+        "{} {}\n\n",
+        heading("hopscope demo"),
+        screen.paint(Ink::Strong, &scenario.name)
+    );
+    let (picture, behind) = match shape {
+        Shape::Tunnel => (
+            [
+                ("users", "──▶"),
+                ("HOPSCOPE", "──▶"),
+                ("kubectl", "══▶"),
+                ("API server", "══▶"),
+                ("node", "──▶"),
+                ("shop", ""),
+            ]
+            .as_slice(),
+            "a stand-in for kubectl port-forward, an API server and a node that speak the real protocol",
+        ),
+        Shape::Balancer => (
+            [
+                ("users", "──▶"),
+                ("HOPSCOPE", "──▶"),
+                ("load balancer", "──▶"),
+                ("2 shops", ""),
+            ]
+            .as_slice(),
+            "a load balancer with two shops behind it",
+        ),
+        Shape::Direct => (
+            [("users", "──▶"), ("HOPSCOPE", "──▶"), ("shop", "")].as_slice(),
+            "a shop",
+        ),
+    };
+    out.push_str("  ");
+    for (name, arrow) in picture {
+        let ink = if *name == "HOPSCOPE" {
+            Ink::Strong
+        } else {
+            Ink::Plain
+        };
+        out.push_str(&screen.paint(ink, name));
+        if !arrow.is_empty() {
+            out.push(' ');
+            out.push_str(&screen.paint(Ink::Faint, arrow));
+            out.push(' ');
+        }
+    }
+    out.push_str("\n\n");
+    let story = format!(
+        "Everything runs in this process, on 127.0.0.1: {users} users, {behind}. Requests are real, and so is the proxy \
+         in the middle. Something may be broken. hopscope is not told what: it sees only what passes, and what it \
+         could see anywhere. The load lasts {seconds:.0} s; then comes the diagnosis, and after it the truth."
+    );
+    for line in wrap(&story, screen.width.min(LINE)) {
+        out.push_str(&line);
+        out.push('\n');
+    }
+    if let Some(scaled) = scenario.scaled {
+        for line in wrap(&format!("In a hurry: {scaled}."), screen.width.min(LINE)) {
+            out.push_str(&screen.paint(Ink::Doubt, &line));
+            out.push('\n');
+        }
+    }
+    out.push('\n');
+    out
+}
+
+/// What had been injected, and whether the diagnosis found it.
+pub fn truth(scenario: &Scenario, score: &Score, truth: &BTreeMap<Cause, u64>, screen: Screen) -> String {
+    let mut out = format!("\n{}\n", screen.paint(Ink::Heading, "THE TRUTH"));
+    let mut line = |head: &str, text: &str, ink: Ink| {
+        for (nth, part) in wrap(text, screen.width.min(LINE).saturating_sub(12))
+            .into_iter()
+            .enumerate()
+        {
+            let head = if nth == 0 { head } else { "" };
+            out.push_str(&format!("  {head:<9} {}\n", screen.paint(ink, &part)));
+        }
+    };
+    line("broken", &scenario.broken, Ink::Plain);
+    let all: u64 = truth.values().sum();
+    let causes: Vec<String> = truth
+        .iter()
+        .map(|(cause, count)| format!("{} {}", cause.word(), grouped(*count)))
+        .collect();
+    if all == 0 {
+        line("injected", "nothing that a client saw fail", Ink::Plain);
+    } else {
+        line(
+            "injected",
+            &format!(
+                "{} failures that the users saw: {}",
+                grouped(all),
+                causes.join(", ")
+            ),
+            Ink::Plain,
+        );
+    }
+    if score.charged > 0 {
+        let right = |count: u64| percent(count_share(count, score.charged));
+        let text = format!(
+            "{} failures; the right hop for {}, the right cause for {}",
+            grouped(score.charged),
+            right(score.right_hop),
+            right(score.right_cause)
+        );
+        line("charged", &text, Ink::Plain);
+    }
+    let (text, ink) = match score.verdict {
+        Judgement::Right => ("right: hop and cause are what was broken", Ink::Good),
+        Judgement::RightHop => (
+            "right hop, another cause than the one that was broken",
+            Ink::Doubt,
+        ),
+        Judgement::Open => (
+            "left open: the evidence did not decide, and hopscope says so",
+            Ink::Doubt,
+        ),
+        Judgement::Wrong => (
+            "WRONG: this is a fault of hopscope's; please report it with the recording",
+            Ink::Bad,
+        ),
+    };
+    line("verdict", text, ink);
+    out
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of one demo")]
+fn count_share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
