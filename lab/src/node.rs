@@ -17,6 +17,9 @@ mod pod;
 mod runtime;
 mod truth;
 
+#[cfg(test)]
+mod tests;
+
 pub use fault::{Faults, Selection, StreamFault, TunnelFault};
 pub use pod::{Phase, Pod, PodHandle};
 pub use runtime::Runtime;

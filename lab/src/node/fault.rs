@@ -5,8 +5,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::truth::{Happening, Truth};
 use crate::spdy::connection::{Connection, Ended, Valves};
+
+/// How long a tunnel may take to end in good order.
+const CEREMONY: Duration = Duration::from_secs(1);
 
 /// What can go wrong with one forwarded connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,6 +175,13 @@ impl Selection {
     }
 }
 
+/// Ends a connection as `end` does, or without ceremony when its far end does not read.
+async fn in_time(connection: &Connection, end: impl Future<Output = ()>) {
+    if timeout(CEREMONY, end).await.is_err() {
+        connection.abort();
+    }
+}
+
 /// The handle by which faults are set; clones are the same one.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
@@ -208,12 +220,12 @@ impl Faults {
             }
             TunnelFault::GoAway => {
                 for connection in connections {
-                    connection.go_away().await;
+                    in_time(&connection, connection.go_away()).await;
                 }
             }
             TunnelFault::WebSocketClose(code) => {
                 for connection in connections {
-                    connection.finish(Some(code)).await;
+                    in_time(&connection, connection.finish(Some(code))).await;
                 }
             }
         }

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::frame::{Frame, StreamId};
+use super::frame::{Frame, ResetStatus, StreamId};
 use super::headers::Headers;
 
 mod stream;
@@ -34,6 +34,9 @@ use workers::Dispatcher;
 
 /// Orders that wait for the writing task. Small: a frame that cannot be written must hold up whoever sends it.
 const ORDERS: usize = 4;
+
+/// An end in good order may take so long; the far end may not be reading.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// Why a connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +135,12 @@ impl Connection {
             let read = wire::read(&read_half, framing, head, idle, &reading, &mut dispatcher);
             tokio::select! {
                 () = reading.closed() => {}
-                ended = read => reading.end(ended),
+                ended = read => {
+                    if ended == Ended::Idle {
+                        reading.take_leave().await;
+                    }
+                    reading.end(ended);
+                }
             }
         });
         let writing = Arc::clone(&shared);
@@ -324,6 +332,34 @@ impl Shared {
 
     async fn send(&self, frame: Frame) -> Result<(), SendError> {
         self.order(Order::Frame(frame, None)).await
+    }
+
+    /// What a server does when nothing came for too long: it resets every stream and goes away.
+    async fn take_leave(&self) {
+        let open: Vec<StreamId> = self.streams().keys().copied().collect();
+        let resets = open.into_iter().map(|stream| Frame::RstStream {
+            stream,
+            status: ResetStatus::CANCEL,
+        });
+        let go_away = Frame::GoAway {
+            last_good: StreamId::new(0),
+            status: 0,
+        };
+        let leave = async {
+            for frame in resets.chain([go_away]) {
+                self.send(frame).await?;
+            }
+            self.order(Order::End {
+                ended: Ended::Idle,
+                close: None,
+            })
+            .await?;
+            self.closed().await;
+            Ok::<(), SendError>(())
+        };
+        if let Ok(Err(_)) | Err(_) = timeout(LEAVE, leave).await {
+            tracing::debug!("an idle connection could not be closed in good order");
+        }
     }
 
     async fn pinged(&self, id: u32) {
