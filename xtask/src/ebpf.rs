@@ -57,7 +57,7 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "a task's result is for whoever typed it")]
-fn report(line: &str) {
+pub(crate) fn report(line: &str) {
     println!("{line}");
 }
 

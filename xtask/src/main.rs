@@ -2,6 +2,7 @@
 
 mod ci;
 mod ebpf;
+mod kernels;
 mod tidy;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +27,8 @@ enum Task {
     Tidy,
     /// Build the probes into ebpf/probes.bpf.o, or check that the committed object is what the sources give.
     Ebpf(ebpf::Args),
+    /// Boot other kernels under qemu, and compare what the agent tells there.
+    Kernels(kernels::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -34,5 +37,6 @@ fn main() -> anyhow::Result<()> {
         Task::Scenarios { filter } => ci::scenarios(&ci::root()?, &filter),
         Task::Tidy => tidy::check(&ci::root()?),
         Task::Ebpf(args) => ebpf::execute(&args),
+        Task::Kernels(args) => kernels::execute(&args),
     }
 }
