@@ -238,7 +238,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(typed in ".{0,60}") {
-            typed.parse::<Via>().ok();
+            drop(typed.parse::<Via>());
         }
     }
 }

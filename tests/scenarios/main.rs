@@ -4,3 +4,5 @@ mod agent_failures;
 mod agent_hops;
 mod agent_privilege;
 mod agent_scrape;
+mod command_line;
+mod proxy_upstreams;

@@ -15,3 +15,4 @@ pub mod process;
 pub mod program;
 pub mod report;
 pub mod scrape;
+pub mod server;

@@ -67,6 +67,11 @@ impl Report {
         charged
     }
 
+    /// What was printed beside it.
+    pub fn said(&self) -> &str {
+        &self.said
+    }
+
     /// Everything, for the message of a failure.
     pub fn shown(&self) -> String {
         let pick = |field: &str| self.value.get(field).cloned().unwrap_or_default();

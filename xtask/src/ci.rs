@@ -90,7 +90,7 @@ pub(crate) fn scenarios(root: &Path, filter: &[String]) -> Result<()> {
         &command,
         &[
             ("HOPSCOPE_BIN", built.join("hopscope")),
-            ("HOPSCOPE_LAB_CLUSTER", built.join("examples/cluster")),
+            ("HOPSCOPE_CLUSTER", built.join("examples/cluster")),
         ],
     )
 }

@@ -1,7 +1,7 @@
 //! A run of the proxy from its first listener to its closed recording.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -20,7 +20,7 @@ use super::health::{self, Pulse, Watched};
 use super::refusal::OnRefusal;
 use super::tls::{TlsSetupError, UpstreamTls};
 use super::tunnels::Tunnels;
-use super::upstream::{self, Connector, ForwardConnector};
+use super::upstream::{Connector, ForwardConnector};
 use super::worker::{self, Counters, Way, Worker};
 use super::{listener, process};
 use crate::http::ObserverConfig;
@@ -276,23 +276,12 @@ impl Endpoints {
             if endpoint.transport == Transport::Tls && tls.is_none() {
                 tls = Some(UpstreamTls::new(config.upstream_ca.as_deref())?);
             }
-            if endpoint.host.parse::<std::net::IpAddr>().is_err() {
-                let resolving = runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .map_err(|source| StartError::System {
-                        what: "start an event loop",
-                        source,
-                    })?;
-                if resolving
-                    .block_on(upstream::resolve(&endpoint.host, endpoint.port))
-                    .is_none()
-                {
-                    return Err(StartError::Unresolvable {
-                        path: via.name.clone(),
-                        host: endpoint.host.clone(),
-                    });
-                }
+            let known = (endpoint.host.as_str(), endpoint.port).to_socket_addrs();
+            if !known.is_ok_and(|mut addresses| addresses.next().is_some()) {
+                return Err(StartError::Unresolvable {
+                    path: via.name.clone(),
+                    host: endpoint.host.clone(),
+                });
             }
         }
         Ok(Self { tls })

@@ -233,7 +233,7 @@ impl Attempt {
 }
 
 /// The first address that a name resolves to, if it does.
-pub(super) async fn resolve(host: &str, port: u16) -> Option<SocketAddr> {
+async fn resolve(host: &str, port: u16) -> Option<SocketAddr> {
     match tokio::net::lookup_host((host, port)).await {
         Ok(mut addresses) => addresses.next(),
         Err(error) => {
