@@ -157,10 +157,39 @@ pub(crate) fn what_of(exchange: &Exchange, connection: Option<&Connection>) -> O
             begun: false,
             by: Cut::NotConnected,
         })),
+        // What the path's side did after the generator had ended its own is an answer to that.
+        Delivery::Nothing {
+            cut: Cut::UpstreamFin | Cut::UpstreamReset,
+        } if connection.is_some_and(generator_left) => Some(What::Broken {
+            begun: false,
+            by: Cut::DownstreamFin,
+        }),
         Delivery::Nothing { cut } => Some(What::Broken {
             begun: false,
             by: cut,
         }),
+    }
+}
+
+fn generator_left(connection: &Connection) -> bool {
+    matches!(
+        connection.ended_first(),
+        Some((Side::Downstream, Ending::Fin | Ending::Reset))
+    )
+}
+
+/// When it was over for the generator: a forward ends 1 s after the generator left, and that second is not its patience.
+fn ended_at(exchange: &Exchange, what: What, row: Option<&Connection>) -> Moment {
+    let end = exchange.began + exchange.phases.total;
+    match (what, row) {
+        (
+            What::Broken {
+                by: Cut::DownstreamFin,
+                ..
+            },
+            Some(row),
+        ) if generator_left(row) && row.downstream_end.at >= exchange.began => end.min(row.downstream_end.at),
+        _ => end,
     }
 }
 
@@ -171,7 +200,7 @@ fn of_exchange(exchange: &Exchange, row: Option<&Connection>, index: u32, connec
     });
     Failure {
         began: exchange.began,
-        at: exchange.began + exchange.phases.total,
+        at: ended_at(exchange, what, row),
         id: exchange.connection,
         connection,
         exchange: index,

@@ -16,6 +16,7 @@ mod forward_stalled;
 mod forward_survived;
 mod gauges;
 mod generator;
+mod half_close;
 mod idle;
 mod kernel;
 mod observer;
@@ -23,6 +24,7 @@ mod path_contrast;
 mod rate_limit;
 mod route_contrast;
 mod silence;
+mod size_contrast;
 mod time_lattice;
 
 use crate::case::Case;
@@ -61,6 +63,7 @@ pub const RULES: &[Rule] = &[
     delivered::RULE,
     connect::RULE,
     ended::RULE,
+    half_close::RULE,
     client::ABORT,
     kernel::RULE,
     forward_ended::RULE,
@@ -68,10 +71,10 @@ pub const RULES: &[Rule] = &[
     forward_poisoned::RULE,
     accept_queue::RULE,
     idle::RULE,
-    route_contrast::SIZES,
+    size_contrast::RULE,
     forward_survived::RULE,
     silence::RULE,
-    route_contrast::ROUTES,
+    route_contrast::RULE,
     path_contrast::RULE,
     rate_limit::RULE,
     generator::TIMEOUT,

@@ -6,7 +6,7 @@ use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{GOOD, PROVEN, Ruling, STRONG};
 use crate::evidence::{ConnectFailure, PathId, PathKind, Span, Upstream};
-use crate::failure::What;
+use crate::failure::{Failure, What};
 use crate::figures::{count, counted, real};
 use crate::hop::Hop;
 use crate::verdict::Finding;
@@ -64,7 +64,9 @@ fn apply(case: &mut Case<'_>) {
             && steps.stepped >= 3
             && steps.stepped.saturating_mul(10) >= steps.late.saturating_mul(8)
             && steps.retransmitting.saturating_mul(20) <= steps.connected;
-        let confidence = match (overflows > 0, in_steps) {
+        // Each connection that was dropped overflowed the queue at least once: fewer overflows do not explain them.
+        let enough = overflows > 0 && overflows >= candidates(case, path, kind);
+        let confidence = match (enough, in_steps) {
             (true, true) => PROVEN,
             (true, false) => STRONG,
             (false, true) => GOOD,
@@ -75,23 +77,32 @@ fn apply(case: &mut Case<'_>) {
     }
 }
 
+/// A failure that a full accept queue could have made.
+fn dropped(case: &Case<'_>, kind: PathKind, failure: &Failure) -> bool {
+    let late = due(case.usual(failure)).max(Span(1_000_000));
+    let undecided = failure.is_open() || failure.cause == Cause::BackendUnreachable;
+    undecided
+        && match failure.what {
+            What::NotConnected(ConnectFailure::TimedOut) | What::Abandoned { .. } => kind == PathKind::Direct,
+            // Standing on our side, and still not accepted on the other.
+            What::Broken { begun: false, .. } => {
+                failure.is_silence() && failure.ordinal == 0 && failure.age() >= late
+            }
+            What::Broken { .. } | What::NotConnected(_) | What::Answered { .. } => false,
+        }
+}
+
+fn candidates(case: &Case<'_>, path: PathId, kind: PathKind) -> u64 {
+    let here = case.failures.iter().filter(|failure| failure.path == path);
+    u64::try_from(here.filter(|failure| dropped(case, kind, failure)).count()).unwrap_or(u64::MAX)
+}
+
 fn judge(case: &mut Case<'_>, path: PathId, kind: PathKind, confidence: f64) {
     case.judge_where(
         RULE.name,
-        |failure| failure.path == path && (failure.is_open() || failure.cause == Cause::BackendUnreachable),
+        |failure| failure.path == path,
         |case, failure| {
-            let late = due(case.usual(failure)).max(Span(1_000_000));
-            let dropped = match failure.what {
-                What::NotConnected(ConnectFailure::TimedOut) | What::Abandoned { .. } => {
-                    kind == PathKind::Direct
-                }
-                // Standing on our side, and still not accepted on the other.
-                What::Broken { begun: false, .. } => {
-                    failure.is_silence() && failure.ordinal == 0 && failure.age() >= late
-                }
-                What::Broken { .. } | What::NotConnected(_) | What::Answered { .. } => false,
-            };
-            dropped.then_some(Ruling::charge(Cause::BackendAcceptQueue, confidence))
+            dropped(case, kind, failure).then_some(Ruling::charge(Cause::BackendAcceptQueue, confidence))
         },
     );
 }

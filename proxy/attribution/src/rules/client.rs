@@ -2,6 +2,7 @@
 
 use super::Rule;
 use super::ended::ended_together;
+use super::half_close::half_closed;
 use crate::case::{Baseline, Case};
 use crate::cause::Cause;
 use crate::confidence::{FAIR, GOOD, Ruling};
@@ -18,25 +19,42 @@ pub(super) const ABORT: Rule = Rule {
     apply: apply_abort,
 };
 
-/// Without a baseline, a wait shorter than this is not called late.
+/// What a live figure may call the generator's own: nobody is expected to answer sooner than this in every case.
 const PATIENCE: Span = Span(1_000_000);
+/// Who waited longer than this did not leave too early, however slow the others' answers were.
+const LONG_ENOUGH: Span = Span(2_000_000);
+/// Leaving sooner than this is early whatever answers take.
+const AT_ONCE: Span = Span(50_000);
 
 fn apply_abort(case: &mut Case<'_>) {
     case.judge_open(ABORT.name, |case, failure| {
-        let due = due(case.usual(failure));
+        let (exchange, connection) = (case.exchange(failure)?, case.connection(failure));
+        if connection.is_some_and(|connection| half_closed(exchange, connection)) {
+            return None;
+        }
         judge_abort_due(
             failure.what,
-            case.exchange(failure),
-            case.connection(failure),
-            due,
+            Some(exchange),
+            connection,
+            failure.age(),
+            early(case.usual(failure)),
         )
     });
 }
 
-/// When an answer is due: twice the 99th percentile of the successful ones.
-pub(super) fn due(baseline: Baseline) -> Span {
-    if baseline.rows >= 20 {
-        Span(baseline.p99.0.saturating_mul(2)).clamp(Span(50_000), Span(30_000_000))
+/// Until when leaving is early: twice the 99th percentile of the successful ones, and never long.
+pub(super) fn early(usual: Baseline) -> Span {
+    if usual.rows >= 20 {
+        Span(usual.p99.0.saturating_mul(2)).clamp(AT_ONCE, LONG_ENOUGH)
+    } else {
+        AT_ONCE
+    }
+}
+
+/// From when on an answer is late: twice the 99th percentile of the successful ones, a second where there are too few.
+pub(super) fn due(usual: Baseline) -> Span {
+    if usual.rows >= 20 {
+        Span(usual.p99.0.saturating_mul(2)).clamp(AT_ONCE, Span(30_000_000))
     } else {
         PATIENCE
     }
@@ -48,14 +66,16 @@ pub(super) fn judge_abort(
     exchange: Option<&Exchange>,
     connection: Option<&Connection>,
 ) -> Option<Ruling> {
-    judge_abort_due(what, exchange, connection, PATIENCE)
+    let waited = exchange.map_or(Span(0), |exchange| exchange.phases.total);
+    judge_abort_due(what, exchange, connection, waited, PATIENCE)
 }
 
 fn judge_abort_due(
     what: What,
     exchange: Option<&Exchange>,
     connection: Option<&Connection>,
-    due: Span,
+    waited: Span,
+    early: Span,
 ) -> Option<Ruling> {
     let What::Broken {
         begun,
@@ -72,5 +92,5 @@ fn judge_abort_due(
         return Some(Ruling::charge(Cause::ClientAbort, GOOD));
     }
     let confidence = if begun { FAIR } else { GOOD };
-    (exchange.phases.total <= due).then_some(Ruling::charge(Cause::ClientAbort, confidence))
+    (waited <= early).then_some(Ruling::charge(Cause::ClientAbort, confidence))
 }

@@ -8,14 +8,14 @@ use crate::case::Case;
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling, STRONG};
 use crate::evidence::tunnel::TunnelMeaning;
-use crate::evidence::{Cut, Ending, Moment, Observation, PathKind, Span};
+use crate::evidence::{Cut, Moment, Observation, PathKind, Span};
 use crate::failure::{Failure, NONE, What};
 
 pub(super) const RULE: Rule = Rule {
     name: "forward-survived",
     symptom: "single connections of a forward are ended before their answer was complete, others go on",
     evidence: "connections of the same forward that stood before and delivered after; kubectl's lines at that moment; FIN or RST; what had been delivered on it",
-    verdict: "backend: the cause kubectl names, else truncated or reset; 1 s after a half-close of the generator's: tunnel-half-close",
+    verdict: "backend: the cause kubectl names, else truncated or reset",
     proves: "the tunnel's own connection survived, so it cannot have ended these; the end came through the tunnel from the node's side",
     cannot_prove: "whether the pod said FIN or RST: through a forward both arrive as FIN, 1.0 s late; an end before any answer by RST, which kubectl also sends when it could not create a stream",
     apply,
@@ -50,13 +50,6 @@ fn judge(case: &Case<'_>, failure: &Failure, forward: &Forward) -> Option<Ruling
     let connection = case.connection(failure)?;
     if ended_together(connection) {
         return None;
-    }
-    if drained(
-        failure,
-        connection.downstream_end.how,
-        connection.downstream_end.at,
-    ) {
-        return Some(Ruling::charge(Cause::TunnelHalfClose, STRONG));
     }
     let reset = match by {
         Cut::UpstreamFin => false,
@@ -113,11 +106,4 @@ const fn refused_a_stream(meaning: TunnelMeaning) -> bool {
             | TunnelMeaning::StreamLost
             | TunnelMeaning::NodeError
     )
-}
-
-/// The generator had ended its direction, and 1 s later all was ended: the runtime's drain (containerd and cri-o,
-/// `const timeout = time.Second`).
-fn drained(failure: &Failure, how: Ending, downstream_ended: Moment) -> bool {
-    let after = failure.at.since(downstream_ended);
-    how == Ending::Fin && failure.cut_by_upstream() && after >= Span(950_000) && after <= Span(1_300_000)
 }

@@ -56,7 +56,8 @@ fn apply_timeout(case: &mut Case<'_>) {
         };
         let usual = case.baseline(path).p99;
         // A timer about as long as answers usually take cuts off the slowest of them.
-        let impatient = usual > Span(0) && spike.at.0 <= usual.0.saturating_mul(2);
+        let impatient =
+            usual > Span(0) && spike.at.0 <= usual.0.saturating_mul(2) && spike.at <= Span(2_000_000);
         if impatient {
             case.judge_where(
                 TIMEOUT.name,

@@ -7,7 +7,7 @@ use super::delivered::own_words;
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling};
-use crate::evidence::{Cut, PathId, PathKind};
+use crate::evidence::{Author, Cut, PathId, PathKind};
 use crate::failure::What;
 use crate::figures::{count, percent, real, share};
 use crate::hop::Hop;
@@ -91,6 +91,16 @@ fn shared(case: &mut Case<'_>, paths: &[(PathId, u64, u64)]) {
             }
         }
     }
+    // A mark of nginx, HAProxy or Envoy that is there without the load balancer as well is not the load balancer's.
+    case.judge_where(
+        RULE.name,
+        |failure| failure.cause.hop() == Hop::Lb && gateway_mark(failure.what),
+        |case, failure| {
+            let elsewhere = case.kind(failure.path) == PathKind::Lb
+                && sign(failure.what).is_some_and(|sign| common.contains(&(sign, failure.path)));
+            elsewhere.then_some(Ruling::charge(Cause::BackendDependency, GOOD))
+        },
+    );
     case.judge_open(RULE.name, |_, failure| {
         let sign = sign(failure.what)?;
         if !common.contains(&(sign, failure.path)) {
@@ -104,6 +114,16 @@ fn shared(case: &mut Case<'_>, paths: &[(PathId, u64, u64)]) {
         };
         Some(Ruling::charge(cause, GOOD))
     });
+}
+
+const fn gateway_mark(what: What) -> bool {
+    matches!(
+        what,
+        What::Answered {
+            author: Author::Nginx | Author::HaProxy | Author::Envoy(_),
+            status: 502..=504
+        }
+    )
 }
 
 /// Whether the other path reaches the application without the hop that this one's kind stands for.

@@ -380,6 +380,10 @@ impl Told {
                 };
                 if options.contains_key("half-close") {
                     let at = Moment(end.0 - 1_010_000);
+                    connection.upstream_end = SideEnd {
+                        at: end,
+                        how: Ending::Fin,
+                    };
                     connection.downstream_end = SideEnd { at, how: Ending::Fin };
                 }
                 if options.contains_key("together") {

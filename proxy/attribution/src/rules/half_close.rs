@@ -1,0 +1,47 @@
+//! A half-close that a forward cannot pass on.
+
+use super::Rule;
+use crate::case::Case;
+use crate::cause::Cause;
+use crate::confidence::{GOOD, Ruling};
+use crate::evidence::{Connection, Ending, Exchange, PathKind, Span};
+use crate::failure::What;
+
+pub(super) const RULE: Rule = Rule {
+    name: "half-close",
+    symptom: "the generator ends its direction right after its request, and a forward ends everything 1.00 s later without an answer",
+    evidence: "the moments of the request, of the generator's FIN and of the forward's",
+    verdict: "tunnel-half-close",
+    proves: "the container runtime's drain of 1.00 s ended it: it waits that long for the other direction, whatever is still to come",
+    cannot_prove: "that the generator wanted to go on reading: a full close right after a request looks the same",
+    apply,
+};
+
+/// Who half-closes does so together with the request's last byte.
+const TOGETHER: Span = Span(5_000);
+
+fn apply(case: &mut Case<'_>) {
+    case.judge_open(RULE.name, |case, failure| {
+        let (exchange, connection) = (case.exchange(failure)?, case.connection(failure)?);
+        let unanswered = matches!(failure.what, What::Broken { begun: false, .. });
+        let after = connection.upstream_end.at.since(connection.downstream_end.at);
+        let drained =
+            connection.upstream_end.how == Ending::Fin && after >= Span(950_000) && after <= Span(1_300_000);
+        (case.kind(failure.path) == PathKind::Tunnel
+            && unanswered
+            && drained
+            && half_closed(exchange, connection))
+        .then_some(Ruling::charge(Cause::TunnelHalfClose, GOOD))
+    });
+}
+
+/// The generator said FIN together with its request, and the connection went on for a while.
+pub(super) fn half_closed(exchange: &Exchange, connection: &Connection) -> bool {
+    let sent = exchange.began + exchange.phases.request_sent.unwrap_or_default();
+    let end = connection.downstream_end;
+    end.how == Ending::Fin
+        && exchange.request_complete
+        && end.at >= exchange.began
+        && end.at.since(sent) <= TOGETHER
+        && connection.upstream_end.at.since(end.at) >= Span(50_000)
+}
