@@ -31,6 +31,8 @@ use families::Families;
 const ROUTE_SERIES: usize = 200;
 /// The label value under which everything is counted that would exceed the bound.
 pub const OVERFLOW: &str = ":overflow";
+/// The class of an exchange without a complete response.
+const UNDELIVERED: &str = "undelivered";
 
 /// The proxy's metrics, and what keeps them up to date.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub struct Metrics {
     families: Families,
     paths: Vec<Path>,
     routes: HashMap<RouteId, String>,
+    /// Requests whose route has no name yet: names follow within a second or so.
+    unnamed: HashMap<RouteId, Vec<(PathId, Vec<(&'static str, u64)>)>>,
     /// Which path and route have series of their own.
     own_series: std::collections::HashSet<(PathId, RouteId)>,
     provisional: Provisional,
@@ -76,6 +80,7 @@ impl Metrics {
             families,
             paths: paths.to_vec(),
             routes: HashMap::new(),
+            unnamed: HashMap::new(),
             own_series: std::collections::HashSet::new(),
             provisional: Provisional::new(paths),
             lives: HashMap::new(),
@@ -91,29 +96,43 @@ impl Metrics {
     }
 
     fn cell(&mut self, cell: &Cell) {
-        let Some(path) = self.paths.get(usize::from(cell.path.0)) else {
+        let classes = cell
+            .statuses
+            .iter()
+            .map(|&(status, count)| (class(status), count));
+        let undelivered = (cell.undelivered > 0).then_some((UNDELIVERED, cell.undelivered));
+        let classes: Vec<_> = classes.chain(undelivered).collect();
+        if self.routes.contains_key(&cell.route) {
+            self.requests(cell.path, cell.route, &classes);
+        } else {
+            self.unnamed
+                .entry(cell.route)
+                .or_default()
+                .push((cell.path, classes));
+        }
+    }
+
+    /// Counts requests of a route that has its name.
+    fn requests(&mut self, path: PathId, route: RouteId, classes: &[(&'static str, u64)]) {
+        let (Some(path_name), Some(name)) = (self.paths.get(usize::from(path.0)), self.routes.get(&route))
+        else {
             return;
         };
-        let known = self.own_series.contains(&(cell.path, cell.route));
+        let known = self.own_series.contains(&(path, route));
         let own = known || self.own_series.len() < ROUTE_SERIES;
-        let route = if own {
-            self.own_series.insert((cell.path, cell.route));
-            self.routes.get(&cell.route).map_or(":unnamed", String::as_str)
+        let name = if own {
+            self.own_series.insert((path, route));
+            name.as_str()
         } else {
-            self.families.series_overflow.inc_by(cell.requests);
+            let requests = classes.iter().map(|(_, count)| count).sum();
+            self.families.series_overflow.inc_by(requests);
             OVERFLOW
         };
-        for &(status, count) in &cell.statuses {
+        for &(class, count) in classes {
             self.families
                 .requests
-                .with_label_values(&[&path.name, route, class(status)])
+                .with_label_values(&[path_name.name.as_str(), name, class])
                 .inc_by(count);
-        }
-        if cell.undelivered > 0 {
-            self.families
-                .requests
-                .with_label_values(&[&path.name, route, "undelivered"])
-                .inc_by(cell.undelivered);
         }
     }
 
@@ -169,6 +188,9 @@ impl Watcher for Metrics {
 
     fn route(&mut self, route: RouteId, name: &str) {
         self.routes.insert(route, name.to_owned());
+        for (path, classes) in self.unnamed.remove(&route).unwrap_or_default() {
+            self.requests(path, route, &classes);
+        }
     }
 
     fn tunnel_life(&mut self, path: PathId, event: &TunnelLifeEvent) {

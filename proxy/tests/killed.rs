@@ -1,5 +1,7 @@
 //! A recording outlives the process that makes it, and a full disk does not reach the traffic.
 
+#![expect(clippy::expect_used, reason = "a test says what it expects")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -32,19 +34,19 @@ fn application() -> SocketAddr {
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || answer(stream));
+            std::thread::spawn(move || answer(&stream));
         }
     });
     address
 }
 
-fn answer(stream: TcpStream) -> std::io::Result<()> {
+fn answer(mut stream: &TcpStream) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
     while lines.read_line(&mut line)? > 2 {
         line.clear();
     }
-    (&stream).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
 }
 
 /// A free port that hopscope is told to listen on.

@@ -145,6 +145,28 @@ fn workers_are_added_up_per_second() {
 }
 
 #[test]
+fn latencies_of_every_size_keep_three_digits_through_the_file() {
+    let place = place();
+    record(&place, |_, recorder| {
+        for (second, latency) in (200..).zip([70, 3_000, 61_000_000, 9_000_000]) {
+            for number in 0..300 {
+                recorder.exchange(&exchange(0, 0, 200, second * 1_000_000 + number, latency));
+            }
+        }
+    });
+    let ok = read(&place).total().ok;
+    assert_eq!(ok.count(), 1_200);
+    for (share, latency) in [(0.2, 70), (0.45, 3_000), (0.7, 9_000_000), (0.95, 61_000_000)] {
+        let read = ok.quantile(share).expect("there are some").0;
+        assert!(
+            read.abs_diff(latency) <= latency / 1_000,
+            "{share}: {read} for {latency}"
+        );
+    }
+    assert_eq!(ok.max(), Some(Span(61_000_000)));
+}
+
+#[test]
 fn what_hopscope_added_is_kept_as_median_and_p99() {
     let place = place();
     record(&place, |_, recorder| {
