@@ -210,11 +210,15 @@ impl Faults {
             TunnelFault::Reading(reads) => self.valves.set_reading(reads),
             TunnelFault::AnsweringPings(answers) => self.valves.set_answering_pings(answers),
             TunnelFault::Throttle(rate) => self.valves.set_bytes_per_second(rate),
-            TunnelFault::Fin => connections.iter().for_each(Connection::abort),
-            TunnelFault::Reset => {
+            TunnelFault::Fin | TunnelFault::Reset => {
                 for connection in connections {
-                    if let Err(error) = connection.reset() {
-                        tracing::error!(%error, "the tunnel was closed, but not with RST");
+                    let closed = if fault == TunnelFault::Fin {
+                        connection.fin()
+                    } else {
+                        connection.reset()
+                    };
+                    if let Err(error) = closed {
+                        tracing::error!(%error, %fault, "the tunnel was closed, but not as it was asked");
                     }
                 }
             }

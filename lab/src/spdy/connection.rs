@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -246,6 +247,22 @@ impl Connection {
         {
             self.closed().await;
         }
+    }
+
+    /// Closes the socket at once, its FIN first; where bytes are unread the kernel sends RST behind it.
+    ///
+    /// # Errors
+    /// When the socket is no longer connected; the connection is closed all the same.
+    pub fn fin(&self) -> io::Result<()> {
+        let socket = self
+            .shared
+            .socket
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let finished = socket.map_or(Ok(()), |socket| SockRef::from(&*socket).shutdown(Shutdown::Write));
+        self.shared.end(Ended::Local);
+        finished
     }
 
     /// Closes the socket at once. The kernel sends FIN, or RST when bytes are unread.
