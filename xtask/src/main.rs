@@ -1,5 +1,6 @@
 //! Build, check, measure: `cargo xtask NAME`.
 
+mod churn;
 mod ci;
 mod ebpf;
 mod kernels;
@@ -27,6 +28,8 @@ enum Task {
     Tidy,
     /// Build the probes into ebpf/probes.bpf.o, or check that the committed object is what the sources give.
     Ebpf(ebpf::Args),
+    /// Measure what the probes cost the kernel, per connection.
+    Churn(churn::Args),
     /// Boot other kernels under qemu, and compare what the agent tells there.
     Kernels(kernels::Args),
 }
@@ -37,6 +40,7 @@ fn main() -> anyhow::Result<()> {
         Task::Scenarios { filter } => ci::scenarios(&ci::root()?, &filter),
         Task::Tidy => tidy::check(&ci::root()?),
         Task::Ebpf(args) => ebpf::execute(&args),
+        Task::Churn(args) => churn::execute(&args),
         Task::Kernels(args) => kernels::execute(&args),
     }
 }

@@ -1,7 +1,7 @@
 //! A process with one part to play in a scenario. It is run under the name of whom it plays.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -16,8 +16,11 @@ fn main() -> Result<()> {
             Ok(())
         }
         ["talk", to, how] => talk(to.parse()?, how),
+        ["churn", rounds, times] => churn(rounds.parse()?, times.parse()?),
         ["listen", on, backlog, how] => listen(on.parse()?, backlog.parse()?, how),
-        _ => bail!("connect ADDR TIMES PATIENCE_MS | talk ADDR HOW | listen ADDR BACKLOG HOW"),
+        _ => bail!(
+            "connect ADDR TIMES PATIENCE_MS | talk ADDR HOW | listen ADDR BACKLOG HOW | churn ROUND TIMES"
+        ),
     }
 }
 
@@ -153,4 +156,27 @@ fn listen(on: SocketAddr, backlog: i32, how: &str) -> Result<()> {
             other => bail!("nobody listens like '{other}'"),
         }
     }
+}
+
+/// Opens and closes connections to itself, both ends in this process, and says what one costs in CPU time.
+fn churn(round: u8, times: u32) -> Result<()> {
+    // Each round has an address of its own: the ports of the last one are still in TIME_WAIT.
+    let listener = TcpListener::bind((Ipv4Addr::new(127, 1, round, 1), 0))?;
+    let to = listener.local_addr()?;
+    let before = cpu_ns()?;
+    for _ in 0..times {
+        let near = TcpStream::connect(to)?;
+        let (far, _) = listener.accept()?;
+        drop(near);
+        drop(far);
+    }
+    let spent = cpu_ns()?.saturating_sub(before);
+    say(&format!("ns {}", spent / u64::from(times.max(1))));
+    Ok(())
+}
+
+/// CPU time of this process: the first number of its schedstat, to the nanosecond.
+fn cpu_ns() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/self/schedstat")?;
+    Ok(text.split(' ').next().unwrap_or_default().parse()?)
 }
