@@ -22,6 +22,8 @@ pub(crate) enum Habit {
     Reset,
     /// Reads a byte and closes.
     Close,
+    /// Reads a byte, answers 9 and closes, whatever else comes.
+    Early,
     /// Never reads.
     Deaf,
 }
@@ -79,6 +81,10 @@ async fn serve(mut socket: TcpStream, habit: Habit) -> std::io::Result<()> {
             SockRef::from(&socket).set_linger(Some(Duration::ZERO))
         }
         Habit::Close => socket.read_u8().await.map(drop),
+        Habit::Early => {
+            socket.read_u8().await?;
+            socket.write_u8(9).await
+        }
         Habit::Deaf => std::future::pending().await,
     }
 }
