@@ -175,8 +175,8 @@ impl Shared {
                 self.truth.hit(Cause::BackendDependency, &self.name);
                 tracing::debug!(?failure, service = %service.address(), "a service did not answer");
                 let status = match failure {
-                    NoAnswer::Refused | NoAnswer::Ours => 503,
-                    NoAnswer::Ended => 502,
+                    // As nginx, and most that are built on it, answers for a refused connection.
+                    NoAnswer::Refused | NoAnswer::Ended | NoAnswer::Ours => 502,
                     NoAnswer::ConnectTimedOut | NoAnswer::TimedOut => 504,
                 };
                 (status, error_body(status))

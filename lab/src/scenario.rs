@@ -50,6 +50,8 @@ pub struct Scenario {
     pub scaled: Option<&'static str>,
     /// How long it runs at speed 1.
     pub length: Duration,
+    /// Whether it takes its time at any speed: what it shows needs waits that the evidence can tell from noise.
+    pub unhurried: bool,
     build: Build,
 }
 
@@ -137,6 +139,7 @@ impl Scenario {
             shown: false,
             scaled: None,
             length: Duration::from_secs(12),
+            unhurried: false,
             build: Box::new(build),
         }
     }
@@ -151,6 +154,11 @@ impl Scenario {
         self
     }
 
+    fn unhurried(mut self) -> Self {
+        self.unhurried = true;
+        self
+    }
+
     const fn lasting(mut self, seconds: u64) -> Self {
         self.length = Duration::from_secs(seconds);
         self
@@ -162,10 +170,15 @@ impl Scenario {
     /// # Errors
     /// When the machine has no port or descriptor left.
     pub async fn stage(&self, seed: u64, level: f64, times_faster: f64) -> io::Result<Staged> {
+        let times_faster = if self.unhurried {
+            1.0
+        } else {
+            times_faster.clamp(0.1, 100.0)
+        };
         let stage = Stage {
             seed,
             level,
-            length: self.length.div_f64(times_faster.clamp(0.1, 100.0)),
+            length: self.length.div_f64(times_faster),
             truth: GroundTruth::new(),
         };
         (self.build)(stage).await

@@ -95,7 +95,7 @@ pub(crate) fn scenarios(root: &Path, filter: &[String]) -> Result<()> {
     )
 }
 
-fn target(root: &Path) -> PathBuf {
+pub(crate) fn target(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
@@ -130,6 +130,6 @@ pub(crate) fn root() -> Result<PathBuf> {
 }
 
 #[expect(clippy::print_stdout, reason = "progress is for whoever typed the command")]
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     println!("{line}");
 }

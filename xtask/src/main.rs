@@ -4,6 +4,7 @@ mod churn;
 mod ci;
 mod ebpf;
 mod kernels;
+mod scorecard;
 mod tidy;
 
 use clap::{Parser, Subcommand};
@@ -24,6 +25,8 @@ enum Task {
         /// Passed on to the test program: parts of scenario names.
         filter: Vec<String>,
     },
+    /// Hold verdicts against injected truth: every lab scenario through the real binary. Writes docs/accuracy.md.
+    Scorecard(scorecard::Args),
     /// Check the rules that neither the compiler nor clippy holds.
     Tidy,
     /// Build the probes into ebpf/probes.bpf.o, or check that the committed object is what the sources give.
@@ -38,6 +41,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Ci(args) => ci::execute(&args),
         Task::Scenarios { filter } => ci::scenarios(&ci::root()?, &filter),
+        Task::Scorecard(args) => scorecard::execute(&args),
         Task::Tidy => tidy::check(&ci::root()?),
         Task::Ebpf(args) => ebpf::execute(&args),
         Task::Churn(args) => churn::execute(&args),

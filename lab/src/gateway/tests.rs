@@ -50,7 +50,7 @@ async fn each_failure_of_a_service_has_its_own_answer() {
     for (path, status) in [
         ("/resets", 502),
         ("/silent", 504),
-        ("/shut", 503),
+        ("/shut", 502),
         ("/well/:id", 200),
         ("/health", 200),
         ("/nowhere", 404),

@@ -105,7 +105,7 @@ fn answers() -> Vec<Scenario> {
         ),
         dependency(
             "gateway-refused",
-            "the catalog is down, and the gateway answers 503",
+            "the catalog is down, and the gateway answers 502",
             |stage, catalog| catalog.door_fault(DoorFault::Gone, stage.window(0.3, 0.7)),
         ),
         dependency(

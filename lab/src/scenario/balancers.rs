@@ -238,16 +238,17 @@ fn connections() -> Vec<Scenario> {
         ),
         balanced(
             "lb-idle",
-            "a layer-4 balancer forgets flows that were idle for 0.6 s",
+            "a layer-4 balancer forgets flows that were idle for 1.5 s",
             Layer::Four,
             Some(Cause::LbIdleTimeout),
             |stage, mut plan| {
-                plan.load = shop::load(stage, 120, (300, 900));
-                plan.balancer = plan.balancer.forget_after(Duration::from_millis(600));
+                plan.load = shop::load(stage, 120, (600, 2_400));
+                plan.balancer = plan.balancer.forget_after(Duration::from_millis(1_500));
                 plan
             },
         )
-        .scaled("flows are forgotten after 0.6 s, by a real network load balancer after 350 s")
+        .unhurried()
+        .scaled("flows are forgotten after 1.5 s, by a real network load balancer after 350 s")
         .shown(),
     ]
 }

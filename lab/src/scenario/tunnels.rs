@@ -25,7 +25,7 @@ struct Ends {
 type Configure = fn(&Stage, Ends) -> Ends;
 type Strike = fn(&Stage, &Forward);
 
-const UNSCALED: &str = "kubectl waits for a stream for a tenth of the run, a real one for 30 s";
+const SCALED: &str = "kubectl waits 1.2 s for a stream, a real one 30 s";
 
 /// A shop behind a forward; `strike` sets what goes wrong with the tunnel.
 fn forwarded(
@@ -56,7 +56,8 @@ fn forwarded(
 /// What nobody has broken yet.
 fn ends(stage: &Stage) -> Ends {
     let mut load = shop::load(stage, 60, (100, 300));
-    load.timeout = stage.share(0.25).max(Duration::from_millis(500));
+    // Longer than the runtime's drain of one second, so that its end is seen.
+    load.timeout = Duration::from_secs(3);
     Ends {
         plan: plan(stage),
         shop: shop::monolith(stage),
@@ -66,7 +67,7 @@ fn ends(stage: &Stage) -> Ends {
 
 /// A forward of today's usual kubectl and runtime that is started again a tenth of the run after it was lost.
 pub(super) fn plan(stage: &Stage) -> Plan {
-    let stream_timeout = stage.share(0.1);
+    let stream_timeout = Duration::from_millis(1_200);
     Plan {
         version: Version::V1_32,
         runtime: Runtime::Containerd17,
@@ -169,13 +170,14 @@ fn stalls() -> Vec<Scenario> {
             Some(Cause::TunnelPoisoned),
             |_, ends| one_each(ends),
             |stage, forward| {
-                let late = StreamFault::LateErrorReply(stage.share(0.12));
+                let late = StreamFault::LateErrorReply(Duration::from_millis(1_500));
                 forward
                     .faults()
                     .stream_after(stage.share(0.2), Selection::Next(1), late);
             },
         )
-        .scaled(UNSCALED)
+        .scaled(SCALED)
+        .unhurried()
         .shown(),
         forwarded(
             "blackhole",
@@ -191,7 +193,8 @@ fn stalls() -> Vec<Scenario> {
                     .tunnel_after(stage.share(0.75), TunnelFault::Reset);
             },
         )
-        .scaled(UNSCALED)
+        .scaled(SCALED)
+        .unhurried()
         .shown(),
         forwarded(
             "streams-unanswered",
@@ -208,7 +211,8 @@ fn stalls() -> Vec<Scenario> {
                     .stream(Selection::Share(0.2), StreamFault::NoErrorReply);
             },
         )
-        .scaled(UNSCALED),
+        .scaled(SCALED)
+        .unhurried(),
     ]
 }
 
@@ -237,7 +241,8 @@ fn head_of_line() -> Scenario {
             })
         })
     })
-    .scaled(UNSCALED)
+    .scaled(SCALED)
+    .unhurried()
     .shown()
 }
 

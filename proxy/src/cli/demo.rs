@@ -40,6 +40,10 @@ pub struct Args {
     #[arg(long)]
     list: bool,
 
+    /// Print the name of every scenario, those of the scorecard alone included, one a line
+    #[arg(long, hide = true)]
+    names: bool,
+
     /// The seed of every choice that the lab makes
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -105,6 +109,14 @@ impl DemoError {
 pub fn execute(args: &Args) -> Result<Exit, DemoError> {
     if args.list {
         write(&words::list(&scenario::all(), Screen::of_stdout()));
+        return Ok(Exit::Ran);
+    }
+    if args.names {
+        let names: Vec<String> = scenario::all()
+            .into_iter()
+            .map(|scenario| scenario.name + "\n")
+            .collect();
+        write(&names.concat());
         return Ok(Exit::Ran);
     }
     let scenario =

@@ -107,11 +107,16 @@ pub fn score(diagnosis: &Diagnosis, truth: &BTreeMap<Cause, u64>, answer: Answer
     }
 }
 
+/// Whether a charge says that it is not known: the evidence does not decide, or is gone. Nobody is blamed by it.
+fn is_open(cause: Cause) -> bool {
+    cause.hop() == Hop::Unknown || cause == Cause::ObserverEvidenceLost
+}
+
 fn judge(diagnosis: &Diagnosis, answer: Answer) -> Judgement {
     match (diagnosis.verdict.charged, answer) {
         (None, Answer::Healthy) => Judgement::Right,
         (None, Answer::Cause(_)) => Judgement::Wrong,
-        (Some((Hop::Unknown, _)), Answer::Healthy | Answer::Cause(_)) => Judgement::Open,
+        (Some((_, cause)), Answer::Healthy | Answer::Cause(_)) if is_open(cause) => Judgement::Open,
         (Some(_), Answer::Healthy) => Judgement::Wrong,
         (Some((hop, cause)), Answer::Cause(true_cause)) => {
             if cause == true_cause {
@@ -181,7 +186,7 @@ impl Score {
             .matrix
             .iter()
             .map(|((due, given), count)| json!([due.word(), given.word(), count]));
-        let open = |(_, given): &(Cause, Cause)| given.hop() == Hop::Unknown;
+        let open = |(_, given): &(Cause, Cause)| is_open(*given);
         let unknown: u64 = self
             .matrix
             .iter()
@@ -195,7 +200,7 @@ impl Score {
             "right_hop": self.right_hop,
             "right_cause": self.right_cause,
             "unknown": unknown,
-            "wrong_hop": self.charged - self.right_hop - unknown,
+            "wrong_hop": self.charged.saturating_sub(self.right_hop + unknown),
             "matrix": cells.collect::<Vec<_>>(),
         })
     }

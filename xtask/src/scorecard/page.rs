@@ -1,0 +1,173 @@
+//! docs/accuracy.md: the figures, the confusion matrix of hops, and every scenario.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::card::{Card, Part, Tally};
+
+const HOPS: [&str; 6] = ["client", "observer", "tunnel", "lb", "backend", "unknown"];
+
+/// The whole page.
+pub(super) fn page(cards: &[Card], tuned: &Tally, held_out: &Tally) -> String {
+    let mut out = String::from(
+        "# How often the verdict is right\n\n\
+         Written by `cargo xtask scorecard`; do not edit.\n\
+         Every scenario of the lab is played through the real binary, and each failure's charge is held against what was injected.\n\
+         Rules may be tuned on the tuned seeds; the held-out seeds are played by nobody but this card.\n\
+         Failures that the diagnosis leaves open are not counted as right or wrong: their share is a column of its own.\n\n",
+    );
+    summary(&mut out, tuned, held_out);
+    out.push_str("\n## Hops: injected against charged\n\nFailures, both sets of seeds.\n\n");
+    hops(&mut out, cards);
+    out.push_str("\n## Causes that were taken for another\n\n");
+    mistakes(&mut out, cards);
+    out.push_str("\n## Scenarios\n\n");
+    scenarios(&mut out, cards);
+    out
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    let written = writeln!(out, "{text}");
+    debug_assert!(written.is_ok(), "writing into a string does not fail");
+}
+
+fn summary(out: &mut String, tuned: &Tally, held_out: &Tally) {
+    line(
+        out,
+        format_args!(
+            "| seeds | plays | failures charged | hop right | cause right | left open | false tunnel convictions | healthy runs convicted |"
+        ),
+    );
+    line(out, format_args!("|---|--:|--:|--:|--:|--:|--:|--:|"));
+    for (name, tally) in [("tuned", tuned), ("held out", held_out)] {
+        line(
+            out,
+            format_args!(
+                "| {name} | {} | {} | {:.2} % | {:.2} % | {:.2} % | {} | {} |",
+                tally.plays,
+                tally.full.charged,
+                tally.full.hop_share() * 100.0,
+                tally.full.cause_share() * 100.0,
+                tally.full.unknown_share() * 100.0,
+                tally.false_tunnel,
+                tally.healthy_convicted
+            ),
+        );
+    }
+    out.push_str("\nHalf of all records and tunnel evidence taken away at random, the same recordings:\n\n");
+    line(
+        out,
+        format_args!("| seeds | left open, all | left open, half | wrong hop, all | wrong hop, half |"),
+    );
+    line(out, format_args!("|---|--:|--:|--:|--:|"));
+    for (name, tally) in [("tuned", tuned), ("held out", held_out)] {
+        let of = |share: fn(&Part) -> f64| [share(&tally.full) * 100.0, share(&tally.half) * 100.0];
+        let ([open_all, open_half], [wrong_all, wrong_half]) =
+            (of(Part::unknown_share), of(Part::wrong_share));
+        line(
+            out,
+            format_args!(
+                "| {name} | {open_all:.2} % | {open_half:.2} % | {wrong_all:.2} % | {wrong_half:.2} % |"
+            ),
+        );
+    }
+}
+
+fn hop_of(cause: &str) -> &str {
+    HOPS.into_iter()
+        .find(|hop| cause.strip_prefix(hop).is_some_and(|rest| rest.starts_with('-')))
+        .unwrap_or("unknown")
+}
+
+fn hops(out: &mut String, cards: &[Card]) {
+    let mut matrix: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for ((due, given), failures) in cards.iter().flat_map(|card| &card.full.matrix) {
+        *matrix.entry((hop_of(due), hop_of(given))).or_default() += failures;
+    }
+    line(out, format_args!("| injected | {} |", HOPS.join(" | ")));
+    line(out, format_args!("|---{}|", "|--:".repeat(HOPS.len())));
+    for due in HOPS.into_iter().filter(|hop| *hop != "unknown") {
+        let cells: Vec<String> = HOPS
+            .iter()
+            .map(|given| matrix.get(&(due, *given)).copied().unwrap_or(0).to_string())
+            .collect();
+        line(out, format_args!("| {due} | {} |", cells.join(" | ")));
+    }
+}
+
+fn mistakes(out: &mut String, cards: &[Card]) {
+    let mut sum: BTreeMap<(&str, &str), (u64, BTreeSet<&str>)> = BTreeMap::new();
+    for card in cards {
+        for ((due, given), failures) in card.full.matrix.iter().filter(|((due, given), _)| due != given) {
+            let cell = sum.entry((due, given)).or_default();
+            cell.0 += failures;
+            cell.1.insert(&card.scenario);
+        }
+    }
+    line(out, format_args!("| injected | charged | failures | in |"));
+    line(out, format_args!("|---|---|--:|---|"));
+    let mut rows: Vec<_> = sum.into_iter().collect();
+    rows.sort_by_key(|(_, (failures, _))| std::cmp::Reverse(*failures));
+    for ((due, given), (failures, scenarios)) in rows {
+        let scenarios: Vec<&str> = scenarios.into_iter().collect();
+        line(
+            out,
+            format_args!("| {due} | {given} | {failures} | {} |", scenarios.join(", ")),
+        );
+    }
+}
+
+fn scenarios(out: &mut String, cards: &[Card]) {
+    line(
+        out,
+        format_args!(
+            "| scenario | injected | plays | verdicts | failures | hop right | cause right | left open |"
+        ),
+    );
+    line(out, format_args!("|---|---|--:|---|--:|--:|--:|--:|"));
+    let mut all: Vec<&str> = Vec::new();
+    for card in cards {
+        if !all.contains(&card.scenario.as_str()) {
+            all.push(&card.scenario);
+        }
+    }
+    for name in all {
+        let of_it: Vec<&Card> = cards.iter().filter(|card| card.scenario == name).collect();
+        let tally = Tally::of(&of_it);
+        let verdicts: Vec<String> = tally
+            .verdicts
+            .iter()
+            .map(|(word, count)| format!("{count} {word}"))
+            .collect();
+        let named: BTreeSet<&str> = of_it
+            .iter()
+            .filter_map(|card| card.full.named.as_deref())
+            .collect();
+        let named: Vec<&str> = named.into_iter().collect();
+        let percent = |share: f64| {
+            if tally.full.charged == tally.full.unknown {
+                "-".to_owned()
+            } else {
+                format!("{:.1} %", share * 100.0)
+            }
+        };
+        line(
+            out,
+            format_args!(
+                "| {name} | {} | {} | {} ({}) | {} | {} | {} | {:.1} % |",
+                of_it.first().map_or("", |card| card.answer.as_str()),
+                tally.plays,
+                verdicts.join(", "),
+                if named.is_empty() {
+                    "none".to_owned()
+                } else {
+                    named.join(", ")
+                },
+                tally.full.charged,
+                percent(tally.full.hop_share()),
+                percent(tally.full.cause_share()),
+                tally.full.unknown_share() * 100.0
+            ),
+        );
+    }
+}
