@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-/// Adler-32 of [`bytes`], as it stands in the zlib header of every compliant stream.
+/// Adler-32 of [`bytes()`], as it stands in the zlib header of every compliant stream.
 pub const ADLER32: u32 = 0xe3c6_a7c2;
 
 /// The strings that stand in the dictionary with their length in front, in order.
