@@ -6,3 +6,7 @@ mod agent_privilege;
 mod agent_scrape;
 mod command_line;
 mod proxy_upstreams;
+mod stage;
+mod tunnel_faults;
+mod tunnel_stalls;
+mod tunnel_starts;

@@ -5,15 +5,16 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use socket2::SockRef;
 
 /// It listens until the test ends.
 #[derive(Debug)]
 pub struct Application {
     address: SocketAddr,
+    asked: Arc<AtomicU64>,
     answered: Arc<AtomicU64>,
 }
 
@@ -29,15 +30,15 @@ impl Application {
     pub fn start() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a port for the application")?;
         let address = listener.local_addr()?;
-        let answered = Arc::<AtomicU64>::default();
-        let counter = answered.clone();
+        let (asked, answered) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let counters = (asked.clone(), answered.clone());
         // What is never to be answered must still be held open.
         let held = Arc::<Mutex<Vec<TcpStream>>>::default();
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
-                let (counter, held) = (counter.clone(), held.clone());
+                let (counters, held) = (counters.clone(), held.clone());
                 thread::spawn(move || {
-                    if let Ok(Some(kept)) = serve(connection, &counter)
+                    if let Ok(Some(kept)) = serve(connection, &counters.0, &counters.1)
                         && let Ok(mut held) = held.lock()
                     {
                         held.push(kept);
@@ -45,12 +46,38 @@ impl Application {
                 });
             }
         });
-        Ok(Self { address, answered })
+        Ok(Self {
+            address,
+            asked,
+            answered,
+        })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Requests whose head it has read.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// Waits until it was asked so often.
+    ///
+    /// # Errors
+    /// Where that does not happen in time.
+    pub fn wait_until_asked(&self, count: u64, limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        while self.asked() < count {
+            ensure!(
+                Instant::now() < deadline,
+                "asked {} times within {limit:?}, not {count}",
+                self.asked()
+            );
+            thread::park_timeout(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     /// Requests that it answered in full.
@@ -60,7 +87,7 @@ impl Application {
 }
 
 /// Serves one connection to its end; gives it back where it is to be held open without a word.
-fn serve(connection: TcpStream, answered: &AtomicU64) -> Result<Option<TcpStream>> {
+fn serve(connection: TcpStream, asked: &AtomicU64, answered: &AtomicU64) -> Result<Option<TcpStream>> {
     let mut reader = BufReader::new(connection.try_clone()?);
     let mut writer = connection;
     loop {
@@ -81,6 +108,7 @@ fn serve(connection: TcpStream, answered: &AtomicU64) -> Result<Option<TcpStream
                 length = value.trim().parse()?;
             }
         }
+        asked.fetch_add(1, Ordering::Release);
         let path = first.split(' ').nth(1).unwrap_or_default();
         let mut words = path.trim_start_matches('/').split('/');
         let deed = words.next().unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -27,6 +28,16 @@ pub fn get(address: SocketAddr, path: &str, limit: Duration) -> Outcome {
         Ok(connection) => read(connection, limit),
         Err(_) => Outcome::Refused,
     }
+}
+
+/// Asks for a path so many times at once.
+pub fn get_at_once(address: SocketAddr, path: &str, count: usize, limit: Duration) -> Vec<Outcome> {
+    thread::scope(|scope| {
+        let asked: Vec<_> = (0..count)
+            .map(|_| scope.spawn(|| get(address, path, limit)))
+            .collect();
+        asked.into_iter().filter_map(|asked| asked.join().ok()).collect()
+    })
 }
 
 /// Asks for a path and does not read the answer: the connection is given back.

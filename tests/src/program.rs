@@ -20,14 +20,14 @@ pub fn hopscope() -> Result<PathBuf> {
     )
 }
 
-/// The lab's cluster: `HOPSCOPE_CLUSTER`, or built by cargo if need be.
+/// The lab's cluster: `HOPSCOPE_LAB_CLUSTER`, or built by cargo if need be.
 ///
 /// # Errors
 /// Where there is none and it cannot be built.
 pub fn cluster() -> Result<PathBuf> {
     static PATH: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let arguments = ["build", "--package", "hopscope-lab", "--example", "cluster"];
-    built(&PATH, "HOPSCOPE_CLUSTER", "examples/cluster", &arguments)
+    built(&PATH, "HOPSCOPE_LAB_CLUSTER", "examples/cluster", &arguments)
 }
 
 fn built(

@@ -72,6 +72,11 @@ impl Report {
         &self.said
     }
 
+    /// Whether the report says this anywhere.
+    pub fn mentions(&self, text: &str) -> bool {
+        self.value.to_string().contains(text)
+    }
+
     /// Everything, for the message of a failure.
     pub fn shown(&self) -> String {
         let pick = |field: &str| self.value.get(field).cloned().unwrap_or_default();

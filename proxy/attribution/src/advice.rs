@@ -2,7 +2,7 @@
 
 use crate::case::Case;
 use crate::cause::Cause;
-use crate::evidence::PathKind;
+use crate::evidence::{PathKind, PortOwner};
 use crate::hop::Hop;
 use crate::verdict::{Advice, HopCharge};
 
@@ -17,7 +17,8 @@ pub(crate) fn of(case: &Case<'_>, hops: &[HopCharge]) -> Vec<Advice> {
         .collect();
     causes.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
     let tunnel = !case.paths_of(PathKind::Tunnel).is_empty();
-    let mut advice: Vec<Advice> = Vec::new();
+    // Before everything else: the load may not have gone where it was meant to go.
+    let mut advice = astray(case);
     for (_, cause) in causes {
         for (action, why) in remedy(cause, tunnel) {
             let one = Advice {
@@ -39,6 +40,44 @@ pub(crate) fn of(case: &Case<'_>, hops: &[HopCharge]) -> Vec<Advice> {
             why: "Since kubectl 1.23 one error of the pod's ends the whole forward and every request on it."
                 .to_owned(),
         });
+    }
+    advice
+}
+
+/// Forwards whose address belongs to something else. kubectl does not complain when it gets only one of `127.0.0.1` and
+/// `::1`, and a generator that uses the other talks to whatever listens there.
+fn astray(case: &Case<'_>) -> Vec<Advice> {
+    let tunnels = case
+        .evidence
+        .tunnels
+        .iter()
+        .filter_map(|(_, tunnel)| tunnel.seen());
+    let processes = tunnels.flat_map(|tunnel| &tunnel.processes);
+    let mut advice: Vec<Advice> = Vec::new();
+    for process in processes.filter(|process| process.is_kubectl.seen() == Some(&true)) {
+        for (host, owner) in [("127.0.0.1", process.on_ipv4), ("[::1]", process.on_ipv6)] {
+            let owner = match owner.seen() {
+                Some(PortOwner::Other(pid)) => format!("process {pid}"),
+                Some(PortOwner::Stranger) => "a process of another user".to_owned(),
+                Some(PortOwner::Forward | PortOwner::Nobody) | None => continue,
+            };
+            let kubectl = process
+                .pid
+                .seen()
+                .map_or_else(|| "kubectl".to_owned(), |pid| format!("kubectl (process {pid})"));
+            let one = Advice {
+                action: format!(
+                    "Give the forward a port that is free on both 127.0.0.1 and ::1: {host}:{} belongs to {owner}.",
+                    process.local_port
+                ),
+                why: format!(
+                    "{kubectl} got only the other loopback address and did not complain; what connects to {host} does not reach the tunnel."
+                ),
+            };
+            if advice.len() < MOST && !advice.contains(&one) {
+                advice.push(one);
+            }
+        }
     }
     advice
 }

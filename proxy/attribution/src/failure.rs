@@ -157,9 +157,10 @@ pub(crate) fn what_of(exchange: &Exchange, connection: Option<&Connection>) -> O
             begun: false,
             by: Cut::NotConnected,
         })),
-        // What the path's side did after the generator had ended its own is an answer to that.
+        // What the path's side did after the generator had ended its own is an answer to that; and where it did nothing,
+        // hopscope waited on, for it may have been a half-close, but the generator had given up.
         Delivery::Nothing {
-            cut: Cut::UpstreamFin | Cut::UpstreamReset,
+            cut: Cut::UpstreamFin | Cut::UpstreamReset | Cut::Stopped,
         } if connection.is_some_and(generator_left) => Some(What::Broken {
             begun: false,
             by: Cut::DownstreamFin,

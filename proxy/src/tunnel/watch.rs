@@ -9,6 +9,7 @@ use std::time::Duration;
 use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelProcess};
 use hopscope_attribution::evidence::{Observation, WhyUnseen};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::gauge::{self, Sampling};
 use super::kubectl;
@@ -18,6 +19,9 @@ use super::report::{Clock, Reporter, Sink, TunnelReport};
 
 /// How often it is looked whether the same process still listens.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// How long the end of a watch waits for what is being found out.
+const LAST_DESCRIPTION: Duration = Duration::from_secs(2);
 
 /// A watch over a forward that somebody else runs. It ends when this is dropped; the forward does not.
 pub struct Watch {
@@ -52,6 +56,7 @@ impl Watch {
                     address,
                     reporter,
                     present: None,
+                    descriptions: JoinSet::new(),
                 };
                 let thread = std::thread::Builder::new().name("tunnel-watch".to_owned());
                 Some(thread.spawn(move || runtime.block_on(watcher.live(stopping)))?)
@@ -105,6 +110,7 @@ struct Watcher {
     address: SocketAddr,
     reporter: Reporter,
     present: Option<(Subject, Sampling)>,
+    descriptions: JoinSet<()>,
 }
 
 impl Watcher {
@@ -115,6 +121,11 @@ impl Watcher {
                 _tick = ticks.tick() => self.look(),
                 told = stop.wait_for(|stop| *stop) => {
                     drop(told);
+                    // A short run shall not lose what was found out at its start.
+                    let described = async { while self.descriptions.join_next().await.is_some() {} };
+                    if tokio::time::timeout(LAST_DESCRIPTION, described).await.is_err() {
+                        tracing::debug!("the forward's process did not tell its version in time");
+                    }
                     return;
                 }
             }
@@ -145,9 +156,9 @@ impl Watcher {
     }
 
     /// Tells what the process is, on a task of its own: asking it for its version takes time.
-    fn describe(&self, subject: Subject) {
+    fn describe(&mut self, subject: Subject) {
         let (reporter, port, at) = (self.reporter.clone(), self.address.port(), self.reporter.now());
-        tokio::spawn(async move {
+        self.descriptions.spawn(async move {
             let hidden = Observation::Unseen(WhyUnseen::NotPermitted);
             let is_kubectl = subject.pid.map_or(hidden, owner::is_kubectl);
             let version = match (is_kubectl, subject.pid) {

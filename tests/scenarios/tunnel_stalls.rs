@@ -1,0 +1,122 @@
+//! Rows C and D of the catalogue that take half a minute to show. They wait at the same time.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use hopscope_tests::client::{self, Outcome};
+use hopscope_tests::kubectl;
+
+use crate::stage::{Expected, PATIENCE, Stage, of};
+
+/// More than kubectl's 30 s, and what comes on top.
+const STREAM_LIMIT: Duration = Duration::from_secs(45);
+
+/// A row of the catalogue, and how it is staged.
+type Row = (&'static str, fn() -> Result<()>);
+
+#[test]
+fn every_stall_of_a_tunnel_is_told_from_the_others() -> Result<()> {
+    let rows: [Row; 5] = [
+        ("C5", c5_an_unanswered_stream_is_a_time_out_of_the_tunnel),
+        ("C5, replaced", c5_the_damaged_kubectl_is_replaced),
+        ("D1", d1_a_reader_that_does_not_read_blocks_the_others),
+        ("D2", d2_an_abort_wedges_an_old_kubectl),
+        ("D3", d3_a_pod_that_does_not_read_blocks_the_others),
+    ];
+    let failed: Vec<String> = thread::scope(|scope| {
+        let running: Vec<_> = rows
+            .into_iter()
+            .map(|(name, row)| (name, scope.spawn(row)))
+            .collect();
+        running
+            .into_iter()
+            .filter_map(|(name, row)| match row.join() {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(format!("{name}: {error:#}")),
+                Err(_) => Some(format!("{name}: panicked")),
+            })
+            .collect()
+    });
+    ensure!(failed.is_empty(), "{}", failed.join("\n\n"));
+    Ok(())
+}
+
+fn gone(outcome: Outcome) -> Result<()> {
+    ensure!(
+        matches!(outcome, Outcome::Ended(0) | Outcome::Reset),
+        "{outcome:?}"
+    );
+    Ok(())
+}
+
+fn c5_an_unanswered_stream_is_a_time_out_of_the_tunnel() -> Result<()> {
+    let mut stage = Stage::build(&kubectl::youngest()?, &[], &["--tunnel-restart=never"])?;
+    stage.cluster.order("stream next=1 no-error-reply")?;
+    gone(client::get(stage.address(), "/ok", STREAM_LIMIT))?;
+    stage.judge(&[
+        Expected::Verdict("tunnel tunnel-timeout"),
+        Expected::Charged("tunnel-timeout", of(1, 0)),
+    ])
+}
+
+fn c5_the_damaged_kubectl_is_replaced() -> Result<()> {
+    let mut stage = Stage::build(&kubectl::youngest()?, &[], &[])?;
+    let damaged = stage.kubectl_pid()?;
+    stage.cluster.order("stream next=1 no-error-reply")?;
+    gone(client::get(stage.address(), "/ok", STREAM_LIMIT))?;
+    crate::stage::eventually("the damaged kubectl is gone", PATIENCE, || {
+        Ok(stage.kubectl_pid().is_ok_and(|pid| pid != damaged))
+    })?;
+    stage.expect_ok()?;
+    stage.judge(&[Expected::Verdict("tunnel tunnel-timeout")])
+}
+
+fn d1_a_reader_that_does_not_read_blocks_the_others() -> Result<()> {
+    let stage = Stage::build(&kubectl::youngest()?, &[], &["--tunnel-restart=never"])?;
+    let lazy = client::open(stage.address(), "/bytes/200000000")?;
+    lazy.peek(&mut [0]).context("the answer begins")?;
+    // Established ones freeze, and new ones do not come about.
+    crate::stage::eventually("another request hangs", PATIENCE, || {
+        Ok(client::get(stage.address(), "/ok", Duration::from_secs(2)) == Outcome::TimedOut)
+    })?;
+    gone(client::get(stage.address(), "/ok", STREAM_LIMIT))?;
+    drop(lazy);
+    stage.judge(&[
+        Expected::Verdict("tunnel tunnel-head-of-line"),
+        Expected::AtLeast("tunnel-head-of-line", 1),
+    ])
+}
+
+fn d2_an_abort_wedges_an_old_kubectl() -> Result<()> {
+    let Some(old) = kubectl::within_versions(0..=31)? else {
+        // Younger ones do not have this fault: there is nothing to show.
+        return Ok(());
+    };
+    let stage = Stage::build(&old, &[], &["--tunnel-restart=never"])?;
+    let lazy = client::open(stage.address(), "/bytes/200000000")?;
+    lazy.peek(&mut [0]).context("the answer begins")?;
+    crate::stage::eventually("another request hangs", PATIENCE, || {
+        Ok(client::get(stage.address(), "/ok", Duration::from_secs(2)) == Outcome::TimedOut)
+    })?;
+    // The reader leaves, and nothing comes back.
+    drop(lazy);
+    gone(client::get(stage.address(), "/ok", STREAM_LIMIT))?;
+    stage.judge(&[Expected::Verdict("tunnel tunnel-head-of-line")])
+}
+
+fn d3_a_pod_that_does_not_read_blocks_the_others() -> Result<()> {
+    let stage = Stage::build(&kubectl::youngest()?, &[], &["--tunnel-restart=never"])?;
+    let mut upload = TcpStream::connect(stage.address())?;
+    upload.set_write_timeout(Some(Duration::from_secs(3)))?;
+    upload.write_all(b"POST /deaf HTTP/1.1\r\nhost: web\r\ncontent-length: 400000000\r\n\r\n")?;
+    let piece = vec![b'x'; 256 * 1024];
+    while upload.write_all(&piece).is_ok() {}
+    // No error and no time-out ever comes: the new one waits for as long as its generator does.
+    let outcome = client::get(stage.address(), "/ok", Duration::from_secs(8));
+    ensure!(outcome == Outcome::TimedOut, "{outcome:?}");
+    drop(upload);
+    stage.judge(&[Expected::AtLeast("tunnel-head-of-line", 1)])
+}
