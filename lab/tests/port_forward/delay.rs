@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hopscope_lab::kubectl::Transport;
+use hopscope_lab::kubectl::{PortForward, Transport, Version};
 use hopscope_lab::node::{Happening, Selection, StreamFault, TunnelFault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -112,4 +112,26 @@ async fn an_answer_before_the_whole_request_arrives_and_harms_nobody_else() {
         next.write_u8(3).await.unwrap();
         assert_eq!(timeout(SOON, next.read_u8()).await.unwrap().unwrap(), 3);
     }
+}
+
+#[tokio::test]
+async fn a_pipe_that_nobody_reads_stops_new_connections_until_it_is_read() {
+    let cluster = backend::cluster(Habit::Echo).await.start().await.unwrap();
+    let builder = PortForward::to(cluster.addr(), "web", 8080).version(Version::V1_32);
+    let (forward, mut lines) = builder.pipe(3).start().await.unwrap();
+    // One or two lines that say where it listens leave room for the first connection, and none for the third.
+    let mut open = Vec::new();
+    for number in 0..3 {
+        let mut socket = TcpStream::connect(forward.local_addr()).await.unwrap();
+        socket.write_u8(number).await.unwrap();
+        open.push(socket);
+    }
+    assert_eq!(timeout(SOON, open[0].read_u8()).await.unwrap().unwrap(), 0);
+    assert!(
+        timeout(Duration::from_millis(300), open[2].read_u8())
+            .await
+            .is_err()
+    );
+    while let Ok(Some(_line)) = timeout(Duration::from_millis(300), lines.recv()).await {}
+    assert_eq!(timeout(SOON, open[2].read_u8()).await.unwrap().unwrap(), 2);
 }
