@@ -11,3 +11,6 @@ pub fn render(report: &Report) -> Result<String, serde_json::Error> {
     text.push('\n');
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests;

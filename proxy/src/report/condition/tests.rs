@@ -84,3 +84,11 @@ fn a_share_of_nothing_holds_nowhere() {
         "--fail-on 'any>1%' does not hold: 0 of 0 (no attempts)"
     );
 }
+
+#[test]
+fn the_manual_that_errors_point_to_lists_every_cause() {
+    let manual = include_str!("../../../../docs/report.md");
+    for cause in Cause::ALL {
+        assert!(manual.contains(&format!("`{cause}`")), "{cause}");
+    }
+}
