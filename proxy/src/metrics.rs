@@ -13,7 +13,7 @@ pub mod server;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use hopscope_attribution::evidence::tunnel::TunnelLife;
@@ -42,9 +42,9 @@ pub struct Metrics {
     paths: Vec<Path>,
     routes: HashMap<RouteId, String>,
     /// Requests whose route has no name yet: names follow within a second or so.
-    unnamed: HashMap<RouteId, Vec<(PathId, Vec<(&'static str, u64)>)>>,
+    unnamed: HashMap<RouteId, BTreeMap<(PathId, &'static str), u64>>,
     /// Which path and route have series of their own.
-    own_series: std::collections::HashSet<(PathId, RouteId)>,
+    own_series: HashSet<(PathId, RouteId)>,
     provisional: Provisional,
     /// The last turn in the life of each forwarder, by path and member.
     lives: HashMap<(PathId, u16), TunnelLife>,
@@ -81,7 +81,7 @@ impl Metrics {
             paths: paths.to_vec(),
             routes: HashMap::new(),
             unnamed: HashMap::new(),
-            own_series: std::collections::HashSet::new(),
+            own_series: HashSet::new(),
             provisional: Provisional::new(paths),
             lives: HashMap::new(),
             losses: Losses::default(),
@@ -105,10 +105,10 @@ impl Metrics {
         if self.routes.contains_key(&cell.route) {
             self.requests(cell.path, cell.route, &classes);
         } else {
-            self.unnamed
-                .entry(cell.route)
-                .or_default()
-                .push((cell.path, classes));
+            let unnamed = self.unnamed.entry(cell.route).or_default();
+            for (class, count) in classes {
+                *unnamed.entry((cell.path, class)).or_default() += count;
+            }
         }
     }
 
@@ -188,8 +188,8 @@ impl Watcher for Metrics {
 
     fn route(&mut self, route: RouteId, name: &str) {
         self.routes.insert(route, name.to_owned());
-        for (path, classes) in self.unnamed.remove(&route).unwrap_or_default() {
-            self.requests(path, route, &classes);
+        for ((path, class), count) in self.unnamed.remove(&route).unwrap_or_default() {
+            self.requests(path, route, &[(class, count)]);
         }
     }
 

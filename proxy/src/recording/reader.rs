@@ -145,7 +145,10 @@ fn open(path: &FilePath) -> Result<Connection, RecordingError> {
             .query_row("SELECT value FROM run WHERE key = 'version'", (), |row| {
                 row.get::<_, String>(0)
             })
-            .unwrap_or_else(|_| "a newer version".to_owned());
+            .map_or_else(
+                |_| "a newer version".to_owned(),
+                |version| version.replace(char::is_control, ""),
+            );
         return Err(RecordingError::NewerSchema {
             path: path.to_path_buf(),
             found,
