@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hopscope_attribution::evidence::{
-    ConnectFailure, Connection, ConnectionId, Cut, Ending, FourTuple, Moment, Observation, Opaque, PathId,
-    Protocol, Side, SideEnd, Span, Upstream, WhyUnseen,
+    ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, Exchange, FourTuple, Moment,
+    Observation, Opaque, PathId, Protocol, Side, SideEnd, Span, Upstream, WhyUnseen,
 };
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -50,6 +50,11 @@ struct Log {
     observer: Option<http::Observer>,
     /// What hopscope added on the way up to the exchange under way, on a stamped connection.
     added_up: Option<Span>,
+    /// When the generator said FIN, if it did.
+    downstream_finished: Option<Moment>,
+    /// Exchanges that were completed after that. Whether the generator had half-closed and took them, or had given up,
+    /// shows only by what its socket does with them.
+    unconfirmed: Vec<Exchange>,
 }
 
 impl Accepted {
@@ -73,6 +78,8 @@ impl Accepted {
             upstream_tuple: None,
             observer: worker.observer(id, path),
             added_up: None,
+            downstream_finished: None,
+            unconfirmed: Vec::new(),
         };
         Self {
             downstream: Some(downstream),
@@ -100,6 +107,8 @@ impl Accepted {
         let Some(downstream) = self.downstream.take() else {
             return;
         };
+        self.busy = true;
+        worker::with(|worker| worker.turned(true));
         // Boxed, so that the memory that only connecting needs does not stay with an idle connection.
         let attempted = Box::pin(attempt_unless_gone(&downstream, attempt)).await;
         self.log.upstream = attempted.outcome;
@@ -198,14 +207,40 @@ impl Log {
         self.observer
             .as_ref()
             .is_none_or(|observer| match observer.protocol() {
-                Protocol::Silent | Protocol::Http1 => observer.in_flight() > 0,
+                Protocol::Silent | Protocol::Http1 => {
+                    observer.in_flight() > 0 || !self.unconfirmed.is_empty()
+                }
                 Protocol::Opaque(_) => true,
             })
     }
 
     fn cut(&mut self, cut: Cut, at: Moment) {
-        if let Some(observer) = &mut self.observer {
-            observer.ended(cut, at, &mut worker::record_exchange);
+        self.read(|observer, mut out| observer.ended(cut, at, &mut out));
+    }
+
+    /// Lets the observer read, and records what it finishes, or keeps it back where it must be confirmed first.
+    fn read(&mut self, read: impl FnOnce(&mut http::Observer, &mut dyn FnMut(Exchange))) {
+        let Some(observer) = &mut self.observer else {
+            return;
+        };
+        if self.downstream_finished.is_none() {
+            read(observer, &mut worker::record_exchange);
+        } else {
+            let unconfirmed = &mut self.unconfirmed;
+            read(observer, &mut |exchange| unconfirmed.push(exchange));
+        }
+    }
+
+    /// The generator was gone before the answers came that are not confirmed.
+    fn nobody_got(&mut self) {
+        for exchange in &mut self.unconfirmed {
+            if let Delivery::Complete { status, author } = exchange.delivery {
+                exchange.delivery = Delivery::Truncated {
+                    status,
+                    author,
+                    cut: Cut::DownstreamFin,
+                };
+            }
         }
     }
 }
@@ -233,6 +268,13 @@ impl Drop for Accepted {
             }
         }
         self.log.cut(last_cut, now);
+        if !self.log.unconfirmed.is_empty()
+            && let Some(relay) = &self.relay
+            && socket::pending_failure(&relay.downstream).is_some()
+        {
+            self.log.nobody_got();
+        }
+        self.log.unconfirmed.drain(..).for_each(worker::record_exchange);
         let connection = self.record(now);
         worker::with(|worker| {
             worker.recorder.connection(connection);
@@ -326,21 +368,23 @@ impl Watch for WakeUp<'_> {
 
     fn see(&mut self, from: Side, bytes: &[u8]) -> Option<Vec<u8>> {
         let at = self.now();
-        let observer = self.log.observer.as_mut()?;
         match from {
             Side::Upstream => {
                 self.down_last_byte = Some(at);
-                observer.response_bytes(bytes, at, &mut worker::record_exchange);
+                self.log
+                    .read(|observer, mut out| observer.response_bytes(bytes, at, &mut out));
                 None
             }
             Side::Downstream => {
                 let mut rewritten: Option<(Vec<u8>, usize)> = None;
-                observer.request_bytes(bytes, at, &mut worker::record_exchange, &mut |insertion| {
-                    let (line, copied) =
-                        rewritten.get_or_insert_with(|| (Vec::with_capacity(bytes.len() + 64), 0));
-                    line.extend_from_slice(&bytes[*copied..insertion.at]);
-                    *copied = insertion.at;
-                    insertion.write_to(line);
+                self.log.read(|observer, mut out| {
+                    observer.request_bytes(bytes, at, &mut out, &mut |insertion| {
+                        let (line, copied) =
+                            rewritten.get_or_insert_with(|| (Vec::with_capacity(bytes.len() + 64), 0));
+                        line.extend_from_slice(&bytes[*copied..insertion.at]);
+                        *copied = insertion.at;
+                        insertion.write_to(line);
+                    });
                 });
                 rewritten.map(|(mut line, copied)| {
                     line.extend_from_slice(&bytes[copied..]);
@@ -371,9 +415,8 @@ impl Watch for WakeUp<'_> {
         if from == Side::Upstream {
             self.down_last_byte = Some(at);
         }
-        if let Some(observer) = &mut self.log.observer {
-            observer.skip(direction(from), count, at, &mut worker::record_exchange);
-        }
+        self.log
+            .read(|observer, mut out| observer.skip(direction(from), count, at, &mut out));
     }
 
     fn relayed(&mut self, from: Side, arrival: Arrival) {
@@ -389,10 +432,17 @@ impl Watch for WakeUp<'_> {
         }
     }
 
-    fn ended(&mut self, side: Side, end: SideEnd, downstream_finished: Option<Moment>) {
+    fn ended(&mut self, side: Side, end: SideEnd) {
+        let finished = self.log.downstream_finished;
+        match (side, end.how) {
+            (Side::Downstream, Ending::Fin) => self.log.downstream_finished = Some(end.at),
+            // It had not half-closed: it was gone, and did not get what came since.
+            (Side::Downstream, _) => self.log.nobody_got(),
+            (Side::Upstream, _) => {}
+        }
         let cut = match (side, end.how) {
             (Side::Downstream, Ending::Reset | Ending::TimedOut | Ending::Errno(_)) => Cut::DownstreamReset,
-            (Side::Upstream, Ending::Fin) => match downstream_finished {
+            (Side::Upstream, Ending::Fin) => match finished {
                 // The generator had closed its side, and the upstream sent nothing more after that: it gave way.
                 Some(closed) if self.down_last_byte.is_none_or(|last| last < closed) => Cut::DownstreamFin,
                 Some(_) | None => Cut::UpstreamFin,

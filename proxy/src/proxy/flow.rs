@@ -28,6 +28,8 @@ pub(super) struct Flow {
     held_from: usize,
     /// The pipe through which a long body goes at the moment.
     pipe: Option<Box<Pipe>>,
+    /// Whether the sink may still hold back what it took: TLS does, when its socket is full.
+    unflushed: bool,
     /// Whether arrivals are stamped.
     stamped: bool,
     read_size: usize,
@@ -87,8 +89,8 @@ pub(super) trait Watch {
     fn skip(&mut self, from: Side, count: u64);
     /// Learns that bytes have been handed on at once, and when they had arrived.
     fn relayed(&mut self, from: Side, arrival: Arrival);
-    /// Learns how a side ended, and when the downstream side had said FIN before, if it had.
-    fn ended(&mut self, side: Side, end: SideEnd, downstream_finished: Option<Moment>);
+    /// Learns how a side ended. A failure of the upstream is told when everything it sent before has been seen.
+    fn ended(&mut self, side: Side, end: SideEnd);
 }
 
 /// A side of the relay.
@@ -104,6 +106,7 @@ impl Flow {
             held: Vec::new(),
             held_from: 0,
             pipe: None,
+            unflushed: false,
             stamped: false,
             read_size: FIRST_READ,
             state: State::Open,
@@ -141,6 +144,13 @@ impl Flow {
                         self.release(taken, watch);
                         continue;
                     }
+                    Poll::Ready(Err(error)) => return self.sink_failed(&error, watch),
+                    Poll::Pending => return Turn::Blocked,
+                }
+            }
+            if self.unflushed {
+                match Pin::new(&mut *sink).poll_flush(cx) {
+                    Poll::Ready(Ok(())) => self.unflushed = false,
                     Poll::Ready(Err(error)) => return self.sink_failed(&error, watch),
                     Poll::Pending => return Turn::Blocked,
                 }
@@ -314,13 +324,14 @@ impl Flow {
     }
 
     /// Writes bytes just read; what the sink does not take is held.
-    fn write<W: AsyncWrite + Unpin>(
+    fn write<W: Stream>(
         &mut self,
         cx: &mut Context<'_>,
         sink: &mut W,
         mut bytes: &[u8],
         watch: &mut impl Watch,
     ) -> Option<Turn> {
+        self.unflushed = sink.plain().is_none();
         loop {
             match Pin::new(&mut *sink).poll_write(cx, bytes) {
                 Poll::Ready(Ok(taken)) => {

@@ -36,6 +36,8 @@ pub(super) struct Relay {
     pub(super) down: Flow,
     downstream_end: Option<SideEnd>,
     upstream_end: Option<SideEnd>,
+    /// The upstream failed, and what it had sent before is still being read: nobody has been told yet.
+    untold: Option<SideEnd>,
     alarm: Option<Pin<Box<Sleep>>>,
     settling_since: Option<Moment>,
 }
@@ -50,6 +52,7 @@ impl Relay {
             down: Flow::new(Side::Upstream),
             downstream_end: None,
             upstream_end: None,
+            untold: None,
             alarm: None,
             settling_since: None,
         };
@@ -81,6 +84,7 @@ impl Relay {
                 .down
                 .poll(cx, &mut self.upstream, &mut self.downstream, scratch, watch);
             let noticed_down = self.notice(down, Side::Upstream, Side::Downstream, watch);
+            self.tell(watch);
             if noticed_up || noticed_down {
                 continue;
             }
@@ -124,32 +128,39 @@ impl Relay {
 
     fn end(&mut self, side: Side, how: Ending, watch: &mut impl Watch) {
         let at = watch.now();
-        let finished = self
-            .downstream_end
-            .filter(|end| end.how == Ending::Fin)
-            .map(|end| end.at);
         let slot = match side {
             Side::Downstream => &mut self.downstream_end,
             Side::Upstream => &mut self.upstream_end,
         };
-        match slot {
-            None => {}
+        let first_seen = match slot {
+            None => at,
             // The same failure seen once by a write and once by a read.
             Some(known) if known.how != Ending::Fin => return,
             // An end of stream that only follows from the failure seen before.
             Some(_) if how == Ending::Fin => return,
             // A reset after a FIN: the side's last word is the reset, but its first was the FIN, and that time stays.
-            Some(known) => {
-                *known = SideEnd { at: known.at, how };
-                watch.ended(side, SideEnd { at, how }, finished);
-                self.after_failure(side, at);
-                return;
-            }
+            Some(known) => known.at,
+        };
+        *slot = Some(SideEnd { at: first_seen, how });
+        let end = SideEnd { at, how };
+        if how == Ending::Fin {
+            watch.ended(side, end);
+            return;
         }
-        *slot = Some(SideEnd { at, how });
-        watch.ended(side, SideEnd { at, how }, finished);
-        if how != Ending::Fin {
-            self.after_failure(side, at);
+        self.after_failure(side, at);
+        if side == Side::Upstream && !self.down.over() {
+            self.untold = Some(end);
+        } else {
+            watch.ended(side, end);
+        }
+    }
+
+    /// Tells of the upstream's failure once everything that it had sent before has been seen.
+    fn tell(&mut self, watch: &mut impl Watch) {
+        if self.down.over()
+            && let Some(end) = self.untold.take()
+        {
+            watch.ended(Side::Upstream, end);
         }
     }
 
@@ -190,29 +201,57 @@ impl Relay {
 
     /// Both directions are over. If one side failed, the other is reset, once it has what came before.
     fn poll_last_act(&mut self, cx: &mut Context<'_>, watch: &mut impl Watch) -> Poll<()> {
-        let (down_failed, up_failed) = (self.failed(Side::Downstream), self.failed(Side::Upstream));
-        if down_failed == up_failed {
-            return Poll::Ready(());
-        }
         let now = watch.now();
         if self.settling_since.is_none() {
             self.alarm = None;
         }
         let since = *self.settling_since.get_or_insert(now);
-        while socket::unacknowledged(self.survivor(up_failed)) > 0 && now.since(since) < SETTLE_LIMIT {
-            if self.poll_alarm(cx, SETTLE_EVERY).is_pending() {
-                return Poll::Pending;
+        if let Some(survivor) = self.unsettled()
+            && now.since(since) < SETTLE_LIMIT
+        {
+            while socket::unacknowledged(self.tcp(survivor)) > 0 {
+                if self.poll_alarm(cx, SETTLE_EVERY).is_pending() {
+                    return Poll::Pending;
+                }
             }
         }
-        socket::reset_on_close(self.survivor(up_failed));
+        if !self.failed(Side::Downstream)
+            && self.answered_after_fin()
+            && let Some(how) = socket::pending_failure(&self.downstream)
+        {
+            self.end(Side::Downstream, how, watch);
+        }
+        match (self.failed(Side::Downstream), self.failed(Side::Upstream)) {
+            (true, false) => socket::reset_on_close(self.upstream.tcp()),
+            (false, true) => socket::reset_on_close(&self.downstream),
+            (true, true) | (false, false) => {}
+        }
         Poll::Ready(())
     }
 
-    fn survivor(&self, upstream_failed: bool) -> &TcpStream {
-        if upstream_failed {
-            &self.downstream
-        } else {
-            self.upstream.tcp()
+    /// The side whose acknowledgement is worth waiting for: one that is to be reset, or one that had said FIN before
+    /// it was answered. That may have been a half-close, or the end of a generator that gave up; only what it does
+    /// with the answer tells.
+    fn unsettled(&self) -> Option<Side> {
+        match (self.failed(Side::Downstream), self.failed(Side::Upstream)) {
+            (true, false) => Some(Side::Upstream),
+            (false, true) => Some(Side::Downstream),
+            (false, false) if self.answered_after_fin() => Some(Side::Downstream),
+            (true, true) | (false, false) => None,
+        }
+    }
+
+    fn answered_after_fin(&self) -> bool {
+        match (self.downstream_end, self.down.last_byte()) {
+            (Some(end), Some(last)) => end.how == Ending::Fin && last >= end.at,
+            (Some(_) | None, _) => false,
+        }
+    }
+
+    fn tcp(&self, side: Side) -> &TcpStream {
+        match side {
+            Side::Downstream => &self.downstream,
+            Side::Upstream => self.upstream.tcp(),
         }
     }
 

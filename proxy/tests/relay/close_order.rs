@@ -3,15 +3,13 @@
 //! A script is a sequence of acts by the two ends of a connection. Every script up to a length is played twice, over
 //! a direct connection and through the relay, and what each end sees after each act must be the same.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use hopscope::http::{ObserverConfig, RouteTable};
-use hopscope::proxy::{Config, OnRefusal, Session};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+
+use crate::session::start;
 
 /// What an end can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,29 +159,6 @@ async fn reset_after_end_of_stream(stream: &mut TcpStream) -> Seen {
         Ok(()) => Seen::Reset,
         Err(_) => Seen::Nothing,
     }
-}
-
-fn start(application: SocketAddr, folder: &tempfile::TempDir) -> Session {
-    let config = Config {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        vias: vec![format!("direct={application}").parse().unwrap()],
-        weights: Vec::new(),
-        connect_timeout: Duration::from_secs(5),
-        on_refusal: OnRefusal::Reset,
-        upstream_ca: None,
-        tunnel_restart: hopscope::tunnel::RestartPolicy::Never,
-        watch_forwards: true,
-        observing: Arc::new(ObserverConfig {
-            routes: RouteTable::new(Vec::new(), false),
-            head_limit: 65_536,
-            inject_id: false,
-        }),
-        workers: 1,
-        recording: folder.path().join("recording"),
-        recording_options: hopscope::recording::Options::default(),
-        command: None,
-    };
-    Session::start(&config, Vec::new()).unwrap()
 }
 
 #[tokio::test]
