@@ -23,6 +23,7 @@ pub mod hops;
 pub mod judge;
 pub mod layout;
 pub mod loader;
+pub mod local;
 pub mod metrics;
 pub mod observe;
 pub mod parse;
@@ -31,6 +32,7 @@ pub mod reasons;
 pub mod server;
 pub mod world;
 
+use evidence::Journal;
 use hops::HopTable;
 use layout::Wishes;
 use loader::Probes;
@@ -103,8 +105,7 @@ pub enum AgentError {
 /// An agent that listens and watches, ready to run.
 #[derive(Debug)]
 pub struct Agent {
-    listener: TcpListener,
-    access: Access,
+    answering: Option<(TcpListener, Access)>,
     observer: Rc<RefCell<Observer>>,
     probes: Option<Probes>,
 }
@@ -119,6 +120,14 @@ impl Agent {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| AgentError::Listen { address, source })?;
+        let access = config.access.clone();
+        let mut agent = Self::watch(config);
+        agent.answering = Some((listener, access));
+        Ok(agent)
+    }
+
+    /// Loads the probes and looks around, and answers nobody.
+    pub fn watch(config: Config) -> Self {
         let wishes = Wishes {
             balancers: !config.table.balancer_addresses.is_empty(),
             every_close: config.every_close,
@@ -132,20 +141,27 @@ impl Agent {
         // The probes first: what begins while we look around is not missed.
         let world = World::look(config.mounts, config.table);
         let observer = Observer::new(world, loaded.as_ref().map_err(Clone::clone));
-        Ok(Self {
-            listener,
-            access: config.access,
+        Self {
+            answering: None,
             observer: Rc::new(RefCell::new(observer)),
             probes: loaded.ok(),
-        })
+        }
     }
 
-    /// Where it answers.
+    /// Where it answers; `None` for one that answers nobody.
     ///
     /// # Errors
     /// When the kernel does not say.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    pub fn address(&self) -> io::Result<Option<SocketAddr>> {
+        self.answering
+            .as_ref()
+            .map(|(listener, _)| listener.local_addr())
+            .transpose()
+    }
+
+    /// Whether any probe runs.
+    pub const fn has_probes(&self) -> bool {
+        self.probes.is_some()
     }
 
     /// What works and what does not, a line each.
@@ -164,18 +180,16 @@ impl Agent {
         lines
     }
 
-    /// Watches and answers until `stop` is done. Must run within a `LocalSet`.
-    ///
-    /// # Errors
-    /// When the ring buffer cannot be waited for.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), AgentError> {
+    /// Watches and answers until `stop` is done, and gives what it has seen. Must run within a `LocalSet`.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Journal {
         let Self {
-            listener,
-            access,
+            answering,
             observer,
             mut probes,
         } = self;
-        let serving = tokio::task::spawn_local(server::serve(listener, access, Rc::clone(&observer)));
+        let serving = answering.map(|(listener, access)| {
+            tokio::task::spawn_local(server::serve(listener, access, Rc::clone(&observer)))
+        });
         let mut drain_ring = ticks(DRAIN_EVERY);
         let mut tally = ticks(TALLY_EVERY);
         let mut look = ticks(LOOK_EVERY);
@@ -206,8 +220,19 @@ impl Agent {
                 }
             }
         }
-        serving.abort();
-        Ok(())
+        if let Some(serving) = serving {
+            serving.abort();
+        }
+        let mut observer = observer.borrow_mut();
+        if let Some(probes) = &mut probes {
+            drain(probes, &mut observer);
+            observer.poll();
+            observer.tally(probes);
+        }
+        // What was still being gathered is judged with what there is.
+        observer.judge_due(u64::MAX);
+        observer.end_window();
+        std::mem::take(&mut observer.journal)
     }
 }
 

@@ -43,6 +43,14 @@ const GATES: &[Gate] = &[
         name: "test",
         command: &["cargo", "test", "--workspace", "--exclude", "hopscope-tests"],
     },
+    Gate {
+        name: "probes",
+        command: &["cargo", "xtask", "ebpf", "--check"],
+    },
+    Gate {
+        name: "kernels",
+        command: &["cargo", "xtask", "kernels", "--kernel", "6.1"],
+    },
 ];
 
 /// Passes every gate, or says which one did not hold.

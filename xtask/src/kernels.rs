@@ -57,7 +57,7 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
         let said = guest::run(&root, &kernel, &built)?;
         let took = began.elapsed().as_secs();
         let attached = said.lines().filter(|line| line.ends_with(": attached")).count();
-        table += &format!("| {} | {attached} | ", kernel.release);
+        table.extend(["| ", &kernel.release, " | ", &attached.to_string(), " | "]);
         if attached == 0 {
             wrong.push(format!("{}: no probe attached", kernel.release));
         }
@@ -77,7 +77,7 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
                 ));
             }
         }
-        table += &format!("{took} |\n");
+        table.extend([&took.to_string(), " |\n"]);
         if wrong.iter().any(|line| line.starts_with(&kernel.release)) {
             ebpf::report(&said);
         }

@@ -169,6 +169,12 @@ impl Journal {
         self.next += 1;
     }
 
+    /// Every line that is kept, and how many there were before them.
+    pub fn into_lines(self) -> (Vec<Line>, u64) {
+        let forgotten = self.lines.front().map_or(self.next, |line| line.seq);
+        (self.lines.into(), forgotten)
+    }
+
     /// Writes the lines from number `since` on.
     ///
     /// # Errors

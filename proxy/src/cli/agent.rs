@@ -112,10 +112,9 @@ pub fn execute(args: Args) -> Result<(), AgentFailure> {
         for line in agent.told() {
             tell(&format!("hopscope agent: {line}"));
         }
-        tell(&format!(
-            "hopscope agent: listening on {}",
-            agent.address().map_err(AgentError::from)?
-        ));
+        if let Some(address) = agent.address().map_err(AgentError::from)? {
+            tell(&format!("hopscope agent: listening on {address}"));
+        }
         let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::from)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(AgentError::from)?;
         let stop = async {
@@ -124,7 +123,7 @@ pub fn execute(args: Args) -> Result<(), AgentFailure> {
                 _ = interrupt.recv() => {}
             }
         };
-        agent.run(stop).await?;
+        let _journal = agent.run(stop).await;
         Ok(())
     })
 }

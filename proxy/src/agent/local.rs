@@ -1,0 +1,114 @@
+//! The same probes on this machine for the length of a run: what `run` and `proxy` use where they may.
+
+use std::io;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+
+use hopscope_attribution::evidence::node::KernelWindow;
+use hopscope_attribution::evidence::{Connection, Moment, NodeEvidence, Observation, Span, WhyUnseen};
+use hopscope_attribution::hop::Hop;
+use tokio::sync::oneshot;
+
+use super::evidence::{Clock, Journal, join};
+use super::observe::unix_us;
+use super::{Agent, Config};
+
+/// An agent in a thread of its own, that answers nobody.
+#[derive(Debug)]
+pub struct LocalProbes {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<Journal>,
+    told: Vec<String>,
+    attached: bool,
+}
+
+impl LocalProbes {
+    /// Loads the probes and begins to watch. Without the privilege it watches /proc alone, and says so.
+    ///
+    /// # Errors
+    /// When no thread or event loop can be had.
+    pub fn start(config: Config) -> io::Result<Self> {
+        let (stop, stopped) = oneshot::channel();
+        let (started, starting) = mpsc::sync_channel(1);
+        let thread = thread::Builder::new()
+            .name("local-probes".to_owned())
+            .spawn(move || {
+                let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                    Ok(runtime) => runtime,
+                    Err(error) => {
+                        // The caller waits for this, and goes on without us.
+                        drop(started.send(Err(error)));
+                        return Journal::default();
+                    }
+                };
+                let agent = Agent::watch(config);
+                drop(started.send(Ok((agent.told(), agent.has_probes()))));
+                let stop = async {
+                    // A caller that is gone wants us to stop as well.
+                    drop(stopped.await);
+                };
+                tokio::task::LocalSet::new().block_on(&runtime, agent.run(stop))
+            })?;
+        let answer = starting.recv().map_err(io::Error::other)?;
+        let (told, attached) = answer?;
+        Ok(Self {
+            stop,
+            thread,
+            told,
+            attached,
+        })
+    }
+
+    /// What works here and what does not, a line each.
+    pub fn told(&self) -> &[String] {
+        &self.told
+    }
+
+    /// Stops, and joins what was seen to the connections of the recording, which began at `began_unix_us`.
+    pub fn finish(self, connections: &[Connection], began_unix_us: u64) -> Observation<NodeEvidence> {
+        // A thread that is gone already is found out by its join.
+        let _gone_already = self.stop.send(());
+        let Ok(journal) = self.thread.join() else {
+            return Observation::Unseen(WhyUnseen::EvidenceLost);
+        };
+        if !self.attached {
+            return Observation::Unseen(WhyUnseen::NotPermitted);
+        }
+        let (lines, forgotten) = journal.into_lines();
+        // One host, one clock.
+        let clock = Clock {
+            began_unix_us,
+            error: Span(0),
+        };
+        let mut evidence = join(&lines, connections, clock);
+        if forgotten > 0 {
+            // Too much failed to be kept: with this, absence proves nothing.
+            evidence.windows.push(KernelWindow {
+                from: Moment::default(),
+                length: Span(unix_us().saturating_sub(began_unix_us)),
+                hop: Hop::Unknown,
+                syn_retransmits: 0,
+                accept_queue_overflows: 0,
+                events_lost: forgotten,
+            });
+        }
+        Observation::Seen(evidence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_probes_nothing_is_claimed_and_the_reason_is_told() {
+        let config = Config {
+            without_ebpf: true,
+            ..Config::default()
+        };
+        let local = LocalProbes::start(config).unwrap();
+        assert!(local.told()[0].contains("without eBPF"), "{:?}", local.told());
+        let seen = local.finish(&[], 0);
+        assert!(matches!(seen, Observation::Unseen(WhyUnseen::NotPermitted)));
+    }
+}
