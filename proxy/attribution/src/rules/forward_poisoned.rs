@@ -9,8 +9,8 @@ use super::forward::Forward;
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{Ruling, STRONG};
-use crate::evidence::{Connection, Ending, Side, Span};
-use crate::failure::Failure;
+use crate::evidence::{Connection, Cut, Ending, Side, Span};
+use crate::failure::{Failure, What};
 use crate::figures::{length, probability};
 use crate::statistics::binomial::upper_tail;
 use crate::verdict::Finding;
@@ -19,7 +19,7 @@ pub(super) const RULE: Rule = Rule {
     name: "stream-residues",
     symptom: "some new connections of a forward time out, others do not, in a strict rhythm",
     evidence: "the order in which the forward's connections were opened, and which of them timed out at 30.00 s",
-    verdict: "tunnel-poisoned instead of tunnel-timeout, when stuck workers predict which connections hang",
+    verdict: "tunnel-poisoned instead of tunnel-timeout or tunnel-head-of-line, when stuck workers predict which connections hang",
     proves: "the failures follow kubectl's stream numbers modulo 5, which nothing outside kubectl knows",
     cannot_prove: "anything when many connections were opened at once: their stream numbers interleave, and the charge stays tunnel-timeout",
     apply,
@@ -31,7 +31,7 @@ const ENOUGH: usize = 12;
 const HYPOTHESES: f64 = 150.0;
 
 fn apply(case: &mut Case<'_>) {
-    let timed_out = |failure: &&Failure| failure.cause == Cause::TunnelTimeout;
+    let timed_out = |failure: &&Failure| stream_timed_out(failure);
     let mut hung: Vec<u32> = case
         .failures
         .iter()
@@ -82,11 +82,21 @@ fn apply(case: &mut Case<'_>) {
     poisoned.sort_unstable();
     case.judge_where(
         RULE.name,
-        |failure| {
-            failure.cause == Cause::TunnelTimeout && poisoned.binary_search(&failure.connection).is_ok()
-        },
+        |failure| stream_timed_out(failure) && poisoned.binary_search(&failure.connection).is_ok(),
         |_, _| Some(Ruling::charge(Cause::TunnelPoisoned, STRONG)),
     );
+}
+
+/// Charged as a stream that kubectl gave up; that kubectl was slow to read the tunnel as well does not explain a rhythm.
+fn stream_timed_out(failure: &Failure) -> bool {
+    let given_up = matches!(
+        failure.what,
+        What::Broken {
+            begun: false,
+            by: Cut::UpstreamReset | Cut::UpstreamFin
+        }
+    );
+    given_up && matches!(failure.cause, Cause::TunnelTimeout | Cause::TunnelHeadOfLine)
 }
 
 /// Whether a connection hung on its streams (`true`), or its streams were created (`false`); `None` when neither is

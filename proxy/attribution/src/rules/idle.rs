@@ -68,10 +68,14 @@ fn after_pause(case: &mut Case<'_>, path: PathId) {
             && matches!(exchange.delivery, Delivery::Complete { .. })
             && exchange.ordinal > 0
     });
-    let longest_answered = answered.filter_map(|exchange| exchange.phases.idle).max();
-    let shortest_cut = cut.first().copied().unwrap_or_default();
-    // A sharp limit: everything idle for longer is cut, nothing idle for less is.
-    let sharp = longest_answered.is_some_and(|answered| answered < shortest_cut && answered >= Span(1_000));
+    let idle: Vec<Span> = answered.filter_map(|exchange| exchange.phases.idle).collect();
+    // A sharp limit: all but a few that were idle for longer are cut, all but a few that were idle for less are not.
+    // Those few are hopscope's own delays on a busy host.
+    let shortest_cut = cut.get(cut.len() / 20).copied().unwrap_or_default();
+    let crossing = idle.iter().filter(|idle| **idle >= shortest_cut).count();
+    let longest_answered = idle.iter().filter(|idle| **idle < shortest_cut).max().copied();
+    let paused = longest_answered.is_some_and(|answered| answered >= Span(1_000));
+    let sharp = paused && crossing.saturating_mul(20) <= cut.len();
     let spike = lattice::spike(&cut, 3);
     let Some((limit, mut confidence)) = limit(shortest_cut, sharp, spike) else {
         return;
