@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// One tuned and one held-out seed at one load level: a few minutes
     #[arg(long)]
     quick: bool,
+    /// Write docs/accuracy.md after a quick run as well
+    #[arg(long)]
+    write: bool,
     /// Only scenarios whose name contains this; the floors are not held then, and nothing is written
     #[arg(long, value_name = "PART")]
     only: Option<String>,
@@ -81,7 +84,7 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
     if args.only.is_some() {
         return Ok(());
     }
-    if !args.quick {
+    if !args.quick || args.write {
         std::fs::write(root.join("docs/accuracy.md"), &page).context("writing docs/accuracy.md")?;
     }
     hold(&cards, &[("tuned", &tuned), ("held-out", &held_out)])

@@ -42,6 +42,14 @@ pub(in crate::rules) const fn trigger(meaning: TunnelMeaning) -> Option<Cause> {
     }
 }
 
+/// Lines that mean that a stream of the tunnel was not had: nothing that a pod can do.
+const fn refused_a_stream(meaning: TunnelMeaning) -> bool {
+    matches!(
+        meaning,
+        TunnelMeaning::StreamTimeout | TunnelMeaning::StreamReset | TunnelMeaning::StreamLost
+    )
+}
+
 pub(super) fn blame(case: &Case<'_>, end: &mut End) {
     by_kernel(case, end);
     if end.blame.is_some() {
@@ -96,7 +104,9 @@ fn by_lines(end: &mut End, lines: &[TunnelLine], tunnel: Option<&TunnelEvidence>
             .iter()
             .any(|event| event.at + BEFORE >= end.from && event.at <= end.until + AFTER)
     });
-    if end.until < Moment(u64::MAX) && !restarted {
+    // kubectl gave up on single streams: the forward stands and does not serve, which is another rule's to judge.
+    end.stands = !restarted && near.iter().any(|line| refused_a_stream(line.meaning));
+    if end.until < Moment(u64::MAX) && !restarted && !end.stands {
         end.each = true;
         let words = "the forward itself went on: kubectl neither ended nor complained, so the pod ended them";
         end.blame(Cause::BackendReset, GOOD, words.to_owned());
