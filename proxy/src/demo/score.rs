@@ -115,9 +115,8 @@ fn is_open(cause: Cause) -> bool {
 fn judge(diagnosis: &Diagnosis, answer: Answer) -> Judgement {
     match (diagnosis.verdict.charged, answer) {
         (None, Answer::Healthy) => Judgement::Right,
-        (None, Answer::Cause(_)) => Judgement::Wrong,
         (Some((_, cause)), Answer::Healthy | Answer::Cause(_)) if is_open(cause) => Judgement::Open,
-        (Some(_), Answer::Healthy) => Judgement::Wrong,
+        (None, Answer::Cause(_)) | (Some(_), Answer::Healthy) => Judgement::Wrong,
         (Some((hop, cause)), Answer::Cause(true_cause)) => {
             if cause == true_cause {
                 Judgement::Right
@@ -195,7 +194,7 @@ impl Score {
             .sum();
         json!({
             "verdict": self.verdict.word(),
-            "named": self.named.map(|cause| cause.word()),
+            "named": self.named.map(Cause::word),
             "charged": self.charged,
             "right_hop": self.right_hop,
             "right_cause": self.right_cause,

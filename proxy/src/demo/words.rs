@@ -11,34 +11,51 @@ use super::score::{Judgement, Score};
 use crate::report::figures::{grouped, percent};
 use crate::report::terminal::Screen;
 use crate::report::terminal::paint::{Ink, wrap};
-use crate::report::terminal::table::{Cell, Column, Table};
 
 /// Columns that running text is broken at, at most: longer lines are hard to read.
 const LINE: usize = 96;
 
 /// The table of scenarios.
 pub fn list(scenarios: &[Scenario], screen: Screen) -> String {
-    let mut table = Table::new([
-        Column::text("scenario"),
-        Column::text("what is broken").shrinking(),
-        Column::text("hop"),
-        Column::text("verdict"),
-        Column::figures("takes").giving_way(1),
-    ]);
+    let mut out = String::new();
+    let mut put = |cells: [(Ink, &str); 3], broken: &str| {
+        let [(name_ink, name), (verdict_ink, verdict), (length_ink, length)] = cells;
+        let row = [
+            screen.paint(name_ink, &format!("{name:<14}")),
+            screen.paint(verdict_ink, &format!("{verdict:<24}")),
+            screen.paint(length_ink, &format!("{length:>5}")),
+        ];
+        out += "  ";
+        out += &row.join("  ");
+        out.push('\n');
+        for line in wrap(broken, screen.width.min(LINE).saturating_sub(18)) {
+            out += "                  ";
+            out += &line;
+            out.push('\n');
+        }
+    };
+    let head = Ink::Heading;
+    put(
+        [
+            (head, "scenario"),
+            (head, "the verdict should be"),
+            (head, "takes"),
+        ],
+        "",
+    );
     for scenario in scenarios.iter().filter(|scenario| scenario.shown) {
-        let (hop, verdict, ink) = match scenario.answer {
-            Answer::Healthy => ("none", "nothing failed", Ink::Good),
-            Answer::Cause(cause) => (cause.hop().word(), cause.word(), ink_of(cause.hop())),
+        let (verdict, ink) = match scenario.answer {
+            Answer::Healthy => ("nothing failed", Ink::Good),
+            Answer::Cause(cause) => (cause.word(), ink_of(cause.hop())),
         };
-        table.row([
-            Cell::inked(Ink::Strong, &*scenario.name),
-            Cell::inked(Ink::Plain, &*scenario.broken),
-            Cell::inked(ink, hop),
-            Cell::inked(ink, verdict),
-            Cell::inked(Ink::Faint, format!("{} s", scenario.length.as_secs())),
-        ]);
+        let length = format!("{} s", scenario.length.as_secs());
+        let cells = [
+            (Ink::Strong, &*scenario.name),
+            (ink, verdict),
+            (Ink::Faint, &*length),
+        ];
+        put(cells, &format!("broken: {}", scenario.broken));
     }
-    let mut out = table.render(screen);
     out.push('\n');
     out.push_str(&screen.paint(
         Ink::Faint,
@@ -152,7 +169,9 @@ pub fn truth(scenario: &Scenario, score: &Score, truth: &BTreeMap<Cause, u64>, s
             .enumerate()
         {
             let head = if nth == 0 { head } else { "" };
-            out.push_str(&format!("  {head:<9} {}\n", screen.paint(ink, &part)));
+            out += "  ";
+            out += &[format!("{head:<9}"), screen.paint(ink, &part)].join(" ");
+            out.push('\n');
         }
     };
     line("broken", &scenario.broken, Ink::Plain);
