@@ -8,5 +8,6 @@ mod command_line;
 mod proxy_upstreams;
 mod stage;
 mod tunnel_faults;
+mod tunnel_soak;
 mod tunnel_stalls;
 mod tunnel_starts;

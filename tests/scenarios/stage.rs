@@ -72,6 +72,13 @@ impl Stage {
         Ok(Waiting { outcomes, count })
     }
 
+    /// Waits until the cluster's list of what happened names something.
+    pub(crate) fn eventually_lists(&mut self, what: &str) -> Result<()> {
+        eventually(what, PATIENCE, || {
+            Ok(self.cluster.order("truth")?.to_string().contains(what))
+        })
+    }
+
     /// The kubectl that hopscope runs.
     pub(crate) fn kubectl_pid(&self) -> Result<u32> {
         match process::children(self.hopscope.id(), &["port-forward"])?.as_slice() {

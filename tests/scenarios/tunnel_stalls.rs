@@ -19,12 +19,13 @@ type Row = (&'static str, fn() -> Result<()>);
 
 #[test]
 fn every_stall_of_a_tunnel_is_told_from_the_others() -> Result<()> {
-    let rows: [Row; 5] = [
+    let rows: [Row; 6] = [
         ("C5", c5_an_unanswered_stream_is_a_time_out_of_the_tunnel),
         ("C5, replaced", c5_the_damaged_kubectl_is_replaced),
         ("D1", d1_a_reader_that_does_not_read_blocks_the_others),
         ("D2", d2_an_abort_wedges_an_old_kubectl),
         ("D3", d3_a_pod_that_does_not_read_blocks_the_others),
+        ("D4", d4_a_late_reply_poisons_a_worker_and_the_rhythm_tells),
     ];
     let failed: Vec<String> = thread::scope(|scope| {
         let running: Vec<_> = rows
@@ -119,4 +120,37 @@ fn d3_a_pod_that_does_not_read_blocks_the_others() -> Result<()> {
     ensure!(outcome == Outcome::TimedOut, "{outcome:?}");
     drop(upload);
     stage.judge(&[Expected::AtLeast("tunnel-head-of-line", 1)])
+}
+
+fn d4_a_late_reply_poisons_a_worker_and_the_rhythm_tells() -> Result<()> {
+    let mut stage = Stage::build(&kubectl::youngest()?, &[], &["--tunnel-restart=never"])?;
+    stage.cluster.order("stream next=1 late-error-reply:31000")?;
+    gone(client::get(stage.address(), "/ok", STREAM_LIMIT))?;
+    // The node's own complaint comes now, the late reply a second later. Nothing outside kubectl shows that it has read
+    // them, so this waits for twice that second.
+    stage.eventually_lists("pair-timed-out")?;
+    thread::park_timeout(Duration::from_secs(2));
+    // One after the other, so that their stream numbers are in order; those that hang go on hanging meanwhile.
+    let (address, count) = (stage.address(), 18);
+    let hung = thread::scope(|scope| {
+        let mut asked = Vec::new();
+        for _ in 0..count {
+            let before = stage.application.asked();
+            asked.push(scope.spawn(move || client::get(address, "/ok", STREAM_LIMIT)));
+            // One that hangs never gets there.
+            let arrived = stage
+                .application
+                .wait_until_asked(before + 1, Duration::from_millis(1_500));
+            drop(arrived);
+        }
+        let outcomes = asked.into_iter().filter_map(|asked| asked.join().ok());
+        outcomes
+            .filter(|outcome| *outcome != Outcome::Answered(200))
+            .count()
+    });
+    ensure!((4..=8).contains(&hung), "{hung} of {count} hung, not every third");
+    stage.judge(&[
+        Expected::Verdict("tunnel tunnel-poisoned"),
+        Expected::AtLeast("tunnel-poisoned", 4),
+    ])
 }
