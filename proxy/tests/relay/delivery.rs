@@ -56,7 +56,8 @@ async fn an_answer_sent_before_the_body_was_read_is_delivered_although_the_uploa
                     to.write_all(b"POST /large HTTP/1.1\r\nhost: web\r\ncontent-length: 100000000\r\n\r\n")
                         .await
                         .unwrap();
-                    while to.write_all(&[b'x'; 65_536]).await.is_ok() {}
+                    let block = vec![b'x'; 65_536];
+                    while to.write_all(&block).await.is_ok() {}
                 };
                 let answer = async {
                     let mut seen = Vec::new();

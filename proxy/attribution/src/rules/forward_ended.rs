@@ -37,6 +37,10 @@ const BEFORE: Span = Span(2_000_000);
 const AFTER: Span = Span(1_000_000);
 
 /// One end of a forward.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four witnesses that speak or do not, each by itself"
+)]
 struct End {
     path: PathId,
     port: Option<u16>,
