@@ -1,5 +1,6 @@
 //! Build, check, measure: `cargo xtask NAME`.
 
+mod bench;
 mod churn;
 mod ci;
 mod ebpf;
@@ -27,6 +28,8 @@ enum Task {
     },
     /// Hold verdicts against injected truth: every lab scenario through the real binary. Writes docs/accuracy.md.
     Scorecard(scorecard::Args),
+    /// Measure the proxy beside others, or check the tables made from that.
+    Bench(bench::Args),
     /// Check the rules that neither the compiler nor clippy holds.
     Tidy,
     /// Build the probes into ebpf/probes.bpf.o, or check that the committed object is what the sources give.
@@ -42,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         Task::Ci(args) => ci::execute(&args),
         Task::Scenarios { filter } => ci::scenarios(&ci::root()?, &filter),
         Task::Scorecard(args) => scorecard::execute(&args),
+        Task::Bench(args) => bench::execute(&args),
         Task::Tidy => tidy::check(&ci::root()?),
         Task::Ebpf(args) => ebpf::execute(&args),
         Task::Churn(args) => churn::execute(&args),
