@@ -1,0 +1,262 @@
+//! What hopscope is meant to reach, and whether it does.
+
+use super::data::Figures;
+use super::figures::Metric;
+use super::target::Target;
+use super::workload::Workload;
+
+/// One goal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Goal {
+    /// What it says, as a line of the table.
+    pub(super) text: &'static str,
+    measure: Measure,
+    limit: Limit,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Measure {
+    /// hopscope's figure over another's.
+    Ratio(Workload, Metric, Target),
+    /// Bytes a connection at rest.
+    IdleBytes,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Limit {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+const fn ratio(
+    text: &'static str,
+    workload: Workload,
+    metric: Metric,
+    against: Target,
+    limit: Limit,
+) -> Goal {
+    Goal {
+        text,
+        measure: Measure::Ratio(workload, metric, against),
+        limit,
+    }
+}
+
+/// All, in the order of the table.
+pub(super) const GOALS: [Goal; 27] = {
+    use Limit::{AtLeast, AtMost};
+    use Metric::{AddedP50, Cpu, P99, Rate};
+    use Target::{Direct, Envoy, Haproxy, HaproxyLog, HaproxySplice, HaproxyTcp, HopscopeUnread, Nginx};
+    use Workload::{ConnectionPerRequest, Down, FixedRate, KeepAlive64, KeepAlive200, Up};
+    [
+        ratio(
+            "64 connections: CPU a request / HAProxy with its log",
+            KeepAlive64,
+            Cpu,
+            HaproxyLog,
+            AtMost(0.75),
+        ),
+        ratio(
+            "64 connections: CPU a request / HAProxy without",
+            KeepAlive64,
+            Cpu,
+            Haproxy,
+            AtMost(0.80),
+        ),
+        ratio(
+            "64 connections: CPU a request / nginx",
+            KeepAlive64,
+            Cpu,
+            Nginx,
+            AtMost(0.72),
+        ),
+        ratio(
+            "64 connections: CPU a request / Envoy",
+            KeepAlive64,
+            Cpu,
+            Envoy,
+            AtMost(0.30),
+        ),
+        ratio(
+            "64 connections: CPU a request / HAProxy in TCP mode",
+            KeepAlive64,
+            Cpu,
+            HaproxyTcp,
+            AtMost(1.0),
+        ),
+        ratio(
+            "64 connections: p99 / HAProxy",
+            KeepAlive64,
+            P99,
+            Haproxy,
+            AtMost(1.0),
+        ),
+        ratio(
+            "64 connections: p99 / nginx",
+            KeepAlive64,
+            P99,
+            Nginx,
+            AtMost(1.0),
+        ),
+        ratio(
+            "64 connections: CPU read / not read",
+            KeepAlive64,
+            Cpu,
+            HopscopeUnread,
+            AtMost(1.05),
+        ),
+        ratio(
+            "200 connections: CPU a request / HAProxy with its log",
+            KeepAlive200,
+            Cpu,
+            HaproxyLog,
+            AtMost(0.75),
+        ),
+        ratio(
+            "200 connections: CPU a request / HAProxy without",
+            KeepAlive200,
+            Cpu,
+            Haproxy,
+            AtMost(0.80),
+        ),
+        ratio(
+            "200 connections: CPU a request / nginx",
+            KeepAlive200,
+            Cpu,
+            Nginx,
+            AtMost(0.72),
+        ),
+        ratio(
+            "200 connections: CPU a request / Envoy",
+            KeepAlive200,
+            Cpu,
+            Envoy,
+            AtMost(0.30),
+        ),
+        ratio(
+            "200 connections: CPU a request / HAProxy in TCP mode",
+            KeepAlive200,
+            Cpu,
+            HaproxyTcp,
+            AtMost(1.0),
+        ),
+        ratio(
+            "200 connections: p99 / HAProxy",
+            KeepAlive200,
+            P99,
+            Haproxy,
+            AtMost(1.0),
+        ),
+        ratio(
+            "200 connections: p99 / nginx",
+            KeepAlive200,
+            P99,
+            Nginx,
+            AtMost(1.0),
+        ),
+        ratio(
+            "200 connections: CPU read / not read",
+            KeepAlive200,
+            Cpu,
+            HopscopeUnread,
+            AtMost(1.05),
+        ),
+        ratio(
+            "4,000 requests/s: CPU a request / HAProxy",
+            FixedRate,
+            Cpu,
+            Haproxy,
+            AtMost(0.67),
+        ),
+        ratio(
+            "4,000 requests/s: added median latency / HAProxy's",
+            FixedRate,
+            AddedP50,
+            Haproxy,
+            AtMost(0.65),
+        ),
+        ratio(
+            "a connection a request: CPU / HAProxy",
+            ConnectionPerRequest,
+            Cpu,
+            Haproxy,
+            AtMost(1.0),
+        ),
+        ratio(
+            "a connection a request: rate / no proxy",
+            ConnectionPerRequest,
+            Rate,
+            Direct,
+            AtLeast(0.85),
+        ),
+        ratio(
+            "64 MiB down: CPU a GB / HAProxy",
+            Down,
+            Cpu,
+            Haproxy,
+            AtMost(0.40),
+        ),
+        ratio(
+            "64 MiB down: CPU a GB / HAProxy, splice forced",
+            Down,
+            Cpu,
+            HaproxySplice,
+            AtMost(0.90),
+        ),
+        ratio("64 MiB down: rate / no proxy", Down, Rate, Direct, AtLeast(0.70)),
+        ratio("64 MiB up: CPU a GB / HAProxy", Up, Cpu, Haproxy, AtMost(0.40)),
+        ratio(
+            "64 MiB up: CPU a GB / HAProxy, splice forced",
+            Up,
+            Cpu,
+            HaproxySplice,
+            AtMost(0.90),
+        ),
+        ratio("64 MiB up: CPU a GB / nginx", Up, Cpu, Nginx, AtMost(0.72)),
+        Goal {
+            text: "5,000 idle connections: bytes of memory each",
+            measure: Measure::IdleBytes,
+            limit: AtMost(2560.0),
+        },
+    ]
+};
+
+/// What came of a goal.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Judged {
+    pub(super) measured: f64,
+    pub(super) holds: bool,
+}
+
+impl Goal {
+    /// `None` where it was not measured.
+    pub(super) fn judge(&self, figures: &Figures) -> Option<Judged> {
+        let measured = match self.measure {
+            Measure::Ratio(workload, metric, against) => {
+                figures.ratio(workload, metric, Target::Hopscope, against)?
+            }
+            Measure::IdleBytes => figures.idle_bytes(Target::Hopscope)?,
+        };
+        let holds = match self.limit {
+            Limit::AtMost(limit) => measured <= limit,
+            Limit::AtLeast(limit) => measured >= limit,
+        };
+        Some(Judged { measured, holds })
+    }
+
+    /// The limit, as the table has it.
+    pub(super) fn limit(&self) -> String {
+        match self.limit {
+            Limit::AtMost(limit) => format!("≤ {}", self.number(limit)),
+            Limit::AtLeast(limit) => format!("≥ {}", self.number(limit)),
+        }
+    }
+
+    /// A figure with the digits that this goal is told in.
+    pub(super) fn number(&self, value: f64) -> String {
+        match self.measure {
+            Measure::Ratio(..) => format!("{value:.2}"),
+            Measure::IdleBytes => format!("{value:.0}"),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Where it is measured: two cores, and a network namespace that has nothing but the bench in it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::target::Target;
+
+/// The two cores.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cores {
+    /// Where the proxy runs.
+    pub(super) proxy: u32,
+    /// Where the generator and the upstream run.
+    pub(super) load: u32,
+}
+
+impl Cores {
+    /// The first two that we may use.
+    pub(super) fn find() -> Result<Self> {
+        let status = fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
+        let list = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+            .context("the kernel does not say which cores we may use")?;
+        let cores: Vec<u32> = list
+            .trim()
+            .split(',')
+            .filter_map(|range| {
+                let (first, last) = range.split_once('-').unwrap_or((range, range));
+                Some(first.parse::<u32>().ok()?..=last.parse().ok()?)
+            })
+            .flatten()
+            .collect();
+        match cores.as_slice() {
+            [proxy, load, ..] => Ok(Self {
+                proxy: *proxy,
+                load: *load,
+            }),
+            _ => anyhow::bail!("two cores are needed: one for the proxy, one for generator and upstream"),
+        }
+    }
+}
+
+/// Builds hopscope, and runs this very command again inside. Gives the folder with the figures.
+pub(super) fn enter(root: &Path) -> Result<PathBuf> {
+    let hopscope = match std::env::var_os("HOPSCOPE_BIN") {
+        Some(named) => PathBuf::from(named),
+        None => build(root)?,
+    };
+    let cores = Cores::find()?;
+    let folder = std::env::temp_dir().join(format!("hopscope-bench-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    let ourselves = std::env::current_exe().context("finding this program")?;
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // The namespace has no name: it is gone with the last process in it, however that ends.
+    let status = Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -n \"$(ulimit -Hn)\"; exec \"$@\"",
+            "sh",
+            "taskset",
+            "-c",
+        ])
+        .arg(format!("{},{}", cores.proxy, cores.load))
+        .args(["unshare", "--net", "--"])
+        .arg(ourselves)
+        .args(words)
+        .arg("--inside")
+        .arg(&folder)
+        .env("HOPSCOPE_BIN", hopscope)
+        .status()
+        .context("running unshare")?;
+    ensure!(
+        status.success(),
+        "the bench did not come to its end; its files are in {}",
+        folder.display()
+    );
+    Ok(folder)
+}
+
+fn build(root: &Path) -> Result<PathBuf> {
+    let status = Command::new("cargo")
+        .args(["build", "--release", "--package", "hopscope"])
+        .current_dir(root)
+        .status()
+        .context("running cargo")?;
+    ensure!(status.success(), "hopscope does not build");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    Ok(target.join("release/hopscope"))
+}
+
+/// Makes the namespace fit to be measured in.
+pub(super) fn furnish() -> Result<()> {
+    let status = Command::new("ip")
+        .args(["link", "set", "lo", "up"])
+        .status()
+        .context("running ip")?;
+    ensure!(
+        status.success(),
+        "the loopback device cannot be brought up: the bench needs root"
+    );
+    for (name, value) in [
+        // All ports that anything here listens on are below: a connect() that waits for its listener would otherwise
+        // meet itself there, and keep the port.
+        ("ipv4/ip_local_port_range", "10000 64999"),
+        ("ipv4/tcp_tw_reuse", "1"),
+        ("core/somaxconn", "8192"),
+    ] {
+        fs::write(format!("/proc/sys/net/{name}"), value).with_context(|| format!("setting net/{name}"))?;
+    }
+    Ok(())
+}
+
+/// What the figures depend on, as name and value. Nothing in it tells one machine from another of its kind.
+pub(super) fn facts() -> Vec<(String, String)> {
+    let mut facts = vec![
+        ("date".to_owned(), said("date", &["-u", "+%F"])),
+        ("kernel".to_owned(), said("uname", &["-r"])),
+    ];
+    let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = processors
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
+        .map_or("unknown", |(_, model)| model.trim());
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let virtual_machine = processors.contains(" hypervisor");
+    facts.push(("cpu".to_owned(), model.to_owned()));
+    facts.push((
+        "machine".to_owned(),
+        format!("{cores}-core-{}", if virtual_machine { "vm" } else { "host" }),
+    ));
+    for (name, target, words) in [
+        ("hopscope", Target::Hopscope, ["--version"]),
+        ("haproxy", Target::Haproxy, ["-v"]),
+        ("nginx", Target::Nginx, ["-v"]),
+        ("envoy", Target::Envoy, ["--version"]),
+    ] {
+        if let Some(program) = target.program() {
+            facts.push((
+                name.to_owned(),
+                version(&said(&program.to_string_lossy(), &words)),
+            ));
+        }
+    }
+    facts.push(("wrk".to_owned(), version(&said("wrk", &["-v"]))));
+    facts
+}
+
+/// The first number with a dot in what a program says of itself.
+fn version(said: &str) -> String {
+    said.split(|c: char| c.is_whitespace() || c == '/')
+        .find(|word| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit()))
+        .unwrap_or("absent")
+        .to_owned()
+}
+
+/// All that a program says, on both streams.
+fn said(program: &str, words: &[&str]) -> String {
+    match Command::new(program).args(words).output() {
+        Ok(output) => {
+            let text = [output.stdout, output.stderr].concat();
+            String::from_utf8_lossy(&text).trim().to_owned()
+        }
+        Err(_) => String::new(),
+    }
+}

@@ -1,0 +1,85 @@
+//! Programs that are started for a while, each on its core.
+
+use std::ffi::OsStr;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::cgroup::Cgroup;
+
+/// The longest that a program may take until it listens.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A program that is killed when dropped.
+#[derive(Debug)]
+pub(super) struct Running {
+    child: Child,
+}
+
+impl Running {
+    /// Starts a program on one core, in a cgroup if one is given.
+    pub(super) fn start(
+        program: &Path,
+        words: &[impl AsRef<OsStr>],
+        core: u32,
+        cgroup: Option<&Cgroup>,
+        folder: &Path,
+    ) -> Result<Self> {
+        let mut command = match cgroup {
+            // The shell joins, and becomes the program: nothing of it runs outside.
+            Some(cgroup) => {
+                let mut command = Command::new("sh");
+                command
+                    .args(["-c", "echo $$ >\"$0\" && exec \"$@\""])
+                    .arg(cgroup.door())
+                    .arg("taskset");
+                command
+            }
+            None => Command::new("taskset"),
+        };
+        let child = command
+            .args(["-c", &core.to_string()])
+            .arg(program)
+            .args(words)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        Ok(Self { child })
+    }
+
+    /// Waits until something listens on the port.
+    pub(super) fn listening(mut self, port: u16) -> Result<Self> {
+        let began = Instant::now();
+        loop {
+            if TcpStream::connect(loopback(port)).is_ok() {
+                return Ok(self);
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("it ended with {status} before it listened on port {port}");
+            }
+            if began.elapsed() > PATIENCE {
+                bail!("it does not listen on port {port}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The loopback address with that port.
+pub(super) fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}

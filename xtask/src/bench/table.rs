@@ -1,0 +1,246 @@
+//! The tables of README.md and docs/performance.md, made from the newest committed figures.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use super::data::{self, Figures};
+use super::figures::Metric;
+use super::goals::GOALS;
+use super::target::Target;
+use super::workload::Workload;
+
+const BEGIN: &str = "<!-- bench -->";
+const END: &str = "<!-- /bench -->";
+
+/// What goes between the marks of each file.
+const PLACES: [(&str, fn(&Figures) -> String); 2] = [("README.md", short), ("docs/performance.md", full)];
+
+/// A column: its heading, and what it shows of a target.
+type Column = (&'static str, fn(&Figures, Target) -> Option<String>);
+
+const COST: [Column; 7] = [
+    ("64 conns, µs/request", |figures, target| {
+        cost(figures, Workload::KeepAlive64, target)
+    }),
+    ("200 conns, µs/request", |figures, target| {
+        cost(figures, Workload::KeepAlive200, target)
+    }),
+    ("4,000/s, µs/request", |figures, target| {
+        cost(figures, Workload::FixedRate, target)
+    }),
+    ("conn a request, µs", |figures, target| {
+        cost(figures, Workload::ConnectionPerRequest, target)
+    }),
+    ("64 MiB down, ms/GB", |figures, target| {
+        cost(figures, Workload::Down, target)
+    }),
+    ("64 MiB up, ms/GB", |figures, target| {
+        cost(figures, Workload::Up, target)
+    }),
+    ("idle conn, bytes", |figures, target| {
+        Some(format!("{:.0}", figures.idle_bytes(target)?))
+    }),
+];
+
+const SPEED: [Column; 8] = [
+    ("64 conns, req/s", |figures, target| {
+        rate(figures, Workload::KeepAlive64, target)
+    }),
+    ("p50 / p99, µs", |figures, target| {
+        latency(figures, Workload::KeepAlive64, target)
+    }),
+    ("200 conns, req/s", |figures, target| {
+        rate(figures, Workload::KeepAlive200, target)
+    }),
+    ("p50 / p99, µs", |figures, target| {
+        latency(figures, Workload::KeepAlive200, target)
+    }),
+    ("4,000/s: p50 / p99, µs", |figures, target| {
+        latency(figures, Workload::FixedRate, target)
+    }),
+    ("conns/s", |figures, target| {
+        rate(figures, Workload::ConnectionPerRequest, target)
+    }),
+    ("down, GB/s", |figures, target| {
+        rate(figures, Workload::Down, target)
+    }),
+    ("up, GB/s", |figures, target| rate(figures, Workload::Up, target)),
+];
+
+/// Median CPU, and in brackets its ratio to HAProxy's within the rounds.
+fn cost(figures: &Figures, workload: Workload, target: Target) -> Option<String> {
+    if target == Target::Direct {
+        return None;
+    }
+    let cpu = figures.median(workload, Metric::Cpu, target)?;
+    let cpu = if cpu < 100.0 {
+        format!("{cpu:.1}")
+    } else {
+        format!("{cpu:.0}")
+    };
+    Some(
+        match figures.ratio(workload, Metric::Cpu, target, Target::Haproxy) {
+            Some(ratio) if target != Target::Haproxy => format!("{cpu} ({ratio:.2})"),
+            Some(_) | None => cpu,
+        },
+    )
+}
+
+fn rate(figures: &Figures, workload: Workload, target: Target) -> Option<String> {
+    let rate = figures.median(workload, Metric::Rate, target)?;
+    Some(if workload.is_bulk() {
+        format!("{rate:.2}")
+    } else {
+        format!("{rate:.0}")
+    })
+}
+
+fn latency(figures: &Figures, workload: Workload, target: Target) -> Option<String> {
+    let p50 = figures.median(workload, Metric::P50, target)?;
+    let p99 = figures.median(workload, Metric::P99, target)?;
+    Some(format!("{p50:.0} / {p99:.0}"))
+}
+
+fn grid(figures: &Figures, columns: &[Column]) -> String {
+    let mut text = String::from("| |");
+    for (heading, _) in columns {
+        text += &format!(" {heading} |");
+    }
+    text += "\n|---|";
+    text += &"---:|".repeat(columns.len());
+    text.push('\n');
+    for target in Target::ALL {
+        let cells: Vec<_> = columns.iter().map(|(_, shown)| shown(figures, target)).collect();
+        if cells.iter().all(Option::is_none) {
+            continue;
+        }
+        text += &format!("| {} |", target.title());
+        for cell in cells {
+            text += &format!(" {} |", cell.unwrap_or_default());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn origin(figures: &Figures) -> String {
+    let fact = |name: &str| figures.facts.get(name).map_or("unknown", String::as_str);
+    format!(
+        "{date}, {machine} ({cpu}), Linux {kernel}; hopscope {hopscope}, HAProxy {haproxy}, nginx {nginx}, Envoy {envoy}, \
+         wrk {wrk}.\n",
+        date = fact("date"),
+        machine = fact("machine"),
+        cpu = fact("cpu"),
+        kernel = fact("kernel"),
+        hopscope = fact("hopscope"),
+        haproxy = fact("haproxy"),
+        nginx = fact("nginx"),
+        envoy = fact("envoy"),
+        wrk = fact("wrk"),
+    )
+}
+
+/// CPU and memory, and how many goals hold.
+pub(super) fn short(figures: &Figures) -> String {
+    let judged: Vec<_> = GOALS.iter().filter_map(|goal| goal.judge(figures)).collect();
+    let hold = judged.iter().filter(|judged| judged.holds).count();
+    format!(
+        "{}\nCPU of the proxy, in brackets as a multiple of HAProxy's in the same round; {} of {} goals hold.\n{}",
+        grid(figures, &COST),
+        hold,
+        judged.len(),
+        origin(figures)
+    )
+}
+
+/// Everything.
+pub(super) fn full(figures: &Figures) -> String {
+    let mut text = format!(
+        "{}\nCPU of the proxy, in brackets as a multiple of HAProxy's in the same round:\n\n{}\nRate and latency as the generator saw them:\n\n{}\n",
+        origin(figures),
+        grid(figures, &COST),
+        grid(figures, &SPEED)
+    );
+    text += &format!(
+        "Requests that failed, over all loads and targets: {}.\n\n",
+        figures.errors()
+    );
+    text += "| goal | limit | measured | |\n|---|---:|---:|---|\n";
+    for goal in &GOALS {
+        let (measured, holds) = match goal.judge(figures) {
+            Some(judged) => (
+                goal.number(judged.measured),
+                if judged.holds { "holds" } else { "**missed**" },
+            ),
+            None => (String::new(), "not measured"),
+        };
+        text += &format!("| {} | {} | {measured} | {holds} |\n", goal.text, goal.limit());
+    }
+    text
+}
+
+/// Each file, and what it is to be.
+fn rendered(root: &Path) -> Result<Vec<(PathBuf, String, String)>> {
+    let figures = Figures::read(&data::newest(root)?)?;
+    PLACES
+        .iter()
+        .map(|(name, render)| {
+            let file = root.join(name);
+            let before = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+            let after = replaced(&before, &render(&figures))
+                .with_context(|| format!("{name} lacks the marks {BEGIN} and {END}"))?;
+            Ok((file, before, after))
+        })
+        .collect()
+}
+
+/// The text with something else between its marks.
+fn replaced(text: &str, between: &str) -> Option<String> {
+    let (head, rest) = text.split_once(BEGIN)?;
+    let (_, tail) = rest.split_once(END)?;
+    Some(format!("{head}{BEGIN}\n{between}{END}{tail}"))
+}
+
+/// Writes the tables.
+pub(super) fn write(root: &Path) -> Result<()> {
+    for (file, before, after) in rendered(root)? {
+        if before != after {
+            fs::write(&file, after).with_context(|| format!("writing {}", file.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the tables are what the figures give.
+pub(super) fn check(root: &Path) -> Result<()> {
+    for (file, before, after) in rendered(root)? {
+        ensure!(
+            before == after,
+            "the table in {} is not what the newest figures give: run `cargo xtask bench --table`",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_between_the_marks_is_replaced() {
+        let text = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
+        let expected = format!("before\n{BEGIN}\nnew\n{END}\nafter\n");
+        assert_eq!(replaced(&text, "new\n"), Some(expected));
+        assert_eq!(replaced("no marks", "new\n"), None);
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_called_a_goal_that_holds() {
+        let text = full(&Figures::default());
+        assert!(text.contains("not measured"), "{text}");
+        assert!(!text.contains("holds |"), "{text}");
+    }
+}
