@@ -26,8 +26,8 @@ const COME_TO_REST: Duration = Duration::from_millis(1500);
 struct Ready {
     target: Target,
     port: u16,
-    /// None for the way without a proxy.
-    alive: Option<(Cgroup, Running)>,
+    /// None for the way without a proxy. The process goes before its cgroup does.
+    alive: Option<(Running, Cgroup)>,
 }
 
 /// Measures all that was asked for, and leaves the figures in `folder`.
@@ -114,7 +114,7 @@ fn start(
     Ok(Some(Ready {
         target,
         port,
-        alive: Some((cgroup, running)),
+        alive: Some((running, cgroup)),
     }))
 }
 
@@ -137,7 +137,7 @@ fn measured(
         proxy
             .alive
             .as_ref()
-            .map_or(Ok(Duration::ZERO), |(cgroup, _)| cgroup.cpu())
+            .map_or(Ok(Duration::ZERO), |(_, cgroup)| cgroup.cpu())
     };
     let before = cpu()?;
     let outcome: Outcome = if workload.is_bulk() {
@@ -161,7 +161,7 @@ fn measured(
 fn rest(target: Target, cores: Cores, folder: &Path) -> Result<Memory> {
     let ready = start(Workload::Idle, target, FIRST_PORT, cores, folder)?;
     let Some(Ready {
-        alive: Some((cgroup, _running)),
+        alive: Some((_running, cgroup)),
         port,
         ..
     }) = &ready

@@ -1,8 +1,9 @@
 //! Programs that are started for a while, each on its core.
 
 use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Running {
     child: Child,
+    /// What it writes to its standard error.
+    complaints: PathBuf,
 }
 
 impl Running {
@@ -28,6 +31,8 @@ impl Running {
         cgroup: Option<&Cgroup>,
         folder: &Path,
     ) -> Result<Self> {
+        let name = program.file_name().unwrap_or(program.as_os_str());
+        let complaints = folder.join(name).with_extension("stderr");
         let mut command = match cgroup {
             // The shell joins, and becomes the program: nothing of it runs outside.
             Some(cgroup) => {
@@ -47,10 +52,10 @@ impl Running {
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(File::create(&complaints)?)
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
-        Ok(Self { child })
+        Ok(Self { child, complaints })
     }
 
     /// Waits until something listens on the port.
@@ -61,7 +66,8 @@ impl Running {
                 return Ok(self);
             }
             if let Some(status) = self.child.try_wait()? {
-                bail!("it ended with {status} before it listened on port {port}");
+                let complaints = fs::read_to_string(&self.complaints).unwrap_or_default();
+                bail!("it ended with {status} before it listened on port {port}: {complaints}");
             }
             if began.elapsed() > PATIENCE {
                 bail!("it does not listen on port {port}");

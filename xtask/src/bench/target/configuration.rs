@@ -90,7 +90,13 @@ fn haproxy(target: Target, setting: &Setting<'_>) -> String {
     if target == Target::HaproxySplice {
         defaults += "  option splice-request\n  option splice-response\n";
     }
-    let mut text = String::from("global\n  nbthread 1\n  maxconn 9000\n");
+    // Pipes take descriptors too, of which HAProxy reckons its need before it starts.
+    let limits = if target == Target::HaproxySplice {
+        "maxconn 1000\n  maxpipes 100"
+    } else {
+        "maxconn 9000"
+    };
+    let mut text = format!("global\n  nbthread 1\n  {limits}\n");
     if target == Target::HaproxyLog {
         text += "  log ring@lines local0\n";
         defaults += "  log global\n  option httplog\n";
