@@ -18,7 +18,7 @@ mod target;
 mod upstream;
 mod workload;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -73,7 +73,7 @@ pub(crate) struct Args {
 pub(crate) fn execute(args: &Args) -> Result<()> {
     let root = ci::root()?;
     if args.check {
-        return table::check(&root);
+        return check(&root);
     }
     if args.table {
         return table::write(&root);
@@ -90,6 +90,11 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
     }
     std::fs::remove_dir_all(&folder)?;
     Ok(())
+}
+
+/// Checks that the tables are what the newest committed figures give.
+pub(crate) fn check(root: &Path) -> Result<()> {
+    table::check(root)
 }
 
 #[expect(clippy::print_stdout, reason = "figures are for whoever typed the command")]
