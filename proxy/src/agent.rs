@@ -3,7 +3,7 @@
 //! In reading order: [`loader`] attaches what this kernel allows ([`btf`] and [`layout`] tell the probes where things
 //! lie, [`reasons`] what numbers mean); [`parse`] reads what they say; [`correlate`] gathers it by connection;
 //! [`world`] knows who is who on the host ([`hops`], [`cgroup`], [`procfs`]); [`judge`] charges; [`observe`] holds it
-//! together; [`metrics`] and [`evidence`] tell it, through [`server`].
+//! together; [`metrics`] and [`evidence`] tell it, through [`server`]. A report [`ask`]s, and joins the [`answer`].
 
 use std::cell::RefCell;
 use std::io;
@@ -15,6 +15,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 
+pub mod answer;
+pub mod ask;
 pub mod btf;
 pub mod cgroup;
 pub mod correlate;

@@ -12,6 +12,7 @@ pub mod conduct;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
+pub mod nodes;
 pub mod output;
 pub mod proxy;
 pub mod report;

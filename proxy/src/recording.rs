@@ -7,6 +7,7 @@
 //!
 //! Tables, columns and units are documented in docs/recording.md.
 
+mod addition;
 mod batch;
 mod columns;
 mod distribution;
@@ -27,6 +28,7 @@ mod traffic;
 mod watcher;
 mod writer;
 
+pub use addition::add_node;
 pub use batch::{Batch, TunnelWatch};
 pub use distribution::Distribution;
 pub use error::RecordingError;

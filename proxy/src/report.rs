@@ -23,3 +23,4 @@ pub mod terminal;
 pub use condition::Condition;
 pub use input::{RouteMeasurement, RunFacts};
 pub use model::Report;
+pub use recorded::Witnesses;

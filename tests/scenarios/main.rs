@@ -3,6 +3,7 @@
 mod agent_failures;
 mod agent_hops;
 mod agent_privilege;
+mod agent_report;
 mod agent_scrape;
 mod command_line;
 mod proxy_upstreams;

@@ -34,6 +34,12 @@ pub struct Head {
     pub level: String,
     /// Kernel events lost since the agent started.
     pub events_lost: u64,
+    /// When it was asked, on the clock of whoever keeps the answer; an agent does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_unix_us: Option<u64>,
+    /// When the answer came, on the same clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_unix_us: Option<u64>,
 }
 
 /// One thing seen.
@@ -194,6 +200,8 @@ impl Journal {
             forgotten: first.saturating_sub(since),
             level: level.to_owned(),
             events_lost,
+            asked_unix_us: None,
+            answered_unix_us: None,
         };
         let mut text = serde_json::to_string(&head)?;
         text.push('\n');

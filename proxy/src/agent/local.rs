@@ -64,6 +64,24 @@ impl LocalProbes {
         &self.told
     }
 
+    /// What works here and what does not, in one line.
+    pub fn summary(&self) -> String {
+        let refused: Vec<_> = self
+            .told
+            .iter()
+            .filter(|line| line.contains("not attached"))
+            .collect();
+        let all = self.told.len();
+        match refused.as_slice() {
+            _ if !self.attached => format!("this host's kernel is not watched: {}", self.told.join("; ")),
+            [] => format!("this host's kernel is watched by {all} probes"),
+            [first, ..] => format!(
+                "this host's kernel is watched by {} of {all} probes; {first}",
+                all - refused.len()
+            ),
+        }
+    }
+
     /// Stops, and joins what was seen to the connections of the recording, which began at `began_unix_us`.
     pub fn finish(self, connections: &[Connection], began_unix_us: u64) -> Observation<NodeEvidence> {
         // A thread that is gone already is found out by its join.
@@ -108,6 +126,11 @@ mod tests {
         };
         let local = LocalProbes::start(config).unwrap();
         assert!(local.told()[0].contains("without eBPF"), "{:?}", local.told());
+        assert!(
+            local.summary().contains("is not watched: "),
+            "{}",
+            local.summary()
+        );
         let seen = local.finish(&[], 0);
         assert!(matches!(seen, Observation::Unseen(WhyUnseen::NotPermitted)));
     }

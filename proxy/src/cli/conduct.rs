@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::SignalKind;
 
 use super::Exit;
+use super::nodes;
 use super::output::OutputError;
 use super::session::{SessionOptions, SessionOptionsError, StopSignals};
 use super::tell;
@@ -121,6 +122,8 @@ pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Res
             }
             None => None,
         };
+        // Before anything connects: an end whose beginning was not seen says less.
+        let probes = options.probes.then(|| nodes::watch(&options.via)).flatten();
         let session = Session::start(&config, watchers)?;
         announce(&session, options, &recording);
         // A generator that hopscope runs draws on the same terminal: a table would be drawn over it.
@@ -155,6 +158,11 @@ pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Res
             tell(&format!(
                 "hopscope: the recording is incomplete: {error}; the report counts what was lost"
             ));
+        }
+        if let Some(probes) = probes
+            && let Err(error) = nodes::keep(probes, &recording)
+        {
+            tell(&format!("hopscope: what the kernel saw is lost: {error}"));
         }
         Ok::<_, ConductError>(())
     })?;

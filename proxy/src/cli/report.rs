@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use super::Exit;
 use super::explain::ResultError;
+use super::nodes::{NodeError, NodeOptions};
 use super::output::{OutputError, ReportOptions};
 use crate::recording::{Recording, RecordingError};
-use crate::report::Report;
+use crate::report::{Report, Witnesses};
 
 const EXAMPLES: &str = "\
 The same recording gives the same bytes. A recording that was cut off (kill -9, a full disk) is read as far as it goes,
@@ -17,6 +18,8 @@ Examples:
   hopscope report run.sqlite --html report.html --markdown ticket.md
   hopscope report run.sqlite --json - | jq .verdict
   hopscope report run.sqlite --k6 summary.json
+  hopscope report run.sqlite --agent http://10.0.0.7:9464 --agent http://10.0.0.8:9464 --save-evidence nodes.jsonl
+  hopscope report run.sqlite --agent-evidence nodes.jsonl
   hopscope report run.sqlite --fail-on 'tunnel>0.5%' --fail-on 'cause:backend-reset>0'";
 
 /// The diagnosis again, from a recording
@@ -56,6 +59,9 @@ pub struct Args {
     wrk: Option<PathBuf>,
 
     #[command(flatten)]
+    nodes: NodeOptions,
+
+    #[command(flatten)]
     output: ReportOptions,
 }
 
@@ -68,6 +74,9 @@ pub enum ReportError {
     /// The generator's result cannot be read.
     #[error(transparent)]
     Result(#[from] ResultError),
+    /// An agent's evidence cannot be had.
+    #[error(transparent)]
+    Node(#[from] NodeError),
     /// The report cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -78,7 +87,7 @@ impl ReportError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Output(error) => error.exit(),
-            Self::Recording(_) | Self::Result(_) => Exit::CouldNotRun,
+            Self::Recording(_) | Self::Result(_) | Self::Node(_) => Exit::CouldNotRun,
         }
     }
 }
@@ -86,19 +95,20 @@ impl ReportError {
 /// Reads, judges and tells.
 ///
 /// # Errors
-/// When the recording or the generator's result cannot be read, or the report cannot be written.
+/// When the recording, the generator's result or an agent's evidence cannot be read, or the report cannot be written.
 pub fn execute(args: &Args) -> Result<Exit, ReportError> {
     let recording = Recording::open(&args.recording)?;
     args.output.check()?;
     let result = args.k6.as_ref().or(args.oha.as_ref()).or(args.wrk.as_ref());
-    let report = match result {
+    let generator = match result {
         Some(file) => {
             let (summary, _) = super::explain::read(file)?;
             let result = summary.generator_result();
-            let result = result.ok_or_else(|| ResultError::NoTotals(file.clone()))?;
-            Report::of_recording_with(&recording, result)
+            Some(result.ok_or_else(|| ResultError::NoTotals(file.clone()))?)
         }
-        None => Report::of_recording(&recording),
+        None => None,
     };
+    let node = args.nodes.ask(&recording)?;
+    let report = Report::of_recording_with(&recording, Witnesses { generator, node });
     Ok(args.output.deliver(&report)?)
 }

@@ -70,6 +70,11 @@ pub struct SessionOptions {
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub grace: Duration,
 
+    /// Load eBPF probes on this host while it runs: the kernel then says who sent a reset, who refused, and whose queue
+    /// was full. Needs CAP_BPF and CAP_PERFMON (`hopscope doctor` tells); without them the run goes on unwatched
+    #[arg(long)]
+    pub probes: bool,
+
     /// Serve Prometheus metrics at http://ADDR/metrics while it runs
     #[arg(long, value_name = "ADDR")]
     pub metrics: Option<SocketAddr>,

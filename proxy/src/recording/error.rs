@@ -50,6 +50,14 @@ pub enum RecordingError {
         /// What the system or SQLite said, and what could be read.
         reason: String,
     },
+    /// What is known only after the run could not be added.
+    #[error("cannot add to the recording {}: {reason}; what it had before is unchanged", path.display())]
+    Add {
+        /// The file.
+        path: PathBuf,
+        /// What the system or SQLite said.
+        reason: String,
+    },
     /// The writer thread is gone: everything after its end was counted as lost.
     #[error("the recording {} was not completed: its writer stopped; what was written before is readable", .0.display())]
     WriterGone(PathBuf),

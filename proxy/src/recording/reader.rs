@@ -115,6 +115,11 @@ impl Recording {
     }
 }
 
+/// Whether the file is a recording of ours.
+pub(super) fn check(path: &FilePath) -> Result<(), RecordingError> {
+    open(path).map(drop)
+}
+
 /// Opens the file and makes sure that it is a recording of ours.
 fn open(path: &FilePath) -> Result<Connection, RecordingError> {
     let not_ours = |reason: &str| RecordingError::NotARecording {

@@ -64,6 +64,20 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens a recording that has been closed, to add to it.
+    pub(super) fn reopen(path: &FilePath) -> rusqlite::Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let database = Connection::open_with_flags(path, flags)?;
+        database.busy_timeout(Duration::from_secs(1))?;
+        Ok(Self {
+            database,
+            path: path.to_path_buf(),
+            addresses: AddressBook::default(),
+            ballast: None,
+            limited: false,
+        })
+    }
+
     fn lay_out(&mut self, facts: &RunFacts, options: &Options) -> rusqlite::Result<()> {
         let database = &self.database;
         database.busy_timeout(Duration::from_secs(1))?;

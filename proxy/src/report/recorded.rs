@@ -1,11 +1,20 @@
 //! From a recording to its report: read, attribute, derive.
 
 use hopscope_attribution::attribute;
-use hopscope_attribution::evidence::{Evidence, GeneratorResult, Observation};
+use hopscope_attribution::evidence::{Evidence, GeneratorResult, NodeEvidence, Observation};
 
 use super::input::{RouteMeasurement, RunFacts};
 use super::model::Report;
 use crate::recording::Recording;
+
+/// What others saw of a run, to be judged with its recording.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Witnesses {
+    /// What the load generator counted, where its result is given.
+    pub generator: Option<GeneratorResult>,
+    /// What the kernels on the path saw, where it was asked for; it takes the place of what the recording has.
+    pub node: Option<Observation<NodeEvidence>>,
+}
 
 impl Report {
     /// The diagnosis of a recording. The same recording gives the same report.
@@ -13,10 +22,15 @@ impl Report {
         Self::judged(recording, recording.evidence())
     }
 
-    /// The same, joined with what the load generator counted.
-    pub fn of_recording_with(recording: &Recording, result: GeneratorResult) -> Self {
+    /// The same, joined with what others saw of the run.
+    pub fn of_recording_with(recording: &Recording, witnesses: Witnesses) -> Self {
         let mut evidence = recording.evidence().clone();
-        evidence.generator = Observation::Seen(result);
+        if let Some(result) = witnesses.generator {
+            evidence.generator = Observation::Seen(result);
+        }
+        if let Some(node) = witnesses.node {
+            evidence.node = node;
+        }
         Self::judged(recording, &evidence)
     }
 

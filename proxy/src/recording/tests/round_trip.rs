@@ -1,9 +1,11 @@
 //! Evidence that is recorded comes back as it was.
 
-use hopscope_attribution::evidence::node::NodeEvidence;
+use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, NodeEvidence};
 use hopscope_attribution::evidence::{
-    Evidence, Moment, Observation, PathId, RouteId, Span, TrafficCell, TunnelEvidence, WhyUnseen,
+    ConnectionId, Evidence, Moment, Observation, PathId, RouteId, Span, TrafficCell, TunnelEvidence,
+    WhyUnseen,
 };
+use hopscope_attribution::hop::Hop;
 use proptest::prelude::*;
 
 use super::super::{Options, Recorder, RecordingHandle, TunnelWatch};
@@ -33,6 +35,33 @@ fn an_empty_run_is_a_recording() {
         recording.evidence().tunnels,
         [(PathId(0), Observation::Unseen(WhyUnseen::NotWatched))]
     );
+}
+
+#[test]
+fn what_kernels_saw_is_added_after_the_run_and_read_with_it() {
+    let place = place();
+    record(&place, |_, recorder| recorder.accepted(PathId(0)));
+    let before = read(&place);
+    assert_eq!(before.evidence().node, Observation::Unseen(WhyUnseen::NotWatched));
+    let node = Observation::Seen(NodeEvidence {
+        sockets: vec![KernelSocket {
+            at: Moment(7),
+            connection: Observation::Seen(ConnectionId(3)),
+            owner: Observation::Seen(Hop::Backend),
+            peer: Observation::Unseen(WhyUnseen::NotWatched),
+            end: KernelEnd::ResetSentUnread,
+            bytes: Observation::default(),
+        }],
+        windows: Vec::new(),
+        clock_error: Span(9),
+    });
+    super::super::add_node(&place.file, &node).expect("the recording takes it");
+    let after = read(&place);
+    assert_eq!(after.evidence().node, node);
+    assert_eq!(after.evidence().connections, before.evidence().connections);
+    assert!(after.evidence().observer.closed_properly);
+    let names = std::fs::read_dir(place.file.parent().expect("a folder")).expect("a folder");
+    assert_eq!(names.count(), 1, "one file, no log beside it");
 }
 
 #[test]

@@ -1,0 +1,209 @@
+//! What kernels saw: asked of agents for `report`, watched on this host for `run` and `proxy`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use hopscope_attribution::evidence::{NodeEvidence, Observation, PathKind};
+
+use super::tell;
+use crate::agent::Config;
+use crate::agent::answer::{self, Answer};
+use crate::agent::ask::{AgentUrl, AskError, ask};
+use crate::agent::evidence::Unreadable;
+use crate::agent::local::LocalProbes;
+use crate::paths::{Target, Via};
+use crate::recording::{self, Recording, RecordingError};
+
+/// Options of `report` by which agents are asked.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct NodeOptions {
+    /// Ask the agent at http://HOST:PORT what its kernel saw of the recorded connections; more than once for several
+    /// nodes. An agent keeps its last 16384 lines: ask soon after the run
+    #[arg(long, value_name = "URL", help_heading = "Node agents")]
+    agent: Vec<AgentUrl>,
+
+    /// A file with the agents' bearer token [default: HOPSCOPE_AGENT_TOKEN, where that is set]
+    #[arg(long, value_name = "FILE", requires = "agent", help_heading = "Node agents")]
+    agent_token_file: Option<PathBuf>,
+
+    /// Read agents' evidence from a file: what --save-evidence wrote, or what an agent answered to curl. More than once
+    #[arg(long, value_name = "FILE", help_heading = "Node agents")]
+    agent_evidence: Vec<PathBuf>,
+
+    /// Keep what the agents answered in FILE: the same report can be made of it when they have forgotten
+    #[arg(long, value_name = "FILE", requires = "agent", help_heading = "Node agents")]
+    save_evidence: Option<PathBuf>,
+}
+
+/// Why agents' evidence could not be had or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// An agent gave none.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The token cannot be read.
+    #[error("the token file {} cannot be read: {source}", path.display())]
+    Token {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file cannot be read.
+    #[error("cannot read the evidence in {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file is no evidence.
+    #[error("{} is no agent's evidence: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Unreadable,
+    },
+    /// The answers cannot be kept.
+    #[error("cannot keep the evidence in {}: {source}; name a file in a folder that you may write to", path.display())]
+    Save {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl NodeOptions {
+    /// Asks and reads what was asked for, and joins it to the recording; `None` where nothing was.
+    ///
+    /// # Errors
+    /// When an agent does not answer, or a file cannot be read or written.
+    pub fn ask(&self, recording: &Recording) -> Result<Option<Observation<NodeEvidence>>, NodeError> {
+        if self.agent.is_empty() && self.agent_evidence.is_empty() {
+            return Ok(None);
+        }
+        let token = self.token()?;
+        let mut told = Vec::new();
+        for url in &self.agent {
+            told.push((url.to_string(), ask(url, token.as_deref())?));
+        }
+        if let Some(file) = &self.save_evidence {
+            save(file, &told)?;
+        }
+        for file in &self.agent_evidence {
+            let text = fs::read_to_string(file).map_err(|source| NodeError::File {
+                path: file.clone(),
+                source,
+            })?;
+            let answers = Answer::saved(&text).map_err(|source| NodeError::Unreadable {
+                path: file.clone(),
+                source,
+            })?;
+            let name = file.display().to_string();
+            told.extend(answers.into_iter().map(|answer| (name.clone(), answer)));
+        }
+        let known = recording.evidence();
+        let mut node = known.node.clone();
+        for (name, answer) in &told {
+            let (evidence, joined) = answer.join(&known.connections, recording.facts().started_unix_us);
+            let counts = if answer.had_probes() {
+                ""
+            } else {
+                "; it runs without probes, and has counts alone"
+            };
+            let milliseconds = joined.clock_error.0.div_ceil(1_000);
+            tell(&format!(
+                "hopscope: {name}: {} ends of sockets within the recording, {} of them of its connections; clock known \
+                 to {milliseconds} ms{counts}",
+                joined.sockets, joined.on_record
+            ));
+            node = answer::add(node, evidence);
+        }
+        Ok(Some(node))
+    }
+
+    fn token(&self) -> Result<Option<String>, NodeError> {
+        let Some(file) = &self.agent_token_file else {
+            // An empty one is what `HOPSCOPE_AGENT_TOKEN= hopscope ...` means to unset it by.
+            return Ok(std::env::var("HOPSCOPE_AGENT_TOKEN")
+                .ok()
+                .filter(|token| !token.is_empty()));
+        };
+        let text = fs::read_to_string(file).map_err(|source| NodeError::Token {
+            path: file.clone(),
+            source,
+        })?;
+        Ok(Some(text.trim().to_owned()))
+    }
+}
+
+fn save(file: &Path, told: &[(String, Answer)]) -> Result<(), NodeError> {
+    let texts: Result<String, serde_json::Error> = told.iter().map(|(_, answer)| answer.save()).collect();
+    texts
+        .map_err(io::Error::from)
+        .and_then(|text| fs::write(file, text))
+        .map_err(|source| NodeError::Save {
+            path: file.to_path_buf(),
+            source,
+        })
+}
+
+/// Loads the probes on this host for a run over these paths, and says in one line what came of it. The run goes on
+/// without them.
+pub fn watch(vias: &[Via]) -> Option<LocalProbes> {
+    let mut config = Config::default();
+    config.table.workload_ports = workload_ports(vias);
+    match LocalProbes::start(config) {
+        Ok(probes) => {
+            tell(&format!("hopscope: {}", probes.summary()));
+            Some(probes)
+        }
+        Err(error) => {
+            tell(&format!("hopscope: this host's kernel is not watched: {error}"));
+            None
+        }
+    }
+}
+
+/// What listens where a direct path leads is the application: nothing is between.
+fn workload_ports(vias: &[Via]) -> Vec<u16> {
+    let direct = vias.iter().filter(|via| via.path().kind == PathKind::Direct);
+    direct
+        .filter_map(|via| match &via.target {
+            Target::Endpoint(endpoint) => Some(endpoint.port),
+            Target::Kubectl(_) => None,
+        })
+        .collect()
+}
+
+/// Stops the probes, and adds what they saw to the recording of the run, which has been closed.
+///
+/// # Errors
+/// When the recording cannot be read, or not be added to.
+pub fn keep(probes: LocalProbes, file: &Path) -> Result<(), RecordingError> {
+    let recording = Recording::open(file)?;
+    let began = recording.facts().started_unix_us;
+    let node = probes.finish(&recording.evidence().connections, began);
+    recording::add_node(file, &node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_direct_path_leads_to_is_the_workload() {
+        let vias: Vec<Via> = [
+            "direct=127.0.0.1:3000",
+            "lb=127.0.0.1:80",
+            "tunnel=127.0.0.1:9000",
+        ]
+        .iter()
+        .map(|typed| typed.parse().unwrap())
+        .collect();
+        assert_eq!(workload_ports(&vias), [3000]);
+    }
+}

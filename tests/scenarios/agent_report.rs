@@ -1,0 +1,184 @@
+//! What the kernel saw, in the report: by probes for the length of a run, and asked of an agent after it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use hopscope_tests::client::{self, Outcome};
+use hopscope_tests::hopscope::Hopscope;
+use hopscope_tests::process::Process;
+use hopscope_tests::program::hopscope;
+use hopscope_tests::report::Report;
+use hopscope_tests::scrape::{ends, eventually};
+use hopscope_tests::server::free_address;
+
+use crate::agent_failures::{ACTOR, Agent, ready};
+
+const LIMIT: Duration = Duration::from_secs(20);
+const TIMES: u64 = 4;
+
+/// An application on this host that treats every connection like this.
+fn application(how: &str) -> Result<(Process, SocketAddr)> {
+    let address = free_address()?;
+    let mut process = Process::start(Command::new(ACTOR).args(["listen", &address.to_string(), "16", how]))?;
+    ready(&mut process, "listening")?;
+    Ok((process, address))
+}
+
+/// Requests that all end in a reset.
+fn be_reset(address: SocketAddr) {
+    for _ in 0..TIMES {
+        let outcome = client::get(address, "/products/17", LIMIT);
+        assert!(
+            matches!(outcome, Outcome::Reset | Outcome::Refused),
+            "{outcome:?}"
+        );
+    }
+}
+
+/// The kernel's witness is named for the charge, and nothing says that no kernel was asked.
+fn assert_cites_the_kernel(report: &Report) {
+    assert!(report.mentions("kernel-witness"), "{}", report.shown());
+    assert!(!report.mentions("were not asked"), "{}", report.shown());
+}
+
+/// The report of a recording, and its JSON as it was written.
+fn report(recording: &Path, json: &Path, more: &[&str]) -> Result<(Report, String)> {
+    let output = Command::new(hopscope()?)
+        .arg("report")
+        .arg(recording)
+        .arg("--json")
+        .arg(json)
+        .args(more)
+        .env_remove("HOPSCOPE_AGENT_TOKEN")
+        .output()?;
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    ensure!(output.status.success(), "{}: {said}", output.status);
+    let text = std::fs::read_to_string(json)?;
+    Ok((Report::parse(&text, said)?, text))
+}
+
+#[test]
+fn probes_tell_a_body_left_unread_from_a_reset_and_the_recording_keeps_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (_application, address) = application("unread")?;
+    let hopscope = Hopscope::proxy(&format!("direct={address}"), folder.path(), &["--probes"])?;
+    be_reset(hopscope.address());
+    let first = hopscope.finish()?;
+    assert!(
+        first.said().contains("this host's kernel is watched by"),
+        "{}",
+        first.said()
+    );
+    assert_eq!(
+        first.charged("backend-unread-body").failures,
+        TIMES,
+        "{}",
+        first.shown()
+    );
+    assert_cites_the_kernel(&first);
+    let (again, _) = report(
+        &folder.path().join("run.hopscope"),
+        &folder.path().join("again.json"),
+        &[],
+    )?;
+    assert_eq!(again.charged("backend-unread-body").failures, TIMES);
+    Ok(())
+}
+
+#[test]
+fn without_the_privilege_a_run_says_so_in_one_line_and_goes_on() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (_application, address) = application("unread")?;
+    let json = folder.path().join("report.json");
+    let output = Command::new("setpriv")
+        .args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--"])
+        .arg(hopscope()?)
+        .args([
+            "run",
+            "--probes",
+            "--grace=1",
+            "--via",
+            &format!("direct={address}"),
+            "--record",
+        ])
+        .arg(folder.path().join("run.hopscope"))
+        .arg("--json")
+        .arg(&json)
+        .args(["--", "true"])
+        .output()
+        .context("setpriv (util-linux) drops the privilege")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let told: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("kernel is not watched"))
+        .collect();
+    assert_eq!(told.len(), 1, "{said}");
+    Ok(())
+}
+
+#[test]
+fn an_agent_that_is_asked_after_the_run_gives_the_witness_and_its_answer_can_be_kept() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (_application, address) = application("unread")?;
+    let port = address.port().to_string();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "a secret\n")?;
+    let token = token.to_str().context("a path")?;
+    let open = Agent::start(&["--workload-port", &port])?;
+    let guarded = Agent::start(&["--workload-port", &port, "--token-file", token])?;
+    let hopscope = Hopscope::proxy(&format!("direct={address}"), folder.path(), &[])?;
+    be_reset(hopscope.address());
+    let alone = hopscope.finish()?;
+    assert_eq!(
+        alone.charged("backend-reset").failures,
+        TIMES,
+        "{}",
+        alone.shown()
+    );
+    eventually("every reset", || {
+        let all = ends(open.address, "127.0.0.1")?;
+        let ours = all
+            .iter()
+            .filter(|end| end["local"] == address.to_string() && end["end"] == "reset-sent-unread");
+        let count = ours.count() as u64;
+        Ok(if count >= TIMES {
+            Ok(())
+        } else {
+            Err(format!("{all:?}"))
+        })
+    })?;
+
+    let recording = folder.path().join("run.hopscope");
+    let before = std::fs::read(&recording)?;
+    let url = format!("http://{}", open.address);
+    let kept = folder.path().join("evidence.jsonl");
+    let kept = kept.to_str().context("a path")?;
+    let json = folder.path().join("asked.json");
+    let (asked, text) = report(&recording, &json, &["--agent", &url, "--save-evidence", kept])?;
+    assert_eq!(
+        asked.charged("backend-unread-body").failures,
+        TIMES,
+        "{}",
+        asked.shown()
+    );
+    assert_cites_the_kernel(&asked);
+    let (_, repeated) = report(&recording, &json, &["--agent-evidence", kept])?;
+    assert_eq!(text, repeated, "the same recording and the same evidence");
+    assert!(before == std::fs::read(&recording)?, "the recording has changed");
+
+    let url = format!("http://{}", guarded.address);
+    let refused = report(&recording, &json, &["--agent", &url]).map(|(report, _)| report.shown());
+    let told = format!("{:#}", refused.expect_err("no token was given"));
+    assert!(told.contains("requires its bearer token"), "{told}");
+    let (asked, _) = report(&recording, &json, &["--agent", &url, "--agent-token-file", token])?;
+    assert!(asked.said().contains("ends of sockets"), "{}", asked.said());
+    Ok(())
+}
