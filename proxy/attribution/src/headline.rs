@@ -3,6 +3,7 @@
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::evidence::PathKind;
+use crate::failure::What;
 use crate::figures::{count, counted, percent};
 use crate::hop::Hop;
 use crate::phrase;
@@ -51,7 +52,7 @@ pub(crate) fn charged(
             percent(hop.failures, total)
         )
     };
-    let why = phrase::reason(cause.cause);
+    let why = reasons(hop, cause);
     match hop.hop {
         Hop::Unknown if cause.cause == Cause::RequestRejected => {
             format!("Every hop delivered: {part} are answers of 4xx, the requests themselves were rejected.")
@@ -66,6 +67,28 @@ pub(crate) fn charged(
             cleared(case, hop.hop)
         ),
     }
+}
+
+/// Why, of each cause its own share: the largest must not speak for all.
+fn reasons(hop: &HopCharge, main: &CauseCharge) -> String {
+    let shown = hop.causes.iter().take(3);
+    let told: Vec<String> = match hop.causes.len() {
+        0 | 1 => return phrase::reason(main.cause).to_owned(),
+        _ => shown
+            .map(|cause| format!("in {} {}", count(cause.failures), phrase::reason(cause.cause)))
+            .collect(),
+    };
+    let rest = hop
+        .causes
+        .iter()
+        .skip(3)
+        .fold(0_u64, |sum, cause| sum.saturating_add(cause.failures));
+    let rest = if rest > 0 {
+        format!("; {} for other reasons", count(rest))
+    } else {
+        String::new()
+    };
+    format!("{}{rest}", told.join("; "))
 }
 
 /// A hop in the middle of a sentence.
@@ -103,16 +126,52 @@ fn victims(cause: &CauseCharge) -> String {
     }
 }
 
-/// What a contrast of routes cleared on the way.
+/// What the answers themselves, and a contrast of routes, cleared on the way.
 fn cleared(case: &Case<'_>, hop: Hop) -> String {
-    if hop != Hop::Backend
-        || case
-            .failures
-            .iter()
-            .any(|failure| failure.cause.hop() == Hop::Tunnel)
-    {
+    if hop != Hop::Backend {
         return String::new();
     }
+    let (mut failed, mut delivered) = (0_u64, 0_u64);
+    let mut on = [false; 4];
+    for failure in case
+        .failures
+        .iter()
+        .filter(|failure| failure.cause.hop() == Hop::Backend)
+    {
+        failed += 1;
+        delivered += u64::from(matches!(failure.what, What::Answered { .. }));
+        if let Some(on) = on.get_mut(case.kind(failure.path) as usize) {
+            *on = true;
+        }
+    }
+    let is_on = |kind: PathKind| on.get(kind as usize).copied().unwrap_or(false);
+    let charged = |hop: Hop| case.failures.iter().any(|failure| failure.cause.hop() == hop);
+    let carriers = match (is_on(PathKind::Tunnel), is_on(PathKind::Lb)) {
+        (true, true) if !charged(Hop::Tunnel) && !charged(Hop::Lb) => "the tunnel and the load balancer are",
+        (true, false) if !charged(Hop::Tunnel) => "the tunnel is",
+        (false, true) if !charged(Hop::Lb) => "the load balancer is",
+        _ => return String::new(),
+    };
+    let contrast = contrast(case).filter(|_| is_on(PathKind::Tunnel));
+    let delivery = if delivered == failed {
+        let it = if carriers.ends_with("are") { "they" } else { "it" };
+        match failed {
+            1 => format!("{it} delivered the answer"),
+            _ => format!("{it} delivered all {} answers", count(failed)),
+        }
+    } else {
+        String::new()
+    };
+    match (delivery.as_str(), contrast) {
+        ("", None) => String::new(),
+        ("", Some(contrast)) => format!("; {carriers} cleared, {contrast}"),
+        (delivery, None) => format!("; {carriers} cleared: {delivery}"),
+        (delivery, Some(contrast)) => format!("; {carriers} cleared: {delivery}, and {contrast}"),
+    }
+}
+
+/// Other routes that went on in the same seconds.
+fn contrast(case: &Case<'_>) -> Option<String> {
     let contrast = case.notes.iter().find(|note| {
         note.about == About::Hop(Hop::Tunnel)
             && note.speaks == Speaks::Against
@@ -132,14 +191,14 @@ fn cleared(case: &Case<'_>, hop: Hop) -> String {
         number("clean_routes_requests"),
         number("p"),
     ) else {
-        return String::new();
+        return None;
     };
-    format!(
-        "; the tunnel is cleared, other routes failed {} of {} in the same seconds ({})",
+    Some(format!(
+        "other routes failed {} of {} in the same seconds ({})",
         figure(failed),
         figure(requests),
         crate::figures::probability(p)
-    )
+    ))
 }
 
 #[expect(

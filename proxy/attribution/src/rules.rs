@@ -19,6 +19,7 @@ mod generator;
 mod half_close;
 mod idle;
 mod kernel;
+mod lateness;
 mod observer;
 mod path_contrast;
 mod rate_limit;

@@ -1,11 +1,14 @@
 //! Delivered or not: a complete answer of any status clears every hop before its author.
 
 use super::Rule;
-use crate::case::Case;
+use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{FAIR, GOOD, PROVEN, Ruling, STRONG};
-use crate::evidence::{Author, EnvoyReply, PathKind};
+use crate::evidence::{Author, EnvoyReply, PathId, PathKind};
 use crate::failure::What;
+use crate::figures::{count, counted, real};
+use crate::hop::Hop;
+use crate::verdict::Finding;
 
 pub(super) const RULE: Rule = Rule {
     name: "delivered-error",
@@ -21,6 +24,42 @@ fn apply(case: &mut Case<'_>) {
     case.judge_open(RULE.name, |case, failure| {
         judge(failure.what, case.kind(failure.path))
     });
+    for (kind, carrier) in [(PathKind::Tunnel, Hop::Tunnel), (PathKind::Lb, Hop::Lb)] {
+        for path in case.paths_of(kind) {
+            clear(case, path, carrier);
+        }
+    }
+}
+
+/// The plain fact that clears what stands before the author: an answer that arrived was carried.
+fn clear(case: &mut Case<'_>, path: PathId, carrier: Hop) {
+    let (mut failed, mut delivered) = (0_u64, 0_u64);
+    for failure in case.failures.iter().filter(|failure| failure.path == path) {
+        failed += 1;
+        delivered += u64::from(failure.rule == RULE.name && failure.cause.hop() == Hop::Backend);
+    }
+    if delivered == 0 {
+        return;
+    }
+    let statement = format!(
+        "{} of {} on path {} were complete HTTP answers of the backend's: the {} carried {} to the last byte.",
+        count(delivered),
+        counted(failed, "failure", "failures"),
+        case.path_name(path),
+        if carrier == Hop::Tunnel {
+            "tunnel"
+        } else {
+            "load balancer"
+        },
+        if delivered == 1 { "it" } else { "each of them" }
+    );
+    let finding = Finding {
+        rule: RULE.name,
+        statement,
+        numbers: vec![("delivered", real(delivered)), ("failures", real(failed))],
+    };
+    case.note(About::Hop(Hop::Backend), Speaks::For, finding.clone());
+    case.note(About::Hop(carrier), Speaks::Against, finding);
 }
 
 pub(super) fn judge(what: What, kind: PathKind) -> Option<Ruling> {
@@ -59,6 +98,14 @@ fn server_error(status: u16, author: Author, kind: PathKind) -> Option<Ruling> {
         (PathKind::Tunnel | PathKind::Direct, Author::Unstated) => {
             Some(Ruling::charge(own_words(status), PROVEN))
         }
+        // nginx answers 503 where a limit was reached (`limit_req`, `limit_conn`) or its configuration says so: its own
+        // page of that status blames no service behind it. 502 and 504 do.
+        (PathKind::Tunnel | PathKind::Direct, Author::Nginx) if status == 503 => {
+            Some(Ruling::charge(Cause::BackendError, PROVEN))
+        }
+        (PathKind::Tunnel | PathKind::Direct, Author::Envoy(EnvoyReply::Overflow)) => {
+            Some(Ruling::charge(Cause::BackendOverloaded, PROVEN))
+        }
         (PathKind::Tunnel | PathKind::Direct, _) => {
             let cause = if gateway_status {
                 Cause::BackendDependency
@@ -71,6 +118,8 @@ fn server_error(status: u16, author: Author, kind: PathKind) -> Option<Ruling> {
         (PathKind::Unstated, Author::AwsAlb) => Some(Ruling::charge(balancer(status), STRONG)),
         // A gateway inside the pod could leave the same mark.
         (PathKind::Lb, Author::Envoy(reply)) => Some(Ruling::charge(envoy(reply), GOOD)),
+        // An ingress answers so without an endpoint, and a limit does as well.
+        (PathKind::Lb, Author::Nginx) if status == 503 => Some(Ruling::charge(Cause::LbNoTarget, FAIR)),
         (PathKind::Lb, Author::Nginx | Author::HaProxy) => Some(Ruling::charge(balancer(status), GOOD)),
         // What balances load answers 502, 503 and 504, and leaves a mark when it is one of those that are known.
         (PathKind::Lb, Author::Unstated) if !gateway_status => {

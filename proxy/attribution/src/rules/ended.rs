@@ -4,7 +4,7 @@ use super::Rule;
 use crate::case::Case;
 use crate::cause::Cause;
 use crate::confidence::{FAIR, GOOD, Ruling, STRONG};
-use crate::evidence::{Connection, Cut, Ending, Exchange, PathKind, Span};
+use crate::evidence::{Connection, Cut, Ending, Exchange, PathId, PathKind, Span};
 use crate::failure::{ETIMEDOUT, What};
 
 pub(super) const RULE: Rule = Rule {
@@ -24,13 +24,21 @@ const RACE: Span = Span(50_000);
 pub(super) const LONG: Span = Span(10_000_000);
 
 fn apply(case: &mut Case<'_>) {
+    let races = Races::of(case);
     case.judge_open(RULE.name, |case, failure| {
-        judge(
+        let ruling = judge(
             failure.what,
             case.exchange(failure),
             case.connection(failure),
             case.kind(failure.path),
-        )
+        )?;
+        // Alone it looks like a race; among the others it does not.
+        let no_race = ruling.cause == Cause::BackendKeepAliveRace && !races.possible(failure.path);
+        Some(if no_race {
+            Ruling::charge(Cause::BackendReset, STRONG)
+        } else {
+            ruling
+        })
     });
 }
 
@@ -51,7 +59,7 @@ pub(super) fn judge(
         }
         Cut::UpstreamFin | Cut::UpstreamReset if kind == PathKind::Direct => (!connection
             .is_some_and(ended_together))
-        .then(|| direct(begun, by == Cut::UpstreamReset, exchange)),
+        .then(|| direct(begun, by == Cut::UpstreamReset, exchange, connection)),
         Cut::UpstreamErrno(ETIMEDOUT) if kind == PathKind::Direct => {
             Some(Ruling::charge(Cause::BackendUnreachable, GOOD))
         }
@@ -66,11 +74,11 @@ pub(super) fn judge(
     }
 }
 
-fn direct(begun: bool, reset: bool, exchange: Option<&Exchange>) -> Ruling {
+fn direct(begun: bool, reset: bool, exchange: Option<&Exchange>, connection: Option<&Connection>) -> Ruling {
     if reset && exchange.is_some_and(|exchange| exchange.answered_early) {
         return Ruling::charge(Cause::BackendUnreadBody, GOOD);
     }
-    if !begun && exchange.is_some_and(raced) {
+    if !begun && exchange.is_some_and(|exchange| raced(exchange, connection)) {
         return Ruling::charge(Cause::BackendKeepAliveRace, FAIR);
     }
     let cause = if begun && !reset {
@@ -81,11 +89,66 @@ fn direct(begun: bool, reset: bool, exchange: Option<&Exchange>) -> Ruling {
     Ruling::charge(cause, STRONG)
 }
 
-/// The connection had been used before, was idle, and was gone as soon as it was used again.
-pub(super) fn raced(exchange: &Exchange) -> bool {
+/// The connection had been used before, was idle, and was gone about a round trip after it was used again.
+pub(super) fn raced(exchange: &Exchange, connection: Option<&Connection>) -> bool {
+    let tcp = connection.and_then(|connection| connection.upstream_tcp.seen());
+    // The round trip that the kernel measured, twice and with room for hopscope's own wake-up.
+    let at_once = tcp.map_or(RACE, |tcp| {
+        Span(u64::from(tcp.rtt_us).saturating_mul(2).saturating_add(10_000)).min(RACE)
+    });
     exchange.ordinal > 0
+        && exchange.bytes_down == 0
         && exchange.phases.idle.is_some_and(|idle| idle >= RACE)
-        && exchange.phases.total <= RACE
+        && exchange.phases.total <= at_once
+}
+
+/// On which paths connections can have been closed for being idle: where those that were cut had been idle for longer
+/// than nearly all that were answered. Who resets whatever the pause resets for another reason.
+pub(super) struct Races(Vec<bool>);
+
+/// Fewer pauses than this say nothing of what is usual.
+const PAUSES: usize = 20;
+
+impl Races {
+    pub(super) fn of(case: &Case<'_>) -> Self {
+        let paths = case.evidence.paths.len();
+        let (mut cut, mut answered) = (vec![Vec::new(); paths], vec![Vec::new(); paths]);
+        for failure in case.failures.iter().filter(|failure| failure.cut_by_upstream()) {
+            let exchange = case.exchange(failure);
+            let raced = exchange.filter(|exchange| raced(exchange, case.connection(failure)));
+            if let (Some(idle), Some(cut)) = (
+                raced.and_then(|exchange| exchange.phases.idle),
+                cut.get_mut(usize::from(failure.path.0)),
+            ) {
+                cut.push(idle);
+            }
+        }
+        for exchange in case.evidence.exchanges.iter().filter(|e| !e.delivery.failed()) {
+            if let (Some(idle), Some(answered)) = (
+                exchange.phases.idle,
+                answered.get_mut(usize::from(exchange.path.0)),
+            ) {
+                answered.push(idle);
+            }
+        }
+        Self(
+            cut.into_iter()
+                .zip(answered)
+                .map(|(mut cut, mut answered)| {
+                    cut.sort_unstable();
+                    answered.sort_unstable();
+                    let usual = answered.get(answered.len() * 9 / 10);
+                    cut.len() < 3
+                        || answered.len() < PAUSES
+                        || usual.is_none_or(|usual| cut.get(cut.len() / 2).is_some_and(|idle| idle >= usual))
+                })
+                .collect(),
+        )
+    }
+
+    pub(super) fn possible(&self, path: PathId) -> bool {
+        self.0.get(usize::from(path.0)).copied().unwrap_or(true)
+    }
 }
 
 /// Both sides ended of themselves and were seen to in the same wake-up: no order can be claimed.

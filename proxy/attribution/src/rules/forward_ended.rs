@@ -138,7 +138,9 @@ fn ends(case: &Case<'_>, path: PathId, forwards: &[Forward]) -> Vec<End> {
     stated.sort_unstable();
     for at in stated {
         let near = |end: &&mut End| at + BEFORE >= end.from && at <= end.to + BEFORE;
-        if let Some(end) = ends.iter_mut().find(near) {
+        // Streams may have timed out together shortly before: it is the nearest end that was told.
+        let apart = |end: &&mut End| (end.from.since(at).max(at.since(end.to)), end.from);
+        if let Some(end) = ends.iter_mut().filter(near).min_by_key(apart) {
             end.stated = true;
             continue;
         }

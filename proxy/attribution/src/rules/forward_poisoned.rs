@@ -27,8 +27,10 @@ pub(super) const RULE: Rule = Rule {
 
 /// Fewer connections than this fit too many rhythms.
 const ENOUGH: usize = 12;
-/// Hypotheses tried: 30 sets of stuck workers, 5 phases.
-const HYPOTHESES: f64 = 150.0;
+/// Hypotheses tried: 30 sets of stuck workers, 5 phases, 3 first connections.
+const HYPOTHESES: f64 = 450.0;
+/// As many in a row hang whatever their number when the stuck worker's queue is full: kubectl reads no more.
+const WEDGED: usize = 6;
 
 fn apply(case: &mut Case<'_>) {
     let timed_out = |failure: &&Failure| stream_timed_out(failure);
@@ -55,7 +57,7 @@ fn apply(case: &mut Case<'_>) {
         // What came before the first time-out was before the worker was stuck.
         let after = fates.get(first..).unwrap_or(&[]);
         let hangs: Vec<bool> = after.iter().map(|(_, hangs)| *hangs).collect();
-        let Some(fit) = best_fit(&hangs) else { continue };
+        let Some(fit) = rhythm(&hangs) else { continue };
         poisoned.extend(after.iter().filter(|(_, hangs)| *hangs).map(|(index, _)| *index));
         let workers: Vec<String> = (0..5)
             .filter(|worker| fit.stuck >> worker & 1 == 1)
@@ -66,14 +68,14 @@ fn apply(case: &mut Case<'_>) {
             statement: format!(
                 "{} of {} connections fit {} of kubectl's five frame workers stuck (streams with number mod 5 in {{{}}}), {}.",
                 fit.matches,
-                hangs.len(),
+                fit.of,
                 fit.stuck.count_ones(),
                 workers.join(", "),
                 probability(fit.p)
             ),
             numbers: vec![
                 ("matches", length(fit.matches)),
-                ("connections", length(hangs.len())),
+                ("connections", length(fit.of)),
                 ("p", fit.p),
             ],
         };
@@ -121,7 +123,22 @@ fn fate(case: &Case<'_>, index: u32, hung: &[u32]) -> Option<bool> {
 struct Fit {
     stuck: u8,
     matches: usize,
+    of: usize,
     p: f64,
+}
+
+/// The rhythm between the connection that poisoned the worker, which hung for another reason and before it, and the
+/// moment from which everything hangs.
+fn rhythm(hangs: &[bool]) -> Option<Fit> {
+    let tail = hangs.iter().rev().take_while(|hangs| **hangs).count();
+    let end = if tail >= WEDGED {
+        hangs.len() - tail
+    } else {
+        hangs.len()
+    };
+    let starts = hangs.iter().enumerate().filter(|(_, hangs)| **hangs).take(3);
+    let fits = starts.filter_map(|(start, _)| best_fit(hangs.get(start..end)?));
+    fits.min_by(|a, b| a.p.total_cmp(&b.p))
 }
 
 /// The set of stuck workers that predicts best, if it predicts nearly all and chance would not.
@@ -146,7 +163,13 @@ fn best_fit(hangs: &[bool]) -> Option<Fit> {
     // By chance, each is guessed as well as always saying the more frequent.
     let guess = length(hung.max(all - hung)) / length(all);
     let p = (upper_tail(all, matches, guess) * HYPOTHESES).min(1.0);
-    (matches.saturating_mul(20) >= all.saturating_mul(19) && p < 1e-3).then_some(Fit { stuck, matches, p })
+    // Two that are opened at once may take their numbers in the other order: two misses.
+    (matches.saturating_mul(10) >= all.saturating_mul(9) && p < 1e-3).then_some(Fit {
+        stuck,
+        matches,
+        of: all,
+        p,
+    })
 }
 
 /// How many fates a set of stuck workers predicts, when the first stream's number has this residue. The real fates, not

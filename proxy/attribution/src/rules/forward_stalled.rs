@@ -4,6 +4,7 @@ use super::Rule;
 use super::client::due;
 use super::forward_ended::clock;
 use super::gauges::{State, Timeline};
+use super::lateness::Lateness;
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling, STRONG};
@@ -19,7 +20,7 @@ pub(super) const RULE: Rule = Rule {
     evidence: "the 30.00 s of kubectl's stream creation; its `Timeout occurred` lines; its sockets and process, sampled ten times a second",
     verdict: "tunnel, by what its sockets show: stopped, fd-limit, head-of-line with the reader that does not read, blackhole, else timeout",
     proves: "kubectl did not get as far as copying bytes, or did not move any while these waited",
-    cannot_prove: "which machine behind the API server did not answer, when kubectl's own sockets were healthy; anything about waits during which no sample was taken",
+    cannot_prove: "which machine behind the API server did not answer, when kubectl's own sockets were healthy; anything about waits during which no sample was taken, or in which hopscope's own host was late: kubectl runs there too",
     apply,
 };
 
@@ -31,6 +32,7 @@ const LATEST: Span = Span(31_000_000);
 const SHORTEST: Span = Span(1_000_000);
 
 fn apply(case: &mut Case<'_>) {
+    let lateness = Lateness::of(case);
     for path in case.paths_of(PathKind::Tunnel) {
         let timeline = Timeline::of(case, path);
         let lines = lines_of(case, path);
@@ -47,7 +49,16 @@ fn apply(case: &mut Case<'_>) {
         case.judge_where(
             RULE.name,
             |failure| failure.path == path && failure.is_open(),
-            |case, failure| judge(case, failure, timeline.as_ref(), out_of_descriptors, &timeouts),
+            |case, failure| {
+                judge(
+                    case,
+                    failure,
+                    timeline.as_ref(),
+                    out_of_descriptors,
+                    &timeouts,
+                    &lateness,
+                )
+            },
         );
         // A connect that the forwarder's full queue did not take.
         tell(case, path, timeline.as_ref(), timeouts.len());
@@ -67,6 +78,7 @@ fn judge(
     timeline: Option<&Timeline>,
     out_of_descriptors: Option<Moment>,
     timeouts: &[Moment],
+    lateness: &Lateness,
 ) -> Option<Ruling> {
     let connection = case.connection(failure)?;
     let unanswered = connection.bytes_down == 0;
@@ -89,7 +101,10 @@ fn judge(
     if unanswered && out_of_descriptors.is_some_and(|at| connection.opened >= at) {
         return Some(Ruling::charge(Cause::TunnelFdLimit, STRONG));
     }
-    prevailing().map(|state| Ruling::charge(cause_of(state), confidence_of(state)))
+    let state = prevailing()?;
+    // On a late host kubectl was late as well, and its queues say no more than that. A process that is stopped is.
+    let doubtful = state != State::Stopped && lateness.touches(from, failure.at);
+    (!doubtful).then(|| Ruling::charge(cause_of(state), confidence_of(state)))
 }
 
 /// 30.00 s after it was opened, without an answer, by RST; by FIN only when kubectl says `Timeout occurred` as well.

@@ -1,7 +1,7 @@
 //! A forward that went on: what ended single connections of it was behind it.
 
 use super::Rule;
-use super::ended::{ended_together, raced};
+use super::ended::{Races, ended_together, raced};
 use super::forward::{Forward, lines_between};
 use super::forward_ended::trigger;
 use crate::case::Case;
@@ -34,16 +34,17 @@ fn apply(case: &mut Case<'_>) {
             }
         }
     }
+    let races = Races::of(case);
     case.judge_open(RULE.name, |case, failure| {
         if case.kind(failure.path) != PathKind::Tunnel {
             return None;
         }
         let forward = forwards.get(*home.get(failure.connection as usize)? as usize)?;
-        judge(case, failure, forward)
+        judge(case, failure, forward, &races)
     });
 }
 
-fn judge(case: &Case<'_>, failure: &Failure, forward: &Forward) -> Option<Ruling> {
+fn judge(case: &Case<'_>, failure: &Failure, forward: &Forward, races: &Races) -> Option<Ruling> {
     let What::Broken { begun, by } = failure.what else {
         return None;
     };
@@ -90,7 +91,9 @@ fn judge(case: &Case<'_>, failure: &Failure, forward: &Forward) -> Option<Ruling
     let confidence = if lines.is_some() { STRONG } else { GOOD + 0.05 };
     let cause = match exchange {
         Some(exchange) if exchange.answered_early => Cause::BackendUnreadBody,
-        Some(exchange) if !begun && raced(exchange) => Cause::BackendKeepAliveRace,
+        Some(exchange) if !begun && races.possible(failure.path) && raced(exchange, Some(connection)) => {
+            Cause::BackendKeepAliveRace
+        }
         _ if begun => Cause::BackendTruncated,
         _ => Cause::BackendReset,
     };

@@ -9,8 +9,8 @@ use super::Rule;
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling};
-use crate::evidence::{Cut, PathId, PathKind, RouteId, Span};
-use crate::failure::{Failure, What};
+use crate::evidence::{Cut, PathId, PathKind, RouteId};
+use crate::failure::What;
 use crate::figures::{count, counted, probability, real, share};
 use crate::hop::Hop;
 use crate::statistics::binomial::none_drawn;
@@ -20,7 +20,7 @@ use crate::verdict::Finding;
 pub(super) const RULE: Rule = Rule {
     name: "route-contrast",
     symptom: "some routes of a tunnel path fail, others do not",
-    evidence: "exact counts per second and route; sizes and durations of what was answered; a permutation test over blocks of time, the routes parted on one half of the seconds and compared on the other",
+    evidence: "exact counts per second and route; sizes of requests, sizes and durations of what was answered; a permutation test over blocks of time, the routes parted on one half of the seconds and compared on the other",
     verdict: "backend for what the other rules left open on the failing routes; a figure that clears the tunnel for what was charged already",
     proves: "the failures follow the route, at the same time and on answers of like size, and a tunnel is blind to routes",
     cannot_prove: "anything when the failing routes are the large or the long ones; that the backend would fail without the tunnel: a per-IP limit sees one client there",
@@ -29,6 +29,10 @@ pub(super) const RULE: Rule = Rule {
 
 /// A block needs traffic of both groups, and a test needs this many blocks to come below one in a thousand.
 const BLOCKS: usize = 10;
+/// Sizes up to this, in bytes, are alike: they fit into one segment on every path (IPv6's least MTU is 1280).
+const SMALL: f64 = 1_200.0;
+/// Durations up to this, in microseconds, are alike: nothing that a forward does by itself ends a wait so short.
+const SHORT: f64 = 250_000.0;
 /// What is not accepted as chance.
 const CHANCE: f64 = 0.002;
 
@@ -41,7 +45,11 @@ pub(super) struct Route {
     training_failed: u64,
     pub(super) answered: u64,
     bytes: u64,
-    longest: Span,
+    /// Sum of the durations of what was answered, microseconds.
+    lasted: u64,
+    /// Rows, failed ones too: a request's size does not depend on what becomes of it.
+    asked: u64,
+    asked_bytes: u64,
 }
 
 pub(super) type Routes = BTreeMap<RouteId, Route>;
@@ -70,10 +78,14 @@ pub(super) fn survey(case: &Case<'_>, path: PathId) -> Routes {
         let Some(route) = routes.get_mut(&exchange.route) else {
             continue;
         };
+        if exchange.request_complete {
+            route.asked += 1;
+            route.asked_bytes = route.asked_bytes.saturating_add(exchange.bytes_up);
+        }
         if !exchange.delivery.failed() {
             route.answered += 1;
             route.bytes = route.bytes.saturating_add(exchange.bytes_down);
-            route.longest = route.longest.max(exchange.phases.total);
+            route.lasted = route.lasted.saturating_add(exchange.phases.total.0);
         }
     }
     routes
@@ -82,6 +94,14 @@ pub(super) fn survey(case: &Case<'_>, path: PathId) -> Routes {
 impl Route {
     pub(super) fn typical(&self) -> f64 {
         real(self.bytes) / real(self.answered.max(1))
+    }
+
+    fn typical_request(&self) -> f64 {
+        real(self.asked_bytes) / real(self.asked.max(1))
+    }
+
+    fn typical_duration(&self) -> f64 {
+        real(self.lasted) / real(self.answered.max(1))
     }
 }
 
@@ -146,7 +166,7 @@ fn contrast(case: &Case<'_>, path: PathId, routes: &Routes) -> Option<Contrast> 
         .collect();
     let merged = merge(&differences);
     let p = sign_flip(&merged);
-    let matched = matched(case, path, routes, &clean, &bad);
+    let matched = matched(routes, &clean, &bad);
     Some(Contrast {
         clean,
         bad,
@@ -165,35 +185,35 @@ fn merge(differences: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// Whether the clean routes carry answers as large and as long as the failing ones, so that neither explains.
-fn matched(case: &Case<'_>, path: PathId, routes: &Routes, clean: &[RouteId], bad: &[RouteId]) -> bool {
-    let of = |ids: &[RouteId]| {
-        ids.iter()
-            .filter_map(|id| routes.get(id))
-            .copied()
-            .collect::<Vec<_>>()
-    };
-    let (clean, bad_routes) = (of(clean), of(bad));
-    let largest_clean = clean.iter().map(Route::typical).fold(0.0, f64::max);
-    let smallest_bad = bad_routes
-        .iter()
-        .filter(|route| route.answered > 0)
-        .map(Route::typical)
-        .fold(f64::MAX, f64::min);
-    let size = smallest_bad < f64::MAX && largest_clean * 2.0 >= smallest_bad;
-    let mut ages: Vec<Span> = case
-        .failures
-        .iter()
-        .filter(|failure| {
-            failure.path == path && case.exchange(failure).is_some_and(|e| bad.contains(&e.route))
-        })
-        .map(Failure::age)
-        .collect();
-    ages.sort_unstable();
-    let typical_age = ages.get(ages.len() / 2).copied().unwrap_or_default();
-    let longest_clean = clean.iter().map(|route| route.longest).max().unwrap_or_default();
-    let duration = typical_age < Span(1_000_000) || longest_clean.0.saturating_mul(2) >= typical_age.0;
-    size && duration
+/// Whether the clean routes carry what the failing ones carry, so that neither size nor length explains.
+///
+/// Compared is what was there before the outcome: sizes of requests, and sizes and durations of what was answered. How
+/// long the failures themselves lasted is their outcome and says nothing of the route. Sizes of
+/// one segment are alike.
+fn matched(routes: &Routes, clean: &[RouteId], bad: &[RouteId]) -> bool {
+    let of =
+        |ids: &[RouteId]| -> Vec<Route> { ids.iter().filter_map(|id| routes.get(id)).copied().collect() };
+    let (clean, bad) = (of(clean), of(bad));
+    let most = |figure: fn(&Route) -> f64| clean.iter().map(figure).fold(0.0, f64::max);
+    let least = |figure: fn(&Route) -> Option<f64>| bad.iter().filter_map(figure).fold(f64::MAX, f64::min);
+    let alike = |clean: f64, bad: f64, small: f64| bad <= small || clean * 2.0 >= bad;
+    let answered = |route: &Route| route.answered > 0;
+    bad.iter().any(answered)
+        && alike(
+            most(Route::typical),
+            least(|route| (route.answered > 0).then(|| route.typical())),
+            SMALL,
+        )
+        && alike(
+            most(Route::typical_request),
+            least(|route| Some(route.typical_request())),
+            SMALL,
+        )
+        && alike(
+            most(Route::typical_duration),
+            least(|route| (route.answered > 0).then(|| route.typical_duration())),
+            SHORT,
+        )
 }
 
 fn apply(case: &mut Case<'_>) {
@@ -296,9 +316,14 @@ fn tell(case: &mut Case<'_>, path: PathId, routes: &Routes, contrast: &Contrast)
     if contrast.matched {
         case.note(About::Hop(Hop::Backend), Speaks::For, finding.clone());
         case.note(About::Hop(Hop::Tunnel), Speaks::Against, finding);
-    } else {
+    } else if contrast
+        .bad
+        .iter()
+        .any(|id| routes.get(id).is_some_and(|route| route.undelivered > 0))
+    {
+        // Where every failure was delivered whole, nothing needs to be cleared by a contrast.
         let statement = format!(
-            "{} But the failing routes are the larger or the longer ones, so this clears nobody.",
+            "{} But the failing routes never succeed, carry more or take longer, so this clears nobody.",
             finding.statement
         );
         let finding = Finding { statement, ..finding };

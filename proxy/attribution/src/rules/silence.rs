@@ -4,6 +4,7 @@ use super::Rule;
 use super::client::due;
 use super::ended::{LONG, ended_together};
 use super::gauges::Timeline;
+use super::lateness::Lateness;
 use crate::case::Case;
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling, STRONG};
@@ -17,18 +18,22 @@ pub(super) const RULE: Rule = Rule {
     evidence: "acknowledgement of the request by the other kernel; on a tunnel path, healthy samples of the forwarder throughout and kubectl's words read and free of stream errors",
     verdict: "backend-timeout on a direct path, and on a tunnel path whose forwarder was healthy all the while; else undetermined",
     proves: "the request had left, and what stood between was moving bytes while this one waited",
-    cannot_prove: "that the application and not its host was late; on a path through a load balancer, which of the two was silent",
+    cannot_prove: "that the application and not its host was late; on a path through a load balancer, which of the two was silent; anything about waits in which hopscope's own host was late",
     apply,
 };
 
+/// Nobody is late who was given less than this, whatever the others needed.
+const SHORTEST: Span = Span(750_000);
+
 fn apply(case: &mut Case<'_>) {
+    let lateness = Lateness::of(case);
     for index in 0..case.evidence.paths.len() {
         let Ok(path) = u8::try_from(index).map(PathId) else {
             continue;
         };
         match case.kind(path) {
-            PathKind::Direct => direct(case, path),
-            PathKind::Tunnel => tunnel(case, path),
+            PathKind::Direct => direct(case, path, &lateness),
+            PathKind::Tunnel => tunnel(case, path, &lateness),
             PathKind::Lb | PathKind::Unstated => {}
         }
     }
@@ -48,15 +53,15 @@ fn late(case: &Case<'_>, failure: &Failure) -> bool {
             ..
         }
     );
-    waiting && sent && !together && failure.age() > limit
+    waiting && sent && !together && failure.age() > limit.max(SHORTEST)
 }
 
-fn direct(case: &mut Case<'_>, path: PathId) {
+fn direct(case: &mut Case<'_>, path: PathId, lateness: &Lateness) {
     case.judge_where(
         RULE.name,
         |failure| failure.path == path && failure.is_open(),
         |case, failure| {
-            if !late(case, failure) {
+            if !late(case, failure) || lateness.touches(failure.began, failure.at) {
                 return None;
             }
             let tcp = case.connection(failure).map(|connection| connection.upstream_tcp);
@@ -71,7 +76,7 @@ fn direct(case: &mut Case<'_>, path: PathId) {
     );
 }
 
-fn tunnel(case: &mut Case<'_>, path: PathId) {
+fn tunnel(case: &mut Case<'_>, path: PathId, lateness: &Lateness) {
     let Observation::Seen(seen) = case.tunnel(path) else {
         return;
     };
@@ -103,7 +108,8 @@ fn tunnel(case: &mut Case<'_>, path: PathId) {
         |case, failure| {
             let healthy = failure.age() >= Span(600_000)
                 && failure.at < damaged
-                && timeline.healthy(failure.began, failure.at);
+                && timeline.healthy(failure.began, failure.at)
+                && !lateness.touches(failure.began, failure.at);
             (healthy && late(case, failure)).then_some(Ruling::charge(Cause::BackendTimeout, GOOD + 0.05))
         },
     );

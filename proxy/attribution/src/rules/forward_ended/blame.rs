@@ -5,7 +5,7 @@ use crate::case::Case;
 use crate::cause::Cause;
 use crate::confidence::{GOOD, STRONG};
 use crate::evidence::node::{KernelEnd, KernelSocket};
-use crate::evidence::tunnel::TunnelMeaning;
+use crate::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use crate::evidence::{ConnectionId, Moment, Observation, Span, TunnelEvidence, TunnelLine};
 use crate::hop::Hop;
 use crate::rules::forward::{failures_between, lines_between};
@@ -99,10 +99,13 @@ fn by_lines(end: &mut End, lines: &[TunnelLine], tunnel: Option<&TunnelEvidence>
     }
     // The forward did not end, although all its connections did: then it was the pod that ended them.
     let restarted = tunnel.is_some_and(|tunnel| {
-        tunnel
-            .life
-            .iter()
-            .any(|event| event.at + BEFORE >= end.from && event.at <= end.until + AFTER)
+        // That it had been started some time before ended nothing.
+        let began = |kind| matches!(kind, TunnelLife::Started | TunnelLife::Found | TunnelLife::Ready);
+        tunnel.life.iter().any(|event| {
+            event.at + BEFORE >= end.from
+                && event.at <= end.until + AFTER
+                && (event.at >= end.from || !began(event.kind))
+        })
     });
     // kubectl gave up on single streams: the forward stands and does not serve, which is another rule's to judge.
     end.stands = !restarted && near.iter().any(|line| refused_a_stream(line.meaning));

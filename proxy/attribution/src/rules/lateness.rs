@@ -1,0 +1,111 @@
+//! When hopscope's own host was late: from waits in that time nobody's silence can be inferred.
+//!
+//! A host without CPU time stretches everything on it: hopscope's event loop, its samples, and kubectl, which runs
+//! beside it. What looks like a silent forward is then the host's doing.
+
+use crate::case::Case;
+use crate::evidence::{Moment, Observation, Span, Upstream};
+
+/// Not late enough to void a second, and late enough to doubt every wait in it: a tenth of the shortest wait that is
+/// held against anybody.
+const DOUBTFUL: Span = Span(100_000);
+/// A forwarder is looked at ten times a second; twice and a half as long is the sampler without CPU time.
+const SAMPLER_LATE: Span = Span(250_000);
+/// hopscope samples itself once a second; the last sample of a run comes early, none comes late on a host that is well.
+const SELF_LATE: Span = Span(1_500_000);
+/// The kernel completes a handshake on loopback by itself, in microseconds: this much is hopscope that looked late. From
+/// a second on, a lost SYN may have been sent again, and that is the listener's full queue.
+const LOOPBACK_LATE: Span = Span(200_000);
+const SYN_AGAIN: Span = Span(900_000);
+
+/// The times in which the host was late, in order and without overlap.
+#[derive(Debug, Default)]
+pub(super) struct Lateness {
+    late: Vec<(Moment, Moment)>,
+}
+
+impl Lateness {
+    pub(super) fn of(case: &Case<'_>) -> Self {
+        let mut late = Vec::new();
+        own_samples(case, &mut late);
+        forwarder_samples(case, &mut late);
+        handshakes(case, &mut late);
+        late.sort_unstable();
+        let mut merged: Vec<(Moment, Moment)> = Vec::new();
+        for (from, to) in late {
+            match merged.last_mut() {
+                Some(last) if from <= last.1 => last.1 = last.1.max(to),
+                _ => merged.push((from, to)),
+            }
+        }
+        Self { late: merged }
+    }
+
+    /// Whether the host was late in any part of an interval.
+    pub(super) fn touches(&self, from: Moment, to: Moment) -> bool {
+        let next = self.late.partition_point(|(_, end)| *end < from);
+        self.late.get(next).is_some_and(|(start, _)| *start <= to)
+    }
+}
+
+/// A late loop, and gaps between the samples. A sample speaks for the second before it.
+fn own_samples(case: &Case<'_>, late: &mut Vec<(Moment, Moment)>) {
+    let mut samples: Vec<(Moment, Span)> = case
+        .evidence
+        .observer
+        .samples
+        .iter()
+        .map(|sample| (sample.at, sample.loop_lag))
+        .collect();
+    samples.sort_unstable();
+    for (at, lag) in &samples {
+        if *lag >= DOUBTFUL {
+            late.push((Moment(at.0.saturating_sub(1_000_000)), *at));
+        }
+    }
+    for pair in samples.windows(2) {
+        if let [(earlier, _), (later, lag)] = pair
+            && later.since(*earlier) >= SELF_LATE
+            && *lag > Span(0)
+        {
+            late.push((*earlier, *later));
+        }
+    }
+}
+
+/// Gaps between the samples of one forwarder.
+fn forwarder_samples(case: &Case<'_>, late: &mut Vec<(Moment, Moment)>) {
+    for (_, tunnel) in &case.evidence.tunnels {
+        let Observation::Seen(tunnel) = tunnel else {
+            continue;
+        };
+        let Observation::Seen(gauges) = &tunnel.gauges else {
+            continue;
+        };
+        let mut taken: Vec<(u16, Moment)> = gauges.iter().map(|gauge| (gauge.member, gauge.at)).collect();
+        taken.sort_unstable();
+        for pair in taken.windows(2) {
+            if let [(before, earlier), (after, later)] = pair
+                && before == after
+                && later.since(*earlier) >= SAMPLER_LATE
+            {
+                late.push((*earlier, *later));
+            }
+        }
+    }
+}
+
+/// Handshakes on loopback that hopscope learnt of too late.
+fn handshakes(case: &Case<'_>, late: &mut Vec<(Moment, Moment)>) {
+    for connection in &case.evidence.connections {
+        let local = connection
+            .upstream_tuple
+            .is_some_and(|tuple| tuple.remote.ip().is_loopback());
+        if let (true, Upstream::Connected { tcp, .. }) = (local, connection.upstream)
+            && tcp >= LOOPBACK_LATE
+            && tcp < SYN_AGAIN
+        {
+            late.push((connection.opened, connection.opened + tcp));
+        }
+    }
+}
