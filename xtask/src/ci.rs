@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::tidy;
+use crate::{bench, tidy};
 
 /// Which gates to pass.
 #[derive(Debug, clap::Args)]
@@ -60,6 +60,9 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
     let mut passed = Vec::new();
     if wanted("tidy") {
         passed.push(("tidy", pass("tidy", || tidy::check(&root))?));
+    }
+    if wanted("figures") {
+        passed.push(("figures", pass("figures", || bench::check(&root))?));
     }
     for gate in GATES.iter().filter(|gate| wanted(gate.name)) {
         passed.push((gate.name, pass(gate.name, || run(&root, gate.command, &[]))?));

@@ -121,6 +121,12 @@ pub(super) fn facts() -> Vec<(String, String)> {
         ("date".to_owned(), said("date", &["-u", "+%F"])),
         ("kernel".to_owned(), said("uname", &["-r"])),
     ];
+    // What else ran on the machine when the bench began: it makes ratios rougher, and latencies worthless.
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    facts.push((
+        "load".to_owned(),
+        load.split(' ').next().unwrap_or("unknown").to_owned(),
+    ));
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = processors
         .lines()

@@ -128,8 +128,16 @@ fn grid(figures: &Figures, columns: &[Column]) -> String {
 fn origin(figures: &Figures) -> String {
     let fact = |name: &str| figures.facts.get(name).map_or("unknown", String::as_str);
     format!(
-        "{date}, {machine} ({cpu}), Linux {kernel}; hopscope {hopscope}, HAProxy {haproxy}, nginx {nginx}, Envoy {envoy}, \
-         wrk {wrk}.\n",
+        "{date}, {machine} ({cpu}, load {load} from elsewhere), Linux {kernel}; {rounds} rounds of {seconds} s; \
+         hopscope {hopscope}, HAProxy {haproxy}, nginx {nginx}, Envoy {envoy}, wrk {wrk}.\n",
+        load = fact("load"),
+        rounds = figures.rows.iter().map(|row| row.round).max().unwrap_or(0),
+        seconds = figures
+            .rows
+            .iter()
+            .map(|row| row.outcome.micros / 1_000_000)
+            .min()
+            .unwrap_or(0),
         date = fact("date"),
         machine = fact("machine"),
         cpu = fact("cpu"),
