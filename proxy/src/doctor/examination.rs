@@ -81,7 +81,7 @@ const FEW_PORTS: u16 = 20_000;
 pub fn examine(seen: &Seen) -> Examination {
     let mut findings = vec![descriptors(seen), ports(seen), sock_diag(seen)];
     findings.extend(seen.programs.iter().map(program));
-    findings.extend([kernel(seen), btf(seen), tracepoints(seen)]);
+    findings.extend([kernel(seen), btf(seen), probes(seen)]);
     findings.extend(capabilities(seen));
     findings.extend([lockdown(seen), memlock(seen), cgroup(seen)]);
     let main_job = findings
@@ -264,14 +264,34 @@ fn btf(seen: &Seen) -> Finding {
     }
 }
 
-fn tracepoints(seen: &Seen) -> Finding {
-    match seen.missing_tracepoints.as_deref() {
-        Some([]) => ok("tracepoints", AGENT, "all that the probes use"),
-        Some(missing) => ok("tracepoints", AGENT, format!("without {}", missing.join(", ")))
-            .but(State::Limited, "these probes stay off; a newer kernel has them"),
-        None => ok("tracepoints", AGENT, "not known without the kernel's types")
-            .but(State::Missing, "see kernel types (BTF)"),
-    }
+fn probes(seen: &Seen) -> Finding {
+    let status = match &seen.probes {
+        None => return ok("probes", AGENT, "not tried").but(State::Limited, "start `hopscope agent` to see"),
+        Some(Err(refusal)) => {
+            return ok("probes", AGENT, format!("none attaches: {}", refusal.reason))
+                .but(State::Missing, refusal.remedy.clone());
+        }
+        Some(Ok(status)) => status,
+    };
+    let refused: Vec<_> = status
+        .iter()
+        .filter_map(|probe| Some((probe.probe, probe.refused.as_ref()?)))
+        .collect();
+    let all = status.len();
+    let Some((_, first)) = refused.first() else {
+        return ok("probes", AGENT, format!("all {all} attach"));
+    };
+    let reasons: Vec<_> = refused
+        .iter()
+        .map(|(probe, refusal)| format!("{probe}: {}", refusal.reason))
+        .collect();
+    let attached = all - refused.len();
+    ok(
+        "probes",
+        AGENT,
+        format!("{attached} of {all} attach; not {}", reasons.join(", not ")),
+    )
+    .but(State::Limited, first.remedy.clone())
 }
 
 fn capabilities(seen: &Seen) -> Vec<Finding> {

@@ -1,8 +1,12 @@
-//! A look at the machine: files of the kernel, limits and programs. Nothing is changed, and nothing leaves it.
+//! A look at the machine: files of the kernel, limits, programs, and a trial of the probes. Nothing is changed, and
+//! nothing leaves it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use crate::agent::layout::Wishes;
+use crate::agent::loader::{self, ProbeStatus, Refusal};
 
 /// What was seen of this machine. `None` where it could not be looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,8 +15,8 @@ pub struct Seen {
     pub kernel: Option<String>,
     /// Whether the kernel describes its own types (`/sys/kernel/btf/vmlinux`).
     pub btf: bool,
-    /// Tracepoints of the probes that this kernel does not describe. `None` where it describes none of its types.
-    pub missing_tracepoints: Option<Vec<&'static str>>,
+    /// What became of each of the agent's probes when they were loaded and attached, or why none could be.
+    pub probes: Option<Result<Vec<ProbeStatus>, Refusal>>,
     /// Effective capabilities as a bit set (`CapEff` of `/proc/self/status`).
     pub capabilities: Option<u64>,
     /// Kernel lockdown: `none`, `integrity` or `confidentiality`. `None` where the kernel has none.
@@ -42,16 +46,8 @@ pub struct Program {
     pub version: Option<String>,
 }
 
-/// The tracepoints of the probes.
-const TRACEPOINTS: [&str; 7] = [
-    "inet_sock_set_state",
-    "kfree_skb",
-    "tcp_destroy_sock",
-    "tcp_receive_reset",
-    "tcp_retransmit_skb",
-    "tcp_retransmit_synack",
-    "tcp_send_reset",
-];
+/// Sockets that the trial's maps have room for: it is over before one is opened.
+const TRIAL_CONNECTIONS: u32 = 1_024;
 
 /// Looks at this machine.
 pub fn look() -> Seen {
@@ -60,7 +56,7 @@ pub fn look() -> Seen {
     Seen {
         kernel: line_of("/proc/sys/kernel/osrelease"),
         btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
-        missing_tracepoints: missing_tracepoints(),
+        probes: Some(probes()),
         capabilities: capabilities(&status),
         lockdown: fs::read_to_string("/sys/kernel/security/lockdown")
             .ok()
@@ -84,20 +80,13 @@ fn line_of(path: &str) -> Option<String> {
     Some(text.trim().to_owned())
 }
 
-/// The kernel's types are named in one table of strings; a tracepoint's is `btf_trace_NAME` (include/trace/bpf_probe.h).
-/// The probes attach by it: tracefs need not be mounted.
-fn missing_tracepoints() -> Option<Vec<&'static str>> {
-    let types = fs::read("/sys/kernel/btf/vmlinux").ok()?;
-    let named: Vec<&[u8]> = types
-        .split(|byte| *byte == 0)
-        .filter_map(|name| name.strip_prefix(b"btf_trace_"))
-        .collect();
-    Some(
-        TRACEPOINTS
-            .into_iter()
-            .filter(|name| !named.contains(&name.as_bytes()))
-            .collect(),
-    )
+/// Loads the probes, attaches them, and takes them away again: what a kernel allows, nobody can tell from outside.
+fn probes() -> Result<Vec<ProbeStatus>, Refusal> {
+    let wishes = Wishes {
+        balancers: false,
+        every_close: false,
+    };
+    loader::load(wishes, &[], TRIAL_CONNECTIONS).map(|loaded| loaded.status)
 }
 
 /// `CapEff: 000001ffffffffff`

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::agent::loader::{ProbeStatus, Refusal};
 use crate::doctor::text::render;
 use crate::golden;
 use crate::report::terminal::Screen;
@@ -15,12 +16,23 @@ fn program(name: &'static str, version: Option<&str>, others: usize) -> Program 
     }
 }
 
+fn probe(probe: &'static str, refused: Option<Refusal>) -> ProbeStatus {
+    ProbeStatus { probe, refused }
+}
+
+fn refusal() -> Refusal {
+    Refusal {
+        reason: "Operation not permitted".to_owned(),
+        remedy: "give it CAP_BPF and CAP_PERFMON".to_owned(),
+    }
+}
+
 /// A node on which everything works.
 fn node() -> Seen {
     Seen {
         kernel: Some("6.8.0-45-generic".to_owned()),
         btf: true,
-        missing_tracepoints: Some(Vec::new()),
+        probes: Some(Ok(vec![probe("tcp_send_reset", None), probe("kfree_skb", None)])),
         capabilities: Some(0x1ff_ffff_ffff),
         lockdown: Some("none".to_owned()),
         cgroup_v2: true,
@@ -39,7 +51,7 @@ fn node() -> Seen {
 /// A laptop without privilege.
 fn laptop() -> Seen {
     Seen {
-        missing_tracepoints: None,
+        probes: Some(Err(refusal())),
         capabilities: Some(0),
         lockdown: Some("confidentiality".to_owned()),
         descriptors: Some((1_024, 1_048_576)),
@@ -145,4 +157,28 @@ fn sys_admin_stands_for_the_capabilities_that_were_split_from_it() {
     };
     assert_eq!(find(&seen, "CAP_BPF").state, State::Ok);
     assert_eq!(find(&seen, "CAP_NET_ADMIN").state, State::Limited);
+}
+
+#[test]
+fn probes_that_do_not_attach_are_named_with_the_reason_and_the_remedy() {
+    assert_eq!(find(&node(), "probes").seen, "all 2 attach");
+    let refused = Refusal {
+        reason: "this kernel gives no drop reasons".to_owned(),
+        remedy: "run 5.17 or later".to_owned(),
+    };
+    let half = Seen {
+        probes: Some(Ok(vec![
+            probe("tcp_send_reset", None),
+            probe("kfree_skb", Some(refused)),
+        ])),
+        ..node()
+    };
+    let found = find(&half, "probes");
+    assert_eq!(found.state, State::Limited);
+    assert_eq!(
+        found.seen,
+        "1 of 2 attach; not kfree_skb: this kernel gives no drop reasons"
+    );
+    assert_eq!(found.remedy.as_deref(), Some("run 5.17 or later"));
+    assert_eq!(find(&laptop(), "probes").state, State::Missing);
 }
