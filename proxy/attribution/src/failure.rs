@@ -150,7 +150,10 @@ pub(crate) fn what_of(exchange: &Exchange, connection: Option<&Connection>) -> O
             author: Author::Hopscope,
         })),
         Delivery::Complete { status, author } => Some(What::Answered { status, author }),
-        Delivery::Truncated { cut, .. } => Some(What::Broken { begun: true, by: cut }),
+        Delivery::Truncated { cut, .. } => Some(What::Broken {
+            begun: !answered_too_late(exchange, connection),
+            by: cut,
+        }),
         Delivery::Nothing {
             cut: Cut::NotConnected,
         } => Some(not_connected().unwrap_or(What::Broken {
@@ -169,6 +172,16 @@ pub(crate) fn what_of(exchange: &Exchange, connection: Option<&Connection>) -> O
             begun: false,
             by: cut,
         }),
+    }
+}
+
+/// Whether the answer began only after the generator had left: for the generator there was silence.
+fn answered_too_late(exchange: &Exchange, connection: Option<&Connection>) -> bool {
+    match (connection, exchange.phases.first_byte) {
+        (Some(connection), Some(first_byte)) => {
+            generator_left(connection) && exchange.began + first_byte > connection.downstream_end.at
+        }
+        (Some(_) | None, _) => false,
     }
 }
 
