@@ -100,7 +100,7 @@ fn what_cannot_run_ends_with_3_in_one_line() -> Result<()> {
 
 #[test]
 fn every_command_explains_itself_with_examples() -> Result<()> {
-    for command in ["run", "proxy", "report", "explain", "doctor", "agent"] {
+    for command in ["run", "proxy", "report", "explain", "doctor", "demo", "agent"] {
         let help = Command::new(program::hopscope()?)
             .args([command, "--help"])
             .output()?;

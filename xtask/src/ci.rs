@@ -94,7 +94,15 @@ pub(crate) fn scenarios(root: &Path, filter: &[String]) -> Result<()> {
         &[],
     )?;
     let built = target(root).join("debug");
-    let mut command = vec!["cargo", "test", "--package", "hopscope-tests", "--"];
+    // One at a time: the agent sees the whole host, and a hopscope without CPU says so instead of naming a hop.
+    let mut command = vec![
+        "cargo",
+        "test",
+        "--package",
+        "hopscope-tests",
+        "--",
+        "--test-threads=1",
+    ];
     command.extend(filter.iter().map(String::as_str));
     run(
         root,
