@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hopscope_attribution::evidence::{
@@ -103,48 +104,69 @@ impl Accepted {
     }
 
     /// Connects upstream and relays until both sides have ended.
-    pub(super) async fn serve(mut self, attempt: Attempt, on_refusal: OnRefusal) {
+    ///
+    /// Not an `async fn`: that would keep its arguments twice, and this future is most of what an idle connection
+    /// costs. For the same reason all that only connecting or refusing needs is boxed, and freed when it is done.
+    pub(super) fn serve(
+        mut self,
+        attempt: Attempt,
+        on_refusal: OnRefusal,
+    ) -> impl Future<Output = ()> + use<> {
+        let attempt = Box::new(attempt);
+        async move {
+            if Box::pin(self.connect(attempt)).await {
+                poll_fn(|cx| self.poll_relay(cx)).await;
+            } else {
+                Box::pin(self.refuse(on_refusal)).await;
+            }
+        }
+    }
+
+    /// Connects upstream; true when bytes can be relayed.
+    async fn connect(&mut self, attempt: Box<Attempt>) -> bool {
         let Some(downstream) = self.downstream.take() else {
-            return;
+            return false;
         };
         self.busy = true;
         worker::with(|worker| worker.turned(true));
-        // Boxed, so that the memory that only connecting needs does not stay with an idle connection.
-        let attempted = Box::pin(attempt_unless_gone(&downstream, attempt)).await;
+        let attempted = attempt_unless_gone(&downstream, *attempt).await;
         self.log.upstream = attempted.outcome;
         if let Some(resolved) = attempted.resolved {
             worker::with(|worker| worker.remember(self.log.path, resolved));
         }
-        match attempted.stream {
-            Some(upstream) => {
-                self.log.upstream_tuple = tuple(upstream.tcp());
-                self.relay = Some(Relay::new(downstream, upstream, arrival::sampled(self.log.id)));
-                poll_fn(|cx| {
-                    let Some(relay) = &mut self.relay else {
-                        return std::task::Poll::Ready(());
-                    };
-                    let mut wake_up = WakeUp {
-                        log: &mut self.log,
-                        now: None,
-                        down_last_byte: relay.down.last_byte(),
-                    };
-                    let polled = worker::with_scratch(|scratch| relay.poll(cx, &mut wake_up, scratch));
-                    let busy = polled.is_pending() && self.log.busy();
-                    if busy != self.busy {
-                        self.busy = busy;
-                        worker::with(|worker| worker.turned(busy));
-                    }
-                    polled
-                })
-                .await;
-                self.over = true;
-            }
-            None => Box::pin(self.refuse(downstream, on_refusal)).await,
+        let Some(upstream) = attempted.stream else {
+            self.downstream = Some(downstream);
+            return false;
+        };
+        self.log.upstream_tuple = tuple(upstream.tcp());
+        self.relay = Some(Relay::new(downstream, upstream, arrival::sampled(self.log.id)));
+        true
+    }
+
+    fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(relay) = &mut self.relay else {
+            return Poll::Ready(());
+        };
+        let mut wake_up = WakeUp {
+            log: &mut self.log,
+            now: None,
+            down_last_byte: relay.down.last_byte(),
+        };
+        let polled = worker::with_scratch(|scratch| relay.poll(cx, &mut wake_up, scratch));
+        let busy = polled.is_pending() && self.log.busy();
+        if busy != self.busy {
+            self.busy = busy;
+            worker::with(|worker| worker.turned(busy));
         }
+        self.over = polled.is_ready();
+        polled
     }
 
     /// No upstream stands: the downstream side is told, as it would have been by the failure itself.
-    async fn refuse(mut self, mut downstream: TcpStream, on_refusal: OnRefusal) {
+    async fn refuse(&mut self, on_refusal: OnRefusal) {
+        let Some(mut downstream) = self.downstream.take() else {
+            return;
+        };
         if let (Upstream::Failed { failure, .. }, OnRefusal::BadGateway, Some(observer)) =
             (self.log.upstream, on_refusal, &mut self.log.observer)
         {
