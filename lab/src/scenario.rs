@@ -46,6 +46,9 @@ pub struct Scenario {
     pub answer: Answer,
     /// Whether `hopscope demo` offers it.
     pub shown: bool,
+    /// What can be known of it from where hopscope stands, where that is less than the truth: the best possible charge,
+    /// and why no better one is.
+    pub knowable: Option<(Cause, &'static str)>,
     /// Constants that are shorter than real ones, for a person.
     pub scaled: Option<&'static str>,
     /// How long it runs at speed 1.
@@ -137,6 +140,7 @@ impl Scenario {
             broken: broken.to_owned(),
             answer,
             shown: false,
+            knowable: None,
             scaled: None,
             length: Duration::from_secs(12),
             unhurried: false,
@@ -146,6 +150,11 @@ impl Scenario {
 
     fn shown(mut self) -> Self {
         self.shown = true;
+        self
+    }
+
+    const fn known_as(mut self, charge: Cause, why: &'static str) -> Self {
+        self.knowable = Some((charge, why));
         self
     }
 

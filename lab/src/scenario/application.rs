@@ -249,6 +249,10 @@ fn endings() -> Vec<Scenario> {
                 let fault = Fault::new(Misbehaviour::AnswerEarly, Cause::BackendUnreadBody).under("/uploads");
                 (shop.fault(fault), load, None)
             },
+        )
+        .known_as(
+            Cause::RequestRejected,
+            "the 413 arrives whole before the reset: a client that reads it sees a rejected request",
         ),
         direct(
             "keep-alive-race",
@@ -266,6 +270,9 @@ fn endings() -> Vec<Scenario> {
         ),
     ]
 }
+
+const FULL_QUEUE: &str =
+    "SYNs stay unanswered; whether a full queue or a firewall dropped them only the listener's kernel knows";
 
 /// Connections that never stand.
 fn doors() -> Vec<Scenario> {
@@ -300,6 +307,7 @@ fn doors() -> Vec<Scenario> {
                 (shop, load, Some(Cause::BackendAcceptQueue))
             },
         )
+        .known_as(Cause::BackendUnreachable, FULL_QUEUE)
         .shown(),
         direct(
             "overloaded",
@@ -310,6 +318,7 @@ fn doors() -> Vec<Scenario> {
                 let shop = shop.workers(2).backlog(4).latency(Latency::log_normal(60, 120));
                 (shop, load, Some(Cause::BackendAcceptQueue))
             },
-        ),
+        )
+        .known_as(Cause::BackendUnreachable, FULL_QUEUE),
     ]
 }

@@ -183,6 +183,9 @@ fn pages() -> Vec<Scenario> {
     ]
 }
 
+const NO_AUTHOR: &str =
+    "a reset has no author: the balancer, or the shop through it; only their kernels know";
+
 /// The balancer's connections.
 fn connections() -> Vec<Scenario> {
     vec![
@@ -223,7 +226,8 @@ fn connections() -> Vec<Scenario> {
                 plan.balancer = plan.balancer.fault(fault.share(0.1));
                 plan
             },
-        ),
+        )
+        .known_as(Cause::Undetermined, NO_AUTHOR),
         balanced(
             "lb-reset-early",
             "a layer-4 balancer resets one connection in ten as soon as it stands",
@@ -235,7 +239,8 @@ fn connections() -> Vec<Scenario> {
                 plan.balancer = plan.balancer.fault(fault.share(0.1));
                 plan
             },
-        ),
+        )
+        .known_as(Cause::Undetermined, NO_AUTHOR),
         balanced(
             "lb-idle",
             "a layer-4 balancer forgets flows that were idle for 1.5 s",
@@ -297,6 +302,10 @@ fn behind() -> Vec<Scenario> {
                 plan.shop = plan.shop.rate_limit(30.0 * stage.level, 15.0);
                 plan
             },
+        )
+        .known_as(
+            Cause::Undetermined,
+            "a 429 without a mark: the balancer can limit as well as the shops behind it",
         ),
     ]
 }

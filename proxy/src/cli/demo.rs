@@ -140,7 +140,12 @@ pub fn execute(args: &Args) -> Result<Exit, DemoError> {
     let recording = Recording::open(&options.recording)?;
     let exit = args.output.report.deliver(&Report::of_recording(&recording))?;
     let diagnosis = attribute(recording.evidence());
-    let judged = score::score(&diagnosis, &played.truth, scenario.answer);
+    let judged = score::score(
+        &diagnosis,
+        &played.truth,
+        scenario.answer,
+        scenario.knowable.map(|(cause, _)| cause),
+    );
     if played.interrupted {
         tell("hopscope: the demo was ended before its time; the truth covers what had happened by then");
     }

@@ -20,6 +20,8 @@ pub enum Judgement {
     Right,
     /// The hop is.
     RightHop,
+    /// What can be known from where hopscope stands, and that is less than the truth.
+    Knowable,
     /// No hop is named: the evidence did not decide.
     Open,
     /// A hop is named that was not broken, or none although one was.
@@ -32,6 +34,7 @@ impl Judgement {
         match self {
             Self::Right => "right",
             Self::RightHop => "right-hop",
+            Self::Knowable => "knowable",
             Self::Open => "open",
             Self::Wrong => "wrong",
         }
@@ -60,10 +63,21 @@ pub struct Score {
 /// Failures are counted, not followed one by one: of each cause, as many charges are right as were injected; what is
 /// left over on both sides is set against each other in order. A scenario has one cause, or nearly, so that little is
 /// left to chance by that.
-pub fn score(diagnosis: &Diagnosis, truth: &BTreeMap<Cause, u64>, answer: Answer) -> Score {
+///
+/// Where hopscope cannot know the cause, the best charge that it can make counts for it; `undetermined` stays open.
+pub fn score(
+    diagnosis: &Diagnosis,
+    truth: &BTreeMap<Cause, u64>,
+    answer: Answer,
+    knowable: Option<Cause>,
+) -> Score {
     let mut by_cause: BTreeMap<Cause, u64> = BTreeMap::new();
     for charge in &diagnosis.charges {
-        *by_cause.entry(charge.cause).or_default() += charge.failures;
+        let counts_for = match answer {
+            Answer::Cause(cause) if knowable == Some(charge.cause) && !is_open(charge.cause) => cause,
+            Answer::Cause(_) | Answer::Healthy => charge.cause,
+        };
+        *by_cause.entry(counts_for).or_default() += charge.failures;
     }
     let charged: u64 = by_cause.values().sum();
     let mut owed = scaled_to(truth, charged);
@@ -98,7 +112,7 @@ pub fn score(diagnosis: &Diagnosis, truth: &BTreeMap<Cause, u64>, answer: Answer
             .sum()
     };
     Score {
-        verdict: judge(diagnosis, answer),
+        verdict: judge(diagnosis, answer, knowable),
         named: diagnosis.verdict.charged.map(|(_, cause)| cause),
         charged,
         right_hop: sum(|due, given| due.hop() == given.hop()),
@@ -112,9 +126,10 @@ fn is_open(cause: Cause) -> bool {
     cause.hop() == Hop::Unknown || cause == Cause::ObserverEvidenceLost
 }
 
-fn judge(diagnosis: &Diagnosis, answer: Answer) -> Judgement {
+fn judge(diagnosis: &Diagnosis, answer: Answer, knowable: Option<Cause>) -> Judgement {
     match (diagnosis.verdict.charged, answer) {
         (None, Answer::Healthy) => Judgement::Right,
+        (Some((_, cause)), Answer::Cause(_)) if knowable == Some(cause) => Judgement::Knowable,
         (Some((_, cause)), Answer::Healthy | Answer::Cause(_)) if is_open(cause) => Judgement::Open,
         (None, Answer::Cause(_)) | (Some(_), Answer::Healthy) => Judgement::Wrong,
         (Some((hop, cause)), Answer::Cause(true_cause)) => {
@@ -159,6 +174,7 @@ pub fn card(scenario: &Scenario, played: &Played, evidence: &Evidence, full: &Sc
         &attribute(&thinned(evidence, 0.5, seed)),
         &played.truth,
         scenario.answer,
+        scenario.knowable.map(|(cause, _)| cause),
     );
     let (answer, hop) = match scenario.answer {
         Answer::Healthy => ("healthy", "none"),
@@ -170,6 +186,8 @@ pub fn card(scenario: &Scenario, played: &Played, evidence: &Evidence, full: &Sc
         "seed": seed,
         "answer": answer,
         "hop": hop,
+        "knowable": scenario.knowable.map(|(cause, _)| cause.word()),
+        "why": scenario.knowable.map(|(_, why)| why),
         "requests": played.totals.requests(),
         "failed": played.totals.failed(),
         "balanced": played.summary.accounting.balanced(),
@@ -244,7 +262,7 @@ mod tests {
     fn a_diagnosis_that_says_what_was_injected_is_right() {
         let truth = [(Cause::BackendError, 90), (Cause::TunnelLost, 10)].into();
         let said = diagnosis(&[(Cause::BackendError, 90), (Cause::TunnelLost, 10)]);
-        let score = score(&said, &truth, Answer::Cause(Cause::BackendError));
+        let score = score(&said, &truth, Answer::Cause(Cause::BackendError), None);
         assert_eq!(score.verdict, Judgement::Right);
         assert_eq!(
             (score.charged, score.right_hop, score.right_cause),
@@ -260,25 +278,36 @@ mod tests {
             (Cause::BackendReset, 30),
             (Cause::TunnelLost, 10),
         ]);
-        let score = score(&said, &truth, Answer::Cause(Cause::BackendError));
+        let score = score(&said, &truth, Answer::Cause(Cause::BackendError), None);
         assert_eq!((score.right_hop, score.right_cause), (90, 60));
         assert_eq!(score.matrix[&(Cause::BackendError, Cause::TunnelLost)], 10);
+    }
+
+    #[test]
+    fn what_cannot_be_known_better_counts_for_the_truth() {
+        let truth = [(Cause::BackendAcceptQueue, 100)].into();
+        let said = diagnosis(&[(Cause::BackendUnreachable, 100)]);
+        let answer = Answer::Cause(Cause::BackendAcceptQueue);
+        let known = score(&said, &truth, answer, Some(Cause::BackendUnreachable));
+        assert_eq!((known.verdict, known.right_cause), (Judgement::Knowable, 100));
+        let strict = score(&said, &truth, answer, None);
+        assert_eq!((strict.verdict, strict.right_cause), (Judgement::RightHop, 0));
     }
 
     #[test]
     fn nobody_may_be_charged_when_nothing_was_broken() {
         let said = diagnosis(&[(Cause::TunnelLost, 1)]);
         assert_eq!(
-            score(&said, &BTreeMap::new(), Answer::Healthy).verdict,
+            score(&said, &BTreeMap::new(), Answer::Healthy, None).verdict,
             Judgement::Wrong
         );
         assert_eq!(
-            score(&diagnosis(&[]), &BTreeMap::new(), Answer::Healthy).verdict,
+            score(&diagnosis(&[]), &BTreeMap::new(), Answer::Healthy, None).verdict,
             Judgement::Right
         );
         let open = diagnosis(&[(Cause::Undetermined, 3)]);
         assert_eq!(
-            score(&open, &BTreeMap::new(), Answer::Healthy).verdict,
+            score(&open, &BTreeMap::new(), Answer::Healthy, None).verdict,
             Judgement::Open
         );
     }

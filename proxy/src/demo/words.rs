@@ -44,9 +44,10 @@ pub fn list(scenarios: &[Scenario], screen: Screen) -> String {
         "",
     );
     for scenario in scenarios.iter().filter(|scenario| scenario.shown) {
-        let (verdict, ink) = match scenario.answer {
-            Answer::Healthy => ("nothing failed", Ink::Good),
-            Answer::Cause(cause) => (cause.word(), ink_of(cause.hop())),
+        let (verdict, ink) = match (scenario.knowable, scenario.answer) {
+            (Some((known, _)), _) => (known.word(), ink_of(known.hop())),
+            (None, Answer::Healthy) => ("nothing failed", Ink::Good),
+            (None, Answer::Cause(cause)) => (cause.word(), ink_of(cause.hop())),
         };
         let length = format!("{} s", scenario.length.as_secs());
         let cells = [
@@ -209,6 +210,10 @@ pub fn truth(scenario: &Scenario, score: &Score, truth: &BTreeMap<Cause, u64>, s
             "right hop, another cause than the one that was broken",
             Ink::Doubt,
         ),
+        Judgement::Knowable => (
+            "right, as far as can be known from where hopscope stands",
+            Ink::Good,
+        ),
         Judgement::Open => (
             "left open: the evidence did not decide, and hopscope says so",
             Ink::Doubt,
@@ -219,6 +224,9 @@ pub fn truth(scenario: &Scenario, score: &Score, truth: &BTreeMap<Cause, u64>, s
         ),
     };
     line("verdict", text, ink);
+    if let Some((_, why)) = scenario.knowable {
+        line("because", why, Ink::Plain);
+    }
     out
 }
 

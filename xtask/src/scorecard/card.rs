@@ -14,6 +14,8 @@ pub(super) struct Card {
     pub(super) answer: String,
     /// Its hop, or `none`.
     pub(super) hop: String,
+    /// The best charge that can be made from where hopscope stands, and why no better one, where it is not the truth.
+    pub(super) knowable: Option<(String, String)>,
     /// Whether every connection was accounted for.
     pub(super) balanced: bool,
     /// With all of the evidence.
@@ -64,6 +66,10 @@ impl Card {
             seed: value["seed"].as_u64().context("no seed")?,
             answer: word("answer")?,
             hop: word("hop")?,
+            knowable: match (value["knowable"].as_str(), value["why"].as_str()) {
+                (Some(charge), Some(why)) => Some((charge.to_owned(), why.to_owned())),
+                _ => None,
+            },
             balanced: value["balanced"].as_bool().context("no balanced")?,
             full: Part::parse(&value["full"])?,
             half: Part::parse(&value["half"])?,

@@ -14,7 +14,8 @@ pub(super) fn page(cards: &[Card], tuned: &Tally, held_out: &Tally) -> String {
          Written by `cargo xtask scorecard`; do not edit.\n\
          Every scenario of the lab is played through the real binary, and each failure's charge is held against what was injected.\n\
          Rules may be tuned on the tuned seeds; the held-out seeds are played by nobody but this card.\n\
-         Failures that the diagnosis leaves open are not counted as right or wrong: their share is a column of its own.\n\n",
+         Failures that the diagnosis leaves open are not counted as right or wrong: their share is a column of its own.\n\
+         `knowable` is a verdict that says what can be known from where hopscope stands, where that is less than the truth: each such scenario is named below with the reason.\n\n",
     );
     summary(&mut out, tuned, held_out);
     out.push_str("\n## Hops: injected against charged\n\nFailures, both sets of seeds.\n\n");
@@ -23,7 +24,28 @@ pub(super) fn page(cards: &[Card], tuned: &Tally, held_out: &Tally) -> String {
     mistakes(&mut out, cards);
     out.push_str("\n## Scenarios\n\n");
     scenarios(&mut out, cards);
+    out.push_str("\n## Where the evidence does not suffice\n\n");
+    knowable(&mut out, cards);
     out
+}
+
+fn knowable(out: &mut String, cards: &[Card]) {
+    line(
+        out,
+        format_args!("| scenario | injected | the best charge | why |"),
+    );
+    line(out, format_args!("|---|---|---|---|"));
+    let mut told = BTreeSet::new();
+    for card in cards {
+        if let Some((charge, why)) = &card.knowable
+            && told.insert(&card.scenario)
+        {
+            line(
+                out,
+                format_args!("| {} | {} | {charge} | {why} |", card.scenario, card.answer),
+            );
+        }
+    }
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
