@@ -83,8 +83,10 @@ pub(super) fn gateway(
     patience: Duration,
 ) -> io::Result<(RunningGateway, [RunningService; 2])> {
     let catalog = catalog.start(&stage.truth)?;
+    // A page of results is as large as a page of products.
     let search = Service::new("search", stage.seed)
         .latency(Latency::log_normal(25, 73))
+        .body(1_500)
         .start(&stage.truth)?;
     let gateway = Gateway::default()
         .route("/search", search.address())

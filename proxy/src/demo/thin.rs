@@ -19,11 +19,18 @@ pub(super) fn thinned(evidence: &Evidence, keep: f64, seed: u64) -> Evidence {
         if rng.f64() >= keep {
             *tunnel = Observation::Unseen(WhyUnseen::EvidenceLost);
         } else if let Observation::Seen(tunnel) = tunnel {
+            let mut omitted = 0;
             if let Observation::Seen(lines) = &mut tunnel.lines {
+                let before = lines.len();
                 lines.retain(|_| rng.f64() < keep);
+                omitted = lost(before, lines.len());
             }
             if let Observation::Seen(gauges) = &mut tunnel.gauges {
                 gauges.retain(|_| rng.f64() < keep);
+                // Lines that are not recorded are counted, as in a real run: silence must not pass for words read.
+                for gauge in gauges {
+                    gauge.lines_omitted = gauge.lines_omitted.saturating_add(omitted);
+                }
             }
             tunnel.life.retain(|_| rng.f64() < keep);
         }
