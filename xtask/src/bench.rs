@@ -42,6 +42,7 @@ Examples:
 /// Which part of it to do.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
     /// Fewer and shorter rounds: a look, not figures to quote
     #[arg(long)]
@@ -67,6 +68,12 @@ pub(crate) struct Args {
     /// Where the figures go; given by the bench to itself when it enters its namespace
     #[arg(long, hide = true)]
     inside: Option<PathBuf>,
+}
+
+/// Waits for what shows itself in no other way: that a machine has come to rest.
+#[expect(clippy::disallowed_methods, reason = "a measurement waits for time itself")]
+fn pause(time: std::time::Duration) {
+    std::thread::sleep(time);
 }
 
 /// Measures, or renders what was measured.

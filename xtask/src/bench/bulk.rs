@@ -21,9 +21,12 @@ pub(super) fn run(workload: Workload, port: u16, lasting: Duration) -> Result<Ou
     let until = began + lasting;
     let threads: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
-            thread::spawn(move || match workload {
-                Workload::Up => send(port, until),
-                _ => fetch(port, until),
+            thread::spawn(move || {
+                if workload == Workload::Up {
+                    send(port, until)
+                } else {
+                    fetch(port, until)
+                }
             })
         })
         .collect();

@@ -72,7 +72,7 @@ impl Drop for Cgroup {
             if fs::remove_dir(&self.path).is_ok() {
                 return;
             }
-            std::thread::sleep(Duration::from_millis(10));
+            super::pause(Duration::from_millis(10));
         }
     }
 }

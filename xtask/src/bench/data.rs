@@ -115,7 +115,7 @@ impl Writer {
 pub(super) fn write_facts(folder: &Path, facts: &[(String, String)]) -> Result<()> {
     let lines: String = facts
         .iter()
-        .map(|(name, value)| format!("{name}\t{value}\n"))
+        .flat_map(|(name, value)| [name.as_str(), "\t", value.as_str(), "\n"])
         .collect();
     fs::write(folder.join(FACTS), lines).context("writing the facts of the machine")
 }

@@ -1,7 +1,6 @@
 //! A whole run, inside the namespace.
 
 use std::path::Path;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -147,7 +146,7 @@ fn measured(
     }
     .with_context(|| format!("{} through {}", workload.word(), proxy.target.word()))?;
     let used = cpu()?.saturating_sub(before);
-    thread::sleep(SETTLE);
+    super::pause(SETTLE);
     Ok(Row {
         workload,
         round,
@@ -170,11 +169,11 @@ fn rest(target: Target, cores: Cores, folder: &Path) -> Result<Memory> {
     };
     // What the first connections cause to be set up is no cost of a connection.
     drop(idle::open(*port, 100)?);
-    thread::sleep(COME_TO_REST);
+    super::pause(COME_TO_REST);
     let before_kib = cgroup.memory_kib()?;
     let open =
         idle::open(*port, idle::CONNECTIONS).with_context(|| format!("idle through {}", target.word()))?;
-    thread::sleep(COME_TO_REST);
+    super::pause(COME_TO_REST);
     Ok(Memory {
         target,
         connections: open.len() as u64,

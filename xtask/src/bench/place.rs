@@ -26,16 +26,16 @@ impl Cores {
             .lines()
             .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
             .context("the kernel does not say which cores we may use")?;
-        let cores: Vec<u32> = list
+        let available: Vec<u32> = list
             .trim()
             .split(',')
             .filter_map(|range| {
-                let (first, last) = range.split_once('-').unwrap_or((range, range));
-                Some(first.parse::<u32>().ok()?..=last.parse().ok()?)
+                let (from, to) = range.split_once('-').unwrap_or((range, range));
+                Some(from.parse::<u32>().ok()?..=to.parse().ok()?)
             })
             .flatten()
             .collect();
-        match cores.as_slice() {
+        match available.as_slice() {
             [proxy, load, ..] => Ok(Self {
                 proxy: *proxy,
                 load: *load,

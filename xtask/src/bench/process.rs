@@ -72,7 +72,7 @@ impl Running {
             if began.elapsed() > PATIENCE {
                 bail!("it does not listen on port {port}");
             }
-            std::thread::sleep(Duration::from_millis(20));
+            super::pause(Duration::from_millis(20));
         }
     }
 }

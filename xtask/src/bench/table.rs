@@ -14,8 +14,10 @@ use super::workload::Workload;
 const BEGIN: &str = "<!-- bench -->";
 const END: &str = "<!-- /bench -->";
 
-/// What goes between the marks of each file.
-const PLACES: [(&str, fn(&Figures) -> String); 2] = [("README.md", short), ("docs/performance.md", full)];
+/// A file, and what goes between its marks.
+type Place = (&'static str, fn(&Figures) -> String);
+
+const PLACES: [Place; 2] = [("README.md", short), ("docs/performance.md", full)];
 
 /// A column: its heading, and what it shows of a target.
 type Column = (&'static str, fn(&Figures, Target) -> Option<String>);
@@ -106,7 +108,7 @@ fn latency(figures: &Figures, workload: Workload, target: Target) -> Option<Stri
 fn grid(figures: &Figures, columns: &[Column]) -> String {
     let mut text = String::from("| |");
     for (heading, _) in columns {
-        text += &format!(" {heading} |");
+        text.extend([" ", heading, " |"]);
     }
     text += "\n|---|";
     text += &"---:|".repeat(columns.len());
@@ -116,9 +118,9 @@ fn grid(figures: &Figures, columns: &[Column]) -> String {
         if cells.iter().all(Option::is_none) {
             continue;
         }
-        text += &format!("| {} |", target.title());
+        text.extend(["| ", target.title(), " |"]);
         for cell in cells {
-            text += &format!(" {} |", cell.unwrap_or_default());
+            text.extend([" ", cell.unwrap_or_default().as_str(), " |"]);
         }
         text.push('\n');
     }
@@ -171,10 +173,12 @@ pub(super) fn full(figures: &Figures) -> String {
         grid(figures, &COST),
         grid(figures, &SPEED)
     );
-    text += &format!(
-        "Requests that failed, over all loads and targets: {}.\n\n",
-        figures.errors()
-    );
+    let failed = figures.errors().to_string();
+    text.extend([
+        "Requests that failed, over all loads and targets: ",
+        failed.as_str(),
+        ".\n\n",
+    ]);
     text += "| goal | limit | measured | |\n|---|---:|---:|---|\n";
     for goal in &GOALS {
         let (measured, holds) = match goal.judge(figures) {
@@ -184,7 +188,18 @@ pub(super) fn full(figures: &Figures) -> String {
             ),
             None => (String::new(), "not measured"),
         };
-        text += &format!("| {} | {} | {measured} | {holds} |\n", goal.text, goal.limit());
+        let limit = goal.limit();
+        text.extend([
+            "| ",
+            goal.text,
+            " | ",
+            limit.as_str(),
+            " | ",
+            measured.as_str(),
+            " | ",
+            holds,
+            " |\n",
+        ]);
     }
     text
 }

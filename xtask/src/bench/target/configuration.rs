@@ -103,10 +103,11 @@ fn haproxy(target: Target, setting: &Setting<'_>) -> String {
     }
     text += "defaults\n";
     text += &defaults;
-    text += &format!(
+    let ends = format!(
         "frontend in\n  bind 127.0.0.1:{}\n  default_backend out\nbackend out\n  server one 127.0.0.1:{}\n",
         setting.listen, setting.upstream
     );
+    text += &ends;
     if target == Target::HaproxyLog {
         text += "ring lines\n  format rfc5424\n  maxlen 1200\n  size 1048576\n";
     }
