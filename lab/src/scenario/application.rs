@@ -59,6 +59,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ];
     all.extend(answers());
     all.extend(endings());
+    all.extend(early_ends());
     all.extend(doors());
     all
 }
@@ -236,6 +237,12 @@ fn endings() -> Vec<Scenario> {
                 (shop.fault(fault), load, Some(Cause::BackendTimeout))
             },
         ),
+    ]
+}
+
+/// Ends that come too early for somebody: before a body was read, before a user came back.
+fn early_ends() -> Vec<Scenario> {
+    vec![
         direct(
             "unread-body",
             "uploads are answered 413 before their body was read",

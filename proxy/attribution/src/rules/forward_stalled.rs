@@ -32,7 +32,7 @@ const LATEST: Span = Span(31_000_000);
 const SHORTEST: Span = Span(1_000_000);
 
 fn apply(case: &mut Case<'_>) {
-    let lateness = Lateness::of(case);
+    let lateness = Lateness::of_forward(case);
     for path in case.paths_of(PathKind::Tunnel) {
         let timeline = Timeline::of(case, path);
         let lines = lines_of(case, path);

@@ -25,10 +25,20 @@ pub(super) struct Lateness {
 }
 
 impl Lateness {
-    pub(super) fn of(case: &Case<'_>) -> Self {
+    /// By all that was timed on this host: where a forwarder's samples are needed to convict anybody.
+    pub(super) fn of_forward(case: &Case<'_>) -> Self {
         let mut late = Vec::new();
-        own_samples(case, &mut late);
         forwarder_samples(case, &mut late);
+        Self::with(case, late)
+    }
+
+    /// By hopscope's own samples and handshakes: a forwarder that is not watched must not make anybody else guilty.
+    pub(super) fn of_host(case: &Case<'_>) -> Self {
+        Self::with(case, Vec::new())
+    }
+
+    fn with(case: &Case<'_>, mut late: Vec<(Moment, Moment)>) -> Self {
+        own_samples(case, &mut late);
         handshakes(case, &mut late);
         late.sort_unstable();
         let mut merged: Vec<(Moment, Moment)> = Vec::new();

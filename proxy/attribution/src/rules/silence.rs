@@ -26,14 +26,14 @@ pub(super) const RULE: Rule = Rule {
 const SHORTEST: Span = Span(750_000);
 
 fn apply(case: &mut Case<'_>) {
-    let lateness = Lateness::of(case);
+    let (host, forward) = (Lateness::of_host(case), Lateness::of_forward(case));
     for index in 0..case.evidence.paths.len() {
         let Ok(path) = u8::try_from(index).map(PathId) else {
             continue;
         };
         match case.kind(path) {
-            PathKind::Direct => direct(case, path, &lateness),
-            PathKind::Tunnel => tunnel(case, path, &lateness),
+            PathKind::Direct => direct(case, path, &host),
+            PathKind::Tunnel => tunnel(case, path, &forward),
             PathKind::Lb | PathKind::Unstated => {}
         }
     }
