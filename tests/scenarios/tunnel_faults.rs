@@ -1,4 +1,7 @@
-//! Rows A to C of the catalogue that show at once: every fault with its hop, its cause, its trigger and its victims.
+//! Faults of a forward that show at once, each with its hop, its cause, its trigger and its victims.
+//!
+//! The letters group them: A is kubectl itself and its host, B the pod, C the tunnel's own connection, D streams that
+//! block one another, E a forward that does not stand.
 
 use std::time::Duration;
 

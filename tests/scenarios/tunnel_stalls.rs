@@ -1,4 +1,5 @@
-//! Rows C and D of the catalogue that take half a minute to show. They wait at the same time.
+//! Faults of a forward that take half a minute to show. They wait at the same time. The letters are those of
+//! `tunnel_faults`.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -14,7 +15,7 @@ use crate::stage::{Expected, PATIENCE, Stage, of};
 /// More than kubectl's 30 s, and what comes on top.
 const STREAM_LIMIT: Duration = Duration::from_secs(45);
 
-/// A row of the catalogue, and how it is staged.
+/// A fault's letter, and how it is staged.
 type Row = (&'static str, fn() -> Result<()>);
 
 #[test]

@@ -1,4 +1,4 @@
-//! Rows E1 to E5, A1 of the catalogue: a forward that does not stand, and what the user is told.
+//! A forward that does not stand, and what the user is told.
 
 use anyhow::{Context as _, Result, ensure};
 use hopscope_tests::application::Application;

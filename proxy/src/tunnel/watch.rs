@@ -193,7 +193,7 @@ impl Watcher {
 }
 
 /// The forward among the listeners. Where the address that is used belongs to something else and the other loopback
-/// address to a kubectl, that kubectl is meant, and its connections go astray (row A2 of the catalogue).
+/// address to a kubectl, that kubectl is meant, and its connections go astray.
 fn subject(address: SocketAddr, (on_ipv4, on_ipv6): (Listener, Listener)) -> Option<Subject> {
     let uses_ipv4 = match address {
         SocketAddr::V4(_) => true,

@@ -1,6 +1,6 @@
 //! Drains kubectl's two pipes for ever, reads what comes and keeps what matters.
 //!
-//! An undrained pipe stops kubectl after some two thousand connections (row A6 of the catalogue), so nothing in here
+//! An undrained pipe stops kubectl after some two thousand connections, so nothing in here
 //! waits for anything but the pipe itself.
 
 use std::net::SocketAddr;

@@ -29,7 +29,7 @@ pub struct TunnelProcess {
     pub pid: Observation<u32>,
     /// Its command line, arguments separated by spaces.
     pub command: Observation<String>,
-    /// Whether that is a kubectl. `false`: something else owns the forward's address (row A2 of the catalogue).
+    /// Whether that is a kubectl. `false`: something else owns the forward's address.
     pub is_kubectl: Observation<bool>,
     /// Its version as it states it, such as `v1.32.4`.
     pub version: Observation<String>,

@@ -1,4 +1,4 @@
-//! The failure catalogue, row by row.
+//! Every way in which a socket can end, and who is charged with it.
 
 use super::*;
 
