@@ -5,7 +5,7 @@
 //! many bytes, and those bytes.
 #![no_main]
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use hopscope::http::{Direction, Insertion, Observer, ObserverConfig, RouteTable};
 use hopscope_attribution::evidence::{ConnectionId, Cut, Exchange, Moment, PathId, Protocol};
