@@ -28,6 +28,7 @@ mod upstream;
 mod worker;
 
 pub use clock::RunClock;
+pub use process::connections_within;
 pub use refusal::OnRefusal;
 pub use session::{Config, Hurry, Session, StartError};
 pub use tls::TlsSetupError;

@@ -121,25 +121,24 @@ fn descriptors(seen: &Seen) -> Finding {
             "check `ulimit -n`: each connection through the proxy takes two",
         );
     };
-    let pairs = soft.saturating_sub(64) / 2;
+    // hopscope raises the soft limit to the hard one by itself.
+    let pairs = crate::proxy::connections_within(hard);
     let finding = ok(
         "descriptors",
         PROXY,
         format!(
-            "{} of at most {}: about {} connections at once",
+            "{} of at most {}, which hopscope takes: about {} connections at once",
             limit(soft),
             limit(hard),
             limit(pairs)
         ),
     );
-    let raise = format!("raise it: `ulimit -n {}`", hard.min(1_048_576));
-    let hard_too =
+    let raise =
         "raise it where the login or the service is configured: limits.conf `nofile`, systemd `LimitNOFILE=`";
-    match (soft, hard) {
-        (0..TOO_FEW_DESCRIPTORS, _) => finding.but(State::Missing, raise),
-        (_, _) if soft >= FEW_DESCRIPTORS => finding,
-        (_, 0..FEW_DESCRIPTORS) => finding.but(State::Limited, hard_too),
-        (_, _) => finding.but(State::Limited, raise),
+    match hard {
+        0..TOO_FEW_DESCRIPTORS => finding.but(State::Missing, raise),
+        TOO_FEW_DESCRIPTORS..FEW_DESCRIPTORS => finding.but(State::Limited, raise),
+        FEW_DESCRIPTORS.. => finding,
     }
 }
 

@@ -36,8 +36,8 @@ pub(super) fn raise_descriptor_limit() -> io::Result<u64> {
     })
 }
 
-/// Connections that may be open at a time: each needs a descriptor on either side.
-pub(super) fn connections_within(descriptors: u64) -> u64 {
+/// Connections that may be open at a time within so many descriptors: each needs a descriptor on either side.
+pub fn connections_within(descriptors: u64) -> u64 {
     (descriptors.saturating_sub(RESERVED) / 2).max(1)
 }
 
