@@ -186,18 +186,14 @@ fn contrast(case: &Case<'_>) -> Option<String> {
             .find(|(key, _)| *key == name)
             .map(|(_, number)| *number)
     };
-    let (Some(failed), Some(requests), Some(p)) = (
-        number("clean_routes_failed"),
-        number("clean_routes_requests"),
-        number("p"),
-    ) else {
+    let (Some(failed), Some(requests)) = (number("clean_routes_failed"), number("clean_routes_requests"))
+    else {
         return None;
     };
     Some(format!(
-        "other routes failed {} of {} in the same seconds ({})",
+        "other routes failed {} of {} in the same seconds",
         figure(failed),
-        figure(requests),
-        crate::figures::probability(p)
+        figure(requests)
     ))
 }
 
