@@ -1,5 +1,7 @@
 //! The tables and lists under the verdict.
 
+use std::collections::HashSet;
+
 use super::paint::{Ink, Screen, harmless, wrap};
 use super::table::{Cell, Column, Table};
 use super::{add, put};
@@ -97,13 +99,20 @@ fn hops(out: &mut String, report: &Report, screen: Screen) {
                 percent(hop.share)
             ),
         );
+        // What clears or charges the hop as a whole stands with each of its causes; one telling is enough.
+        let mut told = HashSet::new();
         for cause in &hop.causes {
-            self::cause(out, cause, screen);
+            self::cause(out, cause, &mut told, screen);
         }
     }
 }
 
-fn cause(out: &mut String, cause: &CauseReport, screen: Screen) {
+fn cause<'report>(
+    out: &mut String,
+    cause: &'report CauseReport,
+    told: &mut HashSet<&'report str>,
+    screen: Screen,
+) {
     let victims = match cause.victims {
         0 => String::new(),
         victims => format!(", {} of them victims", grouped(victims)),
@@ -121,8 +130,22 @@ fn cause(out: &mut String, cause: &CauseReport, screen: Screen) {
         ("      + ", Ink::Good, &cause.speaks_for),
         ("      - ", Ink::Doubt, &cause.speaks_against),
     ] {
+        let mut again = 0_u64;
         for FindingReport { rule, statement, .. } in findings {
-            hung(out, screen, sign, ink, &format!("{statement} [{rule}]"));
+            if told.insert(statement) {
+                hung(out, screen, sign, ink, &format!("{statement} [{rule}]"));
+            } else {
+                again += 1;
+            }
+        }
+        if again > 0 {
+            hung(
+                out,
+                screen,
+                sign,
+                ink,
+                &format!("{} from above", counted(again, "finding")),
+            );
         }
     }
 }

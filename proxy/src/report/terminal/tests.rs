@@ -68,3 +68,22 @@ fn colour_changes_no_text() {
     }
     assert_eq!(plain, painted);
 }
+
+#[test]
+fn a_finding_that_two_causes_of_a_hop_share_is_told_once() {
+    let mut report = sample::report();
+    let hop = report.hops.iter_mut().find(|hop| !hop.causes.is_empty()).unwrap();
+    let shared = hop.causes[0].speaks_for[0].clone();
+    let mut second = hop.causes[0].clone();
+    second.speaks_for = vec![shared.clone()];
+    second.speaks_against.clear();
+    hop.causes.push(second);
+    let wide = Screen {
+        width: 1_000,
+        colour: false,
+    };
+    let text = render(&report, wide);
+    let told = format!("{} [{}]", shared.statement, shared.rule);
+    assert_eq!(text.matches(&told).count(), 1, "{text}");
+    assert!(text.contains("      + 1 finding from above"), "{text}");
+}
