@@ -8,7 +8,7 @@ use crate::report::terminal::paint::{Ink, Screen, harmless, wrap};
 /// The text, each line ended.
 pub fn render(summary: &Summary, reading: &Reading, screen: Screen) -> String {
     let mut out = String::new();
-    hung(&mut out, screen, "", Ink::Plain, &figures(summary));
+    screen.hang(&mut out, "", Ink::Plain, &figures(summary));
     let (word, ink) = match reading.tunnel {
         TunnelReading::NothingFailed => ("NOTHING FAILED", Ink::Good),
         TunnelReading::NotLikely => ("NOT THE TUNNEL, LIKELY", Ink::Good),
@@ -24,23 +24,6 @@ pub fn render(summary: &Summary, reading: &Reading, screen: Screen) -> String {
     out
 }
 
-/// A text wrapped, its first line after `lead`, the others as far in.
-fn hung(out: &mut String, screen: Screen, lead: &str, ink: Ink, text: &str) {
-    let indent = lead.chars().count();
-    for (at, line) in wrap(&harmless(text), screen.width.saturating_sub(indent))
-        .iter()
-        .enumerate()
-    {
-        if at == 0 {
-            out.push_str(&screen.paint(ink, lead));
-        } else {
-            out.push_str(&" ".repeat(indent));
-        }
-        out.push_str(line);
-        out.push('\n');
-    }
-}
-
 fn sections(out: &mut String, reading: &Reading, screen: Screen) {
     let heading = |out: &mut String, text: &str| {
         out.push('\n');
@@ -50,29 +33,22 @@ fn sections(out: &mut String, reading: &Reading, screen: Screen) {
     if !reading.says.is_empty() {
         heading(out, "What these figures say");
         for said in &reading.says {
-            hung(
+            screen.hang(
                 out,
-                screen,
                 "  • ",
                 Ink::Strong,
                 &format!("{} [{}]", said.statement, said.rule),
             );
             if let Some(caveat) = &said.caveat {
-                hung(out, screen, "    but: ", Ink::Doubt, caveat);
+                screen.hang(out, "    but: ", Ink::Doubt, caveat);
             }
         }
     }
     if !reading.cannot.is_empty() {
         heading(out, "What they cannot say");
         for cannot in &reading.cannot {
-            hung(out, screen, "  ? ", Ink::Doubt, &format!("{}.", cannot.question));
-            hung(
-                out,
-                screen,
-                "    needs: ",
-                Ink::Faint,
-                &format!("{}.", cannot.needs),
-            );
+            screen.hang(out, "  ? ", Ink::Doubt, &format!("{}.", cannot.question));
+            screen.hang(out, "    needs: ", Ink::Faint, &format!("{}.", cannot.needs));
         }
     }
     if let Some(next) = &reading.next {
@@ -81,7 +57,7 @@ fn sections(out: &mut String, reading: &Reading, screen: Screen) {
         out.push_str("  ");
         out.push_str(&screen.paint(Ink::Strong, &next.command));
         out.push('\n');
-        hung(out, screen, "  ", Ink::Plain, &next.why);
+        screen.hang(out, "  ", Ink::Plain, &next.why);
     }
 }
 

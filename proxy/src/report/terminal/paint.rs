@@ -54,6 +54,23 @@ impl Screen {
             (true, None) | (false, _) => text.into_owned(),
         }
     }
+
+    /// Adds a text, wrapped: its first line after `lead`, which alone is in this ink, the others as far in.
+    pub(crate) fn hang(self, out: &mut String, lead: &str, ink: Ink, text: &str) {
+        let indent = columns(lead);
+        for (at, line) in wrap(&harmless(text), self.width.saturating_sub(indent))
+            .iter()
+            .enumerate()
+        {
+            if at == 0 {
+                out.push_str(&self.paint(ink, lead));
+            } else {
+                out.push_str(&" ".repeat(indent));
+            }
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
 }
 
 /// What a text means, which decides its colour.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::paint::{Ink, Screen, harmless, wrap};
+use super::paint::{Ink, Screen, harmless};
 use super::table::{Cell, Column, Table};
 use super::{add, put};
 use crate::report::figures::{bytes, confidence, counted, grouped, length, percent, ratio, time};
@@ -28,22 +28,6 @@ fn heading(out: &mut String, screen: Screen, text: &str) {
     put(out, &screen.paint(Ink::Heading, text));
 }
 
-/// A text under its heading, wrapped, the first line after `lead`.
-fn hung(out: &mut String, screen: Screen, lead: &str, ink: Ink, text: &str) {
-    let indent = lead.chars().count();
-    for (at, line) in wrap(&harmless(text), screen.width.saturating_sub(indent))
-        .iter()
-        .enumerate()
-    {
-        if at == 0 {
-            out.push_str(&screen.paint(ink, lead));
-        } else {
-            out.push_str(&" ".repeat(indent));
-        }
-        put(out, line);
-    }
-}
-
 fn run(out: &mut String, report: &Report, screen: Screen) {
     let run = &report.run;
     heading(out, screen, "Run");
@@ -61,18 +45,17 @@ fn run(out: &mut String, report: &Report, screen: Screen) {
             bytes(report.totals.bytes_down)
         ),
     );
-    hung(out, screen, "  ", Ink::Plain, &facts);
+    screen.hang(out, "  ", Ink::Plain, &facts);
     if let Some(command) = &run.command {
         let ended = match run.exit_code {
             Some(code) => format!(" (exit code {code})"),
             None => " (no exit code)".to_owned(),
         };
-        hung(out, screen, "  ", Ink::Plain, &(command.join(" ") + &ended));
+        screen.hang(out, "  ", Ink::Plain, &(command.join(" ") + &ended));
     }
     if !run.complete {
-        hung(
+        screen.hang(
             out,
-            screen,
             "  ! ",
             Ink::Doubt,
             "The recording was not closed properly: it says nothing of what came after its end.",
@@ -133,15 +116,14 @@ fn cause<'report>(
         let mut again = 0_u64;
         for FindingReport { rule, statement, .. } in findings {
             if told.insert(statement) {
-                hung(out, screen, sign, ink, &format!("{statement} [{rule}]"));
+                screen.hang(out, sign, ink, &format!("{statement} [{rule}]"));
             } else {
                 again += 1;
             }
         }
         if again > 0 {
-            hung(
+            screen.hang(
                 out,
-                screen,
                 sign,
                 ink,
                 &format!("{} from above", counted(again, "finding")),
@@ -285,9 +267,8 @@ fn latency(out: &mut String, report: &Report, screen: Screen) {
     }
     out.push_str(&table.render(screen));
     if let Some(why) = &report.latency.added_by_hopscope_unseen {
-        hung(
+        screen.hang(
             out,
-            screen,
             "  ",
             Ink::Plain,
             &format!("What hopscope itself added was not measured: {why}."),
@@ -301,8 +282,8 @@ fn unknowns(out: &mut String, report: &Report, screen: Screen) {
     }
     heading(out, screen, "Not known, and the experiment that would tell");
     for unknown in &report.unknowns {
-        hung(out, screen, "  ? ", Ink::Doubt, &unknown.question);
-        hung(out, screen, "    > ", Ink::Faint, &unknown.experiment);
+        screen.hang(out, "  ? ", Ink::Doubt, &unknown.question);
+        screen.hang(out, "    > ", Ink::Faint, &unknown.experiment);
     }
 }
 
@@ -312,14 +293,8 @@ fn advice(out: &mut String, report: &Report, screen: Screen) {
     }
     heading(out, screen, "Next");
     for (at, advice) in report.advice.iter().enumerate() {
-        hung(
-            out,
-            screen,
-            &format!("  {}. ", at + 1),
-            Ink::Strong,
-            &advice.action,
-        );
-        hung(out, screen, "     ", Ink::Plain, &advice.why);
+        screen.hang(out, &format!("  {}. ", at + 1), Ink::Strong, &advice.action);
+        screen.hang(out, "     ", Ink::Plain, &advice.why);
     }
 }
 
@@ -347,9 +322,9 @@ fn generator(out: &mut String, report: &Report, screen: Screen) {
         counted(generator.requests, "request"),
         counted(generator.failed, "failure")
     );
-    hung(out, screen, "  ", Ink::Plain, &counts);
+    screen.hang(out, "  ", Ink::Plain, &counts);
     for remark in &generator.remarks {
-        hung(out, screen, "  ", Ink::Plain, remark);
+        screen.hang(out, "  ", Ink::Plain, remark);
     }
 }
 
@@ -385,6 +360,6 @@ fn accounting(out: &mut String, report: &Report, screen: Screen) {
         );
     }
     for reason in &observer.reasons {
-        hung(out, screen, "  ! ", Ink::Doubt, reason);
+        screen.hang(out, "  ! ", Ink::Doubt, reason);
     }
 }
