@@ -2,6 +2,7 @@
 
 mod agent_failures;
 mod agent_hops;
+mod agent_image;
 mod agent_privilege;
 mod agent_report;
 mod agent_scrape;

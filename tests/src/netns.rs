@@ -59,6 +59,27 @@ impl Netns {
         tool(&[&["ip", "netns", "exec", &self.name], words].concat())
     }
 
+    /// Joins it to the namespace of the scenario itself by a wire, and gives its address on it. The wire goes with it.
+    ///
+    /// # Errors
+    /// Without root.
+    pub fn reach(&self) -> Result<Ipv4Addr> {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let [.., high, low] = (std::process::id().wrapping_mul(37).wrapping_add(number)).to_be_bytes();
+        let near = format!("hs{:x}-{number}", std::process::id());
+        tool(&[
+            "ip", "link", "add", &near, "type", "veth", "peer", "name", "outside", "netns", &self.name,
+        ])?;
+        // 198.18.0.0/15 is set aside for tests (RFC 2544): nobody's network is in the way.
+        let address = Ipv4Addr::new(198, 18 | (high & 1), high, low & 0xfc | 2);
+        let outside = Ipv4Addr::new(198, 18 | (high & 1), high, low & 0xfc | 1);
+        tool(&["ip", "address", "add", &format!("{outside}/30"), "dev", &near])?;
+        tool(&["ip", "link", "set", &near, "up"])?;
+        self.run(&["ip", "address", "add", &format!("{address}/30"), "dev", "outside"])?;
+        self.run(&["ip", "link", "set", "outside", "up"])?;
+        Ok(address)
+    }
+
     /// Its number, as the kernel's records give it.
     ///
     /// # Errors

@@ -30,6 +30,21 @@ pub fn cluster() -> Result<PathBuf> {
     built(&PATH, "HOPSCOPE_LAB_CLUSTER", "examples/cluster", &arguments)
 }
 
+/// The root file system of the agent's image: `HOPSCOPE_IMAGE`, which `cargo xtask scenarios` makes and names.
+///
+/// # Errors
+/// Where there is none.
+pub fn image() -> Result<PathBuf> {
+    let path = std::env::var_os("HOPSCOPE_IMAGE").context(
+        "HOPSCOPE_IMAGE names no folder: play this by `cargo xtask scenarios image`, or name what `cargo xtask image` made",
+    )?;
+    let path = PathBuf::from(path);
+    if !path.join("hopscope").is_file() {
+        bail!("{} holds no image", path.display());
+    }
+    Ok(path)
+}
+
 fn built(
     once: &'static OnceLock<Result<PathBuf, String>>,
     variable: &str,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{bench, tidy};
+use crate::{bench, image, tidy};
 
 /// Which gates to pass.
 #[derive(Debug, clap::Args)]
@@ -79,6 +79,11 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
 
 /// Builds the binary and plays the scenarios against it. They need root, and the programs that they name.
 pub(crate) fn scenarios(root: &Path, filter: &[String]) -> Result<()> {
+    let mut environment = Vec::new();
+    // First, because it leaves a binary of its own kind where the next build puts the usual one.
+    if image::is_wanted(filter) {
+        environment.push(("HOPSCOPE_IMAGE", image::make(root, false)?));
+    }
     run(
         root,
         &[
@@ -104,14 +109,9 @@ pub(crate) fn scenarios(root: &Path, filter: &[String]) -> Result<()> {
         "--test-threads=1",
     ];
     command.extend(filter.iter().map(String::as_str));
-    run(
-        root,
-        &command,
-        &[
-            ("HOPSCOPE_BIN", built.join("hopscope")),
-            ("HOPSCOPE_CLUSTER", built.join("examples/cluster")),
-        ],
-    )
+    environment.push(("HOPSCOPE_BIN", built.join("hopscope")));
+    environment.push(("HOPSCOPE_LAB_CLUSTER", built.join("examples/cluster")));
+    run(root, &command, &environment)
 }
 
 pub(crate) fn target(root: &Path) -> PathBuf {

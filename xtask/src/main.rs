@@ -4,6 +4,7 @@ mod bench;
 mod churn;
 mod ci;
 mod ebpf;
+mod image;
 mod kernels;
 mod scorecard;
 mod tidy;
@@ -34,6 +35,8 @@ enum Task {
     Tidy,
     /// Build the probes into ebpf/probes.bpf.o, or check that the committed object is what the sources give.
     Ebpf(ebpf::Args),
+    /// Make the root file system of the agent's image: one static binary.
+    Image(image::Args),
     /// Measure what the probes cost the kernel, per connection.
     Churn(churn::Args),
     /// Boot other kernels under qemu, and compare what the agent tells there.
@@ -48,6 +51,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench(args) => bench::execute(&args),
         Task::Tidy => tidy::check(&ci::root()?),
         Task::Ebpf(args) => ebpf::execute(&args),
+        Task::Image(args) => image::execute(&args),
         Task::Churn(args) => churn::execute(&args),
         Task::Kernels(args) => kernels::execute(&args),
     }

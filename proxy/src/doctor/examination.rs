@@ -55,7 +55,7 @@ const CAPABILITIES: [(&str, u32, &str); 5] = [
     (
         "CAP_SYS_PTRACE",
         19,
-        "looking at a kubectl that another user runs",
+        "the namespaces of other processes: which pod a socket is of, and a kubectl that another user runs",
     ),
     (
         "CAP_SYS_RESOURCE",
