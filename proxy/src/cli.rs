@@ -49,6 +49,8 @@ pub enum Exit {
     Usage,
     /// It could not run: a port taken, a recording unreadable, no privilege.
     CouldNotRun,
+    /// It ran, and ends as the load generator did: `run --pass-exit-code`.
+    AsGenerator(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -58,6 +60,7 @@ impl From<Exit> for ExitCode {
             Exit::ConditionHolds => 1,
             Exit::Usage => 2,
             Exit::CouldNotRun => 3,
+            Exit::AsGenerator(code) => code,
         })
     }
 }

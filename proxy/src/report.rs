@@ -21,6 +21,6 @@ pub(crate) mod sample;
 pub mod terminal;
 
 pub use condition::Condition;
-pub use input::{RouteMeasurement, RunFacts};
+pub use input::RouteMeasurement;
 pub use model::Report;
 pub use recorded::Witnesses;

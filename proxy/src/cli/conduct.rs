@@ -82,11 +82,20 @@ impl ConductError {
     }
 }
 
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conducted {
+    /// What hopscope itself has to say.
+    pub exit: Exit,
+    /// The load generator's exit code as a shell counts it, where hopscope ran one.
+    pub generator: Option<i32>,
+}
+
 /// Runs a session for as long as its load lasts, and tells what came of it.
 ///
 /// # Errors
 /// When it could not begin, or its outcome could not be kept.
-pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Result<Exit, ConductError> {
+pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Result<Conducted, ConductError> {
     let started = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
@@ -102,7 +111,7 @@ pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Res
         .enable_all()
         .build()
         .map_err(system("start an event loop"))?;
-    runtime.block_on(async {
+    let generator = runtime.block_on(async {
         let mut signals = StopSignals::catch().map_err(system("catch signals"))?;
         let paths: Vec<_> = options.via.iter().map(Via::path).collect();
         let live = Live::new(&paths);
@@ -164,7 +173,7 @@ pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Res
         {
             tell(&format!("hopscope: what the kernel saw is lost: {error}"));
         }
-        Ok::<_, ConductError>(())
+        Ok::<_, ConductError>(exit_code)
     })?;
     let report = Report::of_recording(&Recording::open(&recording)?);
     let exit = options.output.report.deliver(&report)?;
@@ -172,7 +181,7 @@ pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Res
         "recording: {0} (`hopscope report {0}` tells this again)",
         recording.display()
     ));
-    Ok(exit)
+    Ok(Conducted { exit, generator })
 }
 
 /// Says where to send the load, and where it goes from there.

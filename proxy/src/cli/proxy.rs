@@ -32,5 +32,5 @@ pub struct Args {
 /// # Errors
 /// When it could not begin, or its outcome could not be kept.
 pub fn execute(args: &Args) -> Result<Exit, ConductError> {
-    conduct(&args.options, args.listen, &Load::Elsewhere)
+    Ok(conduct(&args.options, args.listen, &Load::Elsewhere)?.exit)
 }

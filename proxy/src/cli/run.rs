@@ -13,7 +13,9 @@ Examples:
   hopscope run --via tunnel=127.0.0.1:3000 -- k6 run -e BASE_URL={url} test.js
   hopscope run --via lb=http://shop.example.com -- wrk -t2 -c64 -d30s {url}/products
   hopscope run --via tunnel=kubectl:shop/svc/api-gateway:3000 --markdown verdict.md -- k6 run test.js
-  hopscope run --via direct=127.0.0.1:3000 --fail-on 'any>1%' -- oha -z 10s {url}";
+  hopscope run --via direct=127.0.0.1:3000 --fail-on 'any>1%' -- oha -z 10s {url}
+  hopscope run --via lb=https://shop.example.com --pass-exit-code -- k6 run test.js
+      ends with k6's own exit code, such as 99 for a threshold that was crossed";
 
 /// Run a load generator through the proxy and print the diagnosis when it ends.
 #[derive(Debug, clap::Args)]
@@ -22,6 +24,11 @@ pub struct Args {
     /// Where the generator connects to; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+
+    /// End with COMMAND's exit code (128 and its number for a signal), unless a --fail-on condition holds (1) or
+    /// hopscope itself could not run (2, 3). Without this, COMMAND's exit code is in the report only
+    #[arg(long)]
+    pass_exit_code: bool,
 
     #[command(flatten)]
     options: SessionOptions,
@@ -36,5 +43,12 @@ pub struct Args {
 /// # Errors
 /// When it could not begin, or its outcome could not be kept.
 pub fn execute(args: Args) -> Result<Exit, ConductError> {
-    conduct(&args.options, args.listen, &Load::Command(args.command))
+    let ended = conduct(&args.options, args.listen, &Load::Command(args.command))?;
+    Ok(match (ended.exit, ended.generator) {
+        (Exit::Ran, Some(code)) if args.pass_exit_code => {
+            // An exit code has eight bits (exit(3)), so it always fits.
+            u8::try_from(code).map_or(Exit::Ran, Exit::AsGenerator)
+        }
+        (exit, _) => exit,
+    })
 }

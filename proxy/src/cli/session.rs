@@ -190,9 +190,14 @@ pub struct StopSignals {
 impl StopSignals {
     /// Catches them from now on. To be called on an event loop.
     ///
+    /// A file that grew to the limit on its size (`ulimit -f`) is an error of a write from now on, as a full disk is:
+    /// by itself SIGXFSZ would end the process, and the traffic with it. Children do not inherit that.
+    ///
     /// # Errors
     /// When the system does not let us.
     pub fn catch() -> std::io::Result<Self> {
+        // The handler stays when what it tells is dropped.
+        drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,

@@ -82,11 +82,13 @@ impl Accepted {
             downstream_finished: None,
             unconfirmed: Vec::new(),
         };
+        // Until its first bytes have been looked for, it may have a request under way.
+        worker.turned(true);
         Self {
             downstream: Some(downstream),
             relay: None,
             over: false,
-            busy: false,
+            busy: true,
             log,
         }
     }
@@ -127,8 +129,6 @@ impl Accepted {
         let Some(downstream) = self.downstream.take() else {
             return false;
         };
-        self.busy = true;
-        worker::with(|worker| worker.turned(true));
         let attempted = attempt_unless_gone(&downstream, *attempt).await;
         self.log.upstream = attempted.outcome;
         if let Some(resolved) = attempted.resolved {

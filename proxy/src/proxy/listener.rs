@@ -4,17 +4,19 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::Accepted;
 use super::refusal::OnRefusal;
-use super::worker;
+use super::{socket, worker};
 
 /// Asked of the kernel, which cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 /// How long accepting pauses after an error that is ours, such as no memory: the next try would meet it again.
 const PAUSE: Duration = Duration::from_millis(10);
+/// How often that is tried again when hopscope stops.
+const MOST_REFUSALS: u32 = 10;
 
 /// Binds `count` sockets to one address. Port 0 is chosen once, for all of them.
 ///
@@ -47,29 +49,63 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
 /// Accepts for ever; every connection becomes a task of this thread.
 pub(super) async fn accept(listener: &TcpListener, on_refusal: OnRefusal) {
     loop {
-        let (downstream, remote) = match listener.accept().await {
-            Ok(accepted) => accepted,
+        match listener.accept().await {
+            Ok((downstream, remote)) => take_in(downstream, remote, on_refusal),
             // The generator was gone before we came to it: nothing was accepted.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(PAUSE).await;
-                continue;
             }
-        };
-        if let Err(error) = downstream.set_nodelay(true) {
-            tracing::trace!(%error, "a connection was reset before it was served");
         }
-        let admitted = worker::with(|worker| {
-            let path = worker.deal();
-            let admitted = worker.enter();
-            let accepted = Accepted::new(downstream, remote, path, worker);
-            (accepted, admitted.then(|| worker.attempt(path)).flatten())
-        });
-        match admitted {
-            Some((accepted, Some(attempt))) => drop(tokio::spawn(accepted.serve(attempt, on_refusal))),
-            Some((accepted, None)) => accepted.turn_away(),
-            None => return,
+    }
+}
+
+/// Takes in what stands in the accept queue, and lets nothing more into it. Those connections stand for the generator,
+/// and it may have sent a request already: closing the listener would reset them, and nobody would know of them.
+pub(super) async fn accept_the_last(listener: &TcpListener, on_refusal: OnRefusal) {
+    if let Err(error) = socket::admit_no_more(listener) {
+        tracing::debug!(%error, "connections may come while the listener closes; those are reset without a record");
+    }
+    // The kernel is asked, not the event loop, which may not have heard of the last ones yet. Each refusal to accept is
+    // one connection less, or the want of something that the pause may bring.
+    let mut refusals = 0;
+    loop {
+        match accept_waiting(listener) {
+            Ok((downstream, remote)) => take_in(downstream, remote, on_refusal),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) if refusals < MOST_REFUSALS => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                refusals += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(_) => return,
         }
+    }
+}
+
+/// Accepts one connection that waits, if one does.
+fn accept_waiting(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (accepted, remote) = SockRef::from(listener).accept()?;
+    accepted.set_nonblocking(true)?;
+    let remote = remote.as_socket().ok_or(io::ErrorKind::ConnectionAborted)?;
+    Ok((TcpStream::from_std(accepted.into())?, remote))
+}
+
+fn take_in(downstream: TcpStream, remote: SocketAddr, on_refusal: OnRefusal) {
+    if let Err(error) = downstream.set_nodelay(true) {
+        tracing::trace!(%error, "a connection was reset before it was served");
+    }
+    let admitted = worker::with(|worker| {
+        let path = worker.deal();
+        let admitted = worker.enter();
+        let accepted = Accepted::new(downstream, remote, path, worker);
+        (accepted, admitted.then(|| worker.attempt(path)).flatten())
+    });
+    match admitted {
+        Some((accepted, Some(attempt))) => drop(tokio::spawn(accepted.serve(attempt, on_refusal))),
+        Some((accepted, None)) => accepted.turn_away(),
+        None => {}
     }
 }

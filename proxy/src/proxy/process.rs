@@ -1,4 +1,4 @@
-//! What the process may use, and what it uses: descriptors and CPU time.
+//! What the process may use, and what it uses: descriptors, size of files, CPU time.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -13,15 +13,7 @@ const RESERVED: u64 = 96;
 /// # Errors
 /// When the limits cannot be read.
 pub(super) fn raise_descriptor_limit() -> io::Result<u64> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    #[expect(unsafe_code, reason = "getrlimit has no safe wrapper")]
-    // SAFETY: the kernel writes one rlimit to the pointer.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let limit = limit(libc::RLIMIT_NOFILE)?;
     let raised = libc::rlimit {
         rlim_cur: limit.rlim_max,
         ..limit
@@ -34,6 +26,25 @@ pub(super) fn raise_descriptor_limit() -> io::Result<u64> {
     } else {
         limit.rlim_cur
     })
+}
+
+/// How large a file of this process may grow (`RLIMIT_FSIZE`, getrlimit(2)), where that is limited at all.
+pub(super) fn file_size_limit() -> Option<u64> {
+    let limit = limit(libc::RLIMIT_FSIZE).ok()?;
+    (limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+}
+
+fn limit(resource: libc::__rlimit_resource_t) -> io::Result<libc::rlimit> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    #[expect(unsafe_code, reason = "getrlimit has no safe wrapper")]
+    // SAFETY: the kernel writes one rlimit to the pointer.
+    if unsafe { libc::getrlimit(resource, &raw mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(limit)
 }
 
 /// Connections that may be open at a time within so many descriptors: each needs a descriptor on either side.

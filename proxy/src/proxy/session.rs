@@ -163,7 +163,7 @@ impl Session {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let (recording, closing) =
-            recording::create(&config.recording, &facts, &config.recording_options, watchers)?;
+            recording::create(&config.recording, &facts, &recording_options(config), watchers)?;
 
         let tunnels = Tunnels::start(config, clock, &recording)?;
         let counters = Arc::new(Counters::new(process::connections_within(descriptor_limit)));
@@ -247,6 +247,17 @@ impl Session {
     pub fn hurry(&self) -> Hurry {
         Hurry(self.stop.clone())
     }
+}
+
+/// How the recording is made, within what the system lets a file grow to.
+fn recording_options(config: &Config) -> recording::Options {
+    let mut options = config.recording_options.clone();
+    options.max_bytes = options
+        .max_bytes
+        .into_iter()
+        .chain(process::file_size_limit())
+        .min();
+    options
 }
 
 /// Cuts the grace of a session's end short.
@@ -366,6 +377,7 @@ fn work(
             _changed = stopping.wait_for(|stop| *stop != Stop::Running) => {}
         }
         beating.abort();
+        listener::accept_the_last(&listener, on_refusal).await;
         drop(listener);
         drain(&mut stopping).await;
     });

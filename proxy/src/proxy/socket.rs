@@ -9,10 +9,11 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use hopscope_attribution::evidence::{Ending, Observation, TcpFacts, WhyUnseen};
-use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream};
+use socket2::{SockFilter, SockRef};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::flow;
+use crate::sock_diag::tcp_info::TcpInfo;
 
 /// The failure that the kernel keeps for the next system call on the socket, if there is one. Asking takes it away.
 pub(super) fn pending_failure(stream: &TcpStream) -> Option<Ending> {
@@ -42,59 +43,43 @@ pub(super) fn unacknowledged(stream: &TcpStream) -> u32 {
     }
 }
 
-/// `TCP_INFO` of the socket. `struct tcp_info` only ever grows (include/uapi/linux/tcp.h): an older kernel writes
-/// less of it, and what it did not write stays zero.
+/// `TCP_INFO` of the socket. What an older kernel does not write is zero.
 pub(super) fn tcp_facts(stream: &TcpStream) -> Observation<TcpFacts> {
-    match tcp_info(stream.as_raw_fd()) {
-        Ok(info) => Observation::Seen(TcpFacts {
-            rtt_us: info.word(68),
-            min_rtt_us: info.word(148),
-            retransmits: info.word(100),
-            lost: info.word(32),
-            busy_ms: info.millis(168),
-            rwnd_limited_ms: info.millis(176),
-            sndbuf_limited_ms: info.millis(184),
-            // Segments in flight, and bytes not sent: mostly none, which spares a system call a connection.
-            unacked_bytes: if info.word(24) == 0 && info.word(144) == 0 {
-                0
-            } else {
-                unacknowledged(stream)
-            },
-        }),
-        Err(_) => Observation::Unseen(WhyUnseen::NotSupported),
-    }
+    let Some(info) = tcp_info(stream.as_raw_fd()) else {
+        return Observation::Unseen(WhyUnseen::NotSupported);
+    };
+    let millis = |micros: Option<u64>| u32::try_from(micros.unwrap_or(0) / 1_000).unwrap_or(u32::MAX);
+    Observation::Seen(TcpFacts {
+        rtt_us: info.rtt_us,
+        min_rtt_us: info.min_rtt_us.unwrap_or(0),
+        retransmits: info.total_retrans,
+        lost: info.lost,
+        busy_ms: millis(info.busy_us),
+        rwnd_limited_ms: millis(info.rwnd_limited_us),
+        sndbuf_limited_ms: millis(info.sndbuf_limited_us),
+        // Segments in flight, and bytes not sent: mostly none, which spares a system call a connection.
+        unacked_bytes: if info.unacked == 0 && info.notsent_bytes == Some(0) {
+            0
+        } else {
+            unacknowledged(stream)
+        },
+    })
 }
 
 /// Connections that wait in a listening socket's accept queue: `tcpi_unacked` of a listener
 /// (net/ipv4/tcp.c, `tcp_get_info`).
 pub(super) fn accept_queue(listener: &impl AsRawFd) -> Observation<u32> {
-    match tcp_info(listener.as_raw_fd()) {
-        Ok(info) => Observation::Seen(info.word(24)),
-        Err(_) => Observation::Unseen(WhyUnseen::NotSupported),
-    }
+    tcp_info(listener.as_raw_fd()).map_or(Observation::Unseen(WhyUnseen::NotSupported), |info| {
+        Observation::Seen(info.unacked)
+    })
 }
 
-/// The bytes of a `struct tcp_info` up to `tcpi_sndbuf_limited` (offset 184), as the kernel wrote them.
-struct TcpInfo([u8; 192]);
+/// Bytes of a `struct tcp_info` up to `tcpi_sndbuf_limited`: what a record is made of.
+const TCP_INFO_BYTES: usize = 192;
 
-impl TcpInfo {
-    fn word(&self, at: usize) -> u32 {
-        let mut bytes = [0; 4];
-        bytes.copy_from_slice(&self.0[at..at + 4]);
-        u32::from_ne_bytes(bytes)
-    }
-
-    /// A counter of microseconds, as milliseconds.
-    fn millis(&self, at: usize) -> u32 {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(&self.0[at..at + 8]);
-        u32::try_from(u64::from_ne_bytes(bytes) / 1_000).unwrap_or(u32::MAX)
-    }
-}
-
-fn tcp_info(socket: RawFd) -> io::Result<TcpInfo> {
-    let mut info = TcpInfo([0; 192]);
-    let mut length = libc::socklen_t::try_from(mem::size_of_val(&info.0)).unwrap_or(0);
+fn tcp_info(socket: RawFd) -> Option<TcpInfo> {
+    let mut info = [0_u8; TCP_INFO_BYTES];
+    let mut length = libc::socklen_t::try_from(info.len()).unwrap_or(0);
     #[expect(unsafe_code, reason = "TCP_INFO has no safe wrapper")]
     // SAFETY: the kernel writes at most `length` bytes into the array, which is that long.
     let answer = unsafe {
@@ -102,15 +87,21 @@ fn tcp_info(socket: RawFd) -> io::Result<TcpInfo> {
             socket,
             libc::IPPROTO_TCP,
             libc::TCP_INFO,
-            (&raw mut info.0).cast(),
+            (&raw mut info).cast(),
             &raw mut length,
         )
     };
-    if answer == 0 {
-        Ok(info)
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    let written = usize::try_from(length).ok()?;
+    (answer == 0).then_some(())?;
+    TcpInfo::parse(info.get(..written)?)
+}
+
+/// Lets nothing new into a listening socket's accept queue: a socket filter (socket(7), `SO_ATTACH_FILTER`) that drops
+/// every packet to it. What is in the queue stays there, to be accepted.
+pub(super) fn admit_no_more(listener: &TcpListener) -> io::Result<()> {
+    /// `BPF_RET | BPF_K`: take so many bytes of the packet (linux/filter.h); none is to drop it.
+    const RETURN: u16 = 0x06;
+    SockRef::from(listener).attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)])
 }
 
 /// Binds to an address and leaves the port to `connect()`, which may then share it with connections to other

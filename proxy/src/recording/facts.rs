@@ -41,8 +41,8 @@ pub struct Options {
     pub failed_rows: u64,
     /// Longest time between two commits: what a `kill -9` can cost.
     pub commit_every: Duration,
-    /// Largest size of the file in bytes, for tests of a full disk.
-    pub max_bytes: Option<u32>,
+    /// The size in bytes that the file may not grow beyond, where there is one (`ulimit -f`).
+    pub max_bytes: Option<u64>,
 }
 
 impl Default for Options {

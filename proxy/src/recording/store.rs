@@ -16,7 +16,7 @@ use super::error::RecordingError;
 use super::facts::{Options, RunFacts};
 use super::schema::{self, APPLICATION_ID, PATH, VERSION};
 
-/// Disk space kept back for the last words of a run whose disk is full.
+/// Disk space, or room below the limit on a file's size, kept back for the last words of a run that has no more.
 const BALLAST_BYTES: usize = 256 * 1024;
 /// `PRAGMA page_size`: a multiple of every common block size.
 const PAGE_BYTES: u32 = 4_096;
@@ -90,8 +90,9 @@ impl Store {
         // Checkpoints are ours to run: an error of an automatic one looks like that of the commit before it.
         database.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
         if let Some(bytes) = options.max_bytes {
-            database
-                .pragma_update_and_check(None, "max_page_count", bytes.div_ceil(PAGE_BYTES), |_| Ok(()))?;
+            let rows = bytes.saturating_sub(BALLAST_BYTES as u64);
+            let pages = i64::try_from(rows / u64::from(PAGE_BYTES)).unwrap_or(i64::MAX);
+            database.pragma_update_and_check(None, "max_page_count", pages.max(1), |_| Ok(()))?;
         }
         database.set_prepared_statement_cache_capacity(32);
         self.begin()?;

@@ -7,11 +7,12 @@ use hopscope_attribution::evidence::{Evidence, Observation, Path, PathId, RouteI
 use hopscope_attribution::verdict::{CauseCharge, Diagnosis, Finding, HopCharge};
 
 use super::figures::{float, ratio, rfc3339, rounded};
-use super::input::{RouteMeasurement, RunFacts};
+use super::input::RouteMeasurement;
 use super::model::{
     AdviceReport, Bucket, CauseReport, ChargeReport, FindingReport, HopReport, ObserverReport, PathReport,
     Report, RouteReport, Run, RunPath, SCHEMA, Timeline, Totals, UnknownReport, Verdict,
 };
+use crate::recording::RunFacts;
 
 mod generator;
 mod quantiles;
@@ -20,9 +21,11 @@ mod quantiles;
 const MOST_BUCKETS: u32 = 120;
 
 impl Report {
-    /// The report of one run. The same input gives the same report.
+    /// The report of one run, with the exit code of the load generator where hopscope ran it. The same input gives the
+    /// same report.
     pub fn new(
         run: &RunFacts,
+        exit_code: Option<i32>,
         measured: &[RouteMeasurement],
         evidence: &Evidence,
         diagnosis: &Diagnosis,
@@ -32,7 +35,7 @@ impl Report {
         hops.sort_by_key(|hop| (Reverse(hop.failures), hop.hop));
         Self {
             schema: SCHEMA,
-            run: run_section(run, evidence),
+            run: run_section(run, exit_code, evidence),
             latency: quantiles::of_the_run(measured, evidence),
             verdict: Verdict {
                 hop: diagnosis.verdict.charged.map(|(hop, _)| hop),
@@ -102,7 +105,7 @@ impl Tally {
     }
 }
 
-fn run_section(run: &RunFacts, evidence: &Evidence) -> Run {
+fn run_section(run: &RunFacts, exit_code: Option<i32>, evidence: &Evidence) -> Run {
     Run {
         started: rfc3339(run.started_unix_us),
         duration_seconds: rounded(evidence.duration.as_secs_f64()).unwrap_or(0.0),
@@ -116,8 +119,8 @@ fn run_section(run: &RunFacts, evidence: &Evidence) -> Run {
             })
             .collect(),
         command: run.command.clone(),
-        exit_code: run.exit_code,
-        recorded_by: run.recorded_by.clone(),
+        exit_code,
+        recorded_by: run.version.clone(),
         complete: evidence.observer.closed_properly,
     }
 }

@@ -3,7 +3,7 @@
 use hopscope_attribution::attribute;
 use hopscope_attribution::evidence::{Evidence, GeneratorResult, NodeEvidence, Observation};
 
-use super::input::{RouteMeasurement, RunFacts};
+use super::input::RouteMeasurement;
 use super::model::Report;
 use crate::recording::Recording;
 
@@ -35,14 +35,13 @@ impl Report {
     }
 
     fn judged(recording: &Recording, evidence: &Evidence) -> Self {
-        let facts = recording.facts();
-        let run = RunFacts {
-            started_unix_us: facts.started_unix_us,
-            recorded_by: facts.version.clone(),
-            command: facts.command.clone(),
-            exit_code: recording.exit_code(),
-        };
         let measured: Vec<_> = recording.figures().iter().map(RouteMeasurement::from).collect();
-        Self::new(&run, &measured, evidence, &attribute(evidence))
+        Self::new(
+            recording.facts(),
+            recording.exit_code(),
+            &measured,
+            evidence,
+            &attribute(evidence),
+        )
     }
 }

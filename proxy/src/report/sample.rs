@@ -14,12 +14,13 @@ use hopscope_attribution::verdict::{
     Verdict,
 };
 
-use super::{Report, RouteMeasurement, RunFacts};
-use crate::recording::Distribution;
+use super::{Report, RouteMeasurement};
+use crate::recording::{Distribution, RunFacts};
 
 /// What a report is made of.
 pub(crate) struct Sample {
     pub(crate) run: RunFacts,
+    pub(crate) exit_code: Option<i32>,
     pub(crate) measured: Vec<RouteMeasurement>,
     pub(crate) evidence: Evidence,
     pub(crate) diagnosis: Diagnosis,
@@ -27,7 +28,13 @@ pub(crate) struct Sample {
 
 impl Sample {
     pub(crate) fn report(&self) -> Report {
-        Report::new(&self.run, &self.measured, &self.evidence, &self.diagnosis)
+        Report::new(
+            &self.run,
+            self.exit_code,
+            &self.measured,
+            &self.evidence,
+            &self.diagnosis,
+        )
     }
 }
 
@@ -40,6 +47,7 @@ pub(crate) fn report() -> Report {
 pub(crate) fn empty() -> Report {
     Report::new(
         &RunFacts::default(),
+        None,
         &[],
         &Evidence::default(),
         &Diagnosis {
@@ -99,14 +107,15 @@ pub(crate) fn seed() -> Sample {
     Sample {
         run: RunFacts {
             started_unix_us: 1_700_000_000_000_000,
-            recorded_by: "0.1.0".to_owned(),
+            version: "0.1.0".to_owned(),
             command: Some(
                 ["k6", "run", "--vus", "200", "shop.js"]
                     .map(str::to_owned)
                     .to_vec(),
             ),
-            exit_code: Some(99),
+            ..RunFacts::default()
         },
+        exit_code: Some(99),
         measured,
         evidence,
         diagnosis: diagnosis(),
@@ -285,7 +294,7 @@ pub(crate) fn hostile() -> Report {
     sample.evidence.paths[0].target = hostile();
     sample.evidence.routes[2] = Route(hostile());
     sample.run.command = Some(vec![hostile(), hostile()]);
-    sample.run.recorded_by = hostile();
+    sample.run.version = hostile();
     sample.diagnosis.verdict.headline = hostile();
     sample.diagnosis.unknowns[0].question = hostile();
     sample.diagnosis.unknowns[0].experiment = hostile();

@@ -9,7 +9,7 @@ use super::{begin, connection, exchange, finish, place, read};
 fn a_full_disk_costs_rows_that_are_counted_and_leaves_the_rest_readable() {
     let place = place();
     let options = Options {
-        max_bytes: Some(200 * 1024),
+        max_bytes: Some(456 * 1024),
         ..Options::default()
     };
     let (handle, closing) = begin(&place, &options);
