@@ -69,10 +69,12 @@ fn run(events: &[Event<'_>], inject_id: bool, piece: usize) -> Outcome {
     let mut observer = Observer::new(&config, ConnectionId(1), PathId(0));
     let mut exchanges = Vec::new();
     let mut outgoing = Vec::new();
+    let mut passed = [0_u64; 2];
     for (at, event) in (1..).zip(events) {
         let at = Moment(at * 1_000);
         match event {
             Event::Bytes(Direction::Up, bytes) => {
+                passed[0] += bytes.len() as u64;
                 for bytes in bytes.chunks(piece) {
                     let mut from = 0;
                     let mut insert = |insertion: Insertion| {
@@ -86,12 +88,14 @@ fn run(events: &[Event<'_>], inject_id: bool, piece: usize) -> Outcome {
                 }
             }
             Event::Bytes(Direction::Down, bytes) => {
+                passed[1] += bytes.len() as u64;
                 for bytes in bytes.chunks(piece) {
                     observer.response_bytes(bytes, at, &mut |exchange| exchanges.push(exchange));
                 }
             }
             Event::Skip(direction, count) => {
                 let count = observer.opaque_run(*direction).min(*count);
+                passed[usize::from(*direction == Direction::Down)] += count;
                 observer.skip(*direction, count, at, &mut |exchange| exchanges.push(exchange));
             }
             Event::Ended(cut) => observer.ended(*cut, at, &mut |exchange| exchanges.push(exchange)),
@@ -104,6 +108,19 @@ fn run(events: &[Event<'_>], inject_id: bool, piece: usize) -> Outcome {
     assert_eq!(observer.in_flight(), 0);
     assert!(exchanges.len() <= observer.exchanges() as usize);
     assert!(exchanges.is_sorted_by(|one, next| one.ordinal < next.ordinal));
+    // No byte belongs to two exchanges.
+    assert!(exchanges.iter().map(|exchange| exchange.bytes_up).sum::<u64>() <= passed[0]);
+    assert!(exchanges.iter().map(|exchange| exchange.bytes_down).sum::<u64>() <= passed[1]);
+    if !inject_id {
+        let shown: usize = events
+            .iter()
+            .map(|event| match event {
+                Event::Bytes(Direction::Up, bytes) => bytes.len(),
+                Event::Bytes(Direction::Down, _) | Event::Skip(..) | Event::Ended(_) => 0,
+            })
+            .sum();
+        assert_eq!(outgoing.len(), shown, "bytes pass unchanged");
+    }
     Outcome {
         exchanges,
         outgoing,

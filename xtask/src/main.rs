@@ -4,6 +4,7 @@ mod bench;
 mod churn;
 mod ci;
 mod ebpf;
+mod fuzz;
 mod image;
 mod kernels;
 mod scorecard;
@@ -31,6 +32,8 @@ enum Task {
     Scorecard(scorecard::Args),
     /// Measure the proxy beside others, or check the tables made from that.
     Bench(bench::Args),
+    /// Feed the readers of foreign bytes with what libFuzzer invents, for a bounded time.
+    Fuzz(fuzz::Args),
     /// Check the rules that neither the compiler nor clippy holds.
     Tidy,
     /// Build the probes into ebpf/probes.bpf.o, or check that the committed object is what the sources give.
@@ -49,6 +52,7 @@ fn main() -> anyhow::Result<()> {
         Task::Scenarios { filter } => ci::scenarios(&ci::root()?, &filter),
         Task::Scorecard(args) => scorecard::execute(&args),
         Task::Bench(args) => bench::execute(&args),
+        Task::Fuzz(args) => fuzz::execute(&args),
         Task::Tidy => tidy::check(&ci::root()?),
         Task::Ebpf(args) => ebpf::execute(&args),
         Task::Image(args) => image::execute(&args),

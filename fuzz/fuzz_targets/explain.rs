@@ -1,0 +1,66 @@
+//! `explain` on any bytes: whatever it takes for a result of k6, oha or wrk adds up, is read the same in small reads, and
+//! is told in lines that cannot command a terminal.
+#![no_main]
+
+use std::io::BufReader;
+
+use hopscope::explain::{Summary, explain, render};
+use hopscope::report::terminal::Screen;
+use libfuzzer_sys::fuzz_target;
+
+fn adds_up(summary: &Summary) {
+    if let (Some(requests), Some(failed)) = (summary.requests, summary.failed) {
+        assert!(failed <= requests, "{failed} of {requests} failed");
+    }
+    if let (Some(failed), Some(delivered), Some(undelivered)) =
+        (summary.failed, summary.delivered_errors, summary.undelivered)
+    {
+        assert_eq!(delivered.saturating_add(undelivered), failed);
+    }
+    let quantiles = [&summary.latency, &summary.latency_ok];
+    for quantiles in quantiles {
+        for value in [
+            quantiles.p50,
+            quantiles.p90,
+            quantiles.p95,
+            quantiles.p99,
+            quantiles.max,
+            quantiles.mean,
+        ]
+        .into_iter()
+        .flatten()
+        {
+            assert!(value.is_finite() && value >= 0.0, "{value} is no time");
+        }
+    }
+    assert!(summary.duration_seconds.is_none_or(|seconds| seconds.is_finite() && seconds >= 0.0));
+}
+
+fuzz_target!(|input: &[u8]| {
+    let whole = explain(input);
+    let in_pieces = explain(BufReader::with_capacity(7, input));
+    let (summary, reading) = match (whole, in_pieces) {
+        (Ok(whole), Ok(in_pieces)) => {
+            assert_eq!(whole, in_pieces);
+            whole
+        }
+        (Err(whole), Err(in_pieces)) => {
+            assert_eq!(whole.to_string(), in_pieces.to_string());
+            assert!(!whole.to_string().contains('\n'));
+            return;
+        }
+        (whole, in_pieces) => panic!("{whole:?}, but in pieces {in_pieces:?}"),
+    };
+    adds_up(&summary);
+    assert!(serde_json::to_string(&(&summary, &reading)).is_ok());
+    let screen = Screen {
+        colour: false,
+        width: 80,
+    };
+    let told = render(&summary, &reading, screen);
+    let commands = told.chars().filter(|character| *character != '\n' && character.is_control());
+    assert_eq!(commands.count(), 0, "{told:?}");
+    if let Some(result) = summary.generator_result() {
+        assert!(result.failed <= result.requests);
+    }
+});
