@@ -10,9 +10,9 @@ use hopscope_attribution::cause::Cause;
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::door::{Arrival, Door, DoorFault};
+use crate::door::{Arrival, Door, DoorPlan};
 use crate::draw::{Draws, Latency};
-use crate::fault::{Fault, GroundTruth, Window};
+use crate::fault::{Fault, GroundTruth};
 use crate::upstream::UpstreamServer;
 
 mod layer4;
@@ -50,12 +50,11 @@ pub struct Balancer {
     layer: Layer,
     seed: u64,
     targets: Vec<SocketAddr>,
-    backlog: u32,
     forget_after: Option<Duration>,
     answer_timeout: Duration,
     check_every: Option<Duration>,
     faults: Vec<Fault<Trouble>>,
-    door_faults: Vec<(DoorFault, Window)>,
+    door: DoorPlan,
 }
 
 /// A balancer that runs until this is dropped.
@@ -90,12 +89,11 @@ impl Balancer {
             layer,
             seed,
             targets,
-            backlog: 1024,
             forget_after: None,
             answer_timeout: Duration::from_mins(1),
             check_every: None,
             faults: Vec::new(),
-            door_faults: Vec::new(),
+            door: DoorPlan::default(),
         }
     }
 
@@ -121,13 +119,6 @@ impl Balancer {
         self
     }
 
-    /// Length of its accept queue.
-    #[must_use]
-    pub const fn backlog(mut self, backlog: u32) -> Self {
-        self.backlog = backlog;
-        self
-    }
-
     /// Adds a trouble. The first that strikes wins.
     #[must_use]
     pub fn fault(mut self, fault: Fault<Trouble>) -> Self {
@@ -135,10 +126,10 @@ impl Balancer {
         self
     }
 
-    /// Adds a fault of its listening socket.
+    /// Its listening socket, in place of one with a long queue and without a fault.
     #[must_use]
-    pub fn door_fault(mut self, fault: DoorFault, window: Window) -> Self {
-        self.door_faults.push((fault, window));
+    pub fn door(mut self, door: DoorPlan) -> Self {
+        self.door = door;
         self
     }
 
@@ -147,7 +138,7 @@ impl Balancer {
     /// # Errors
     /// When no port or descriptor is left.
     pub fn start(self, truth: &GroundTruth) -> io::Result<RunningBalancer> {
-        let door = Door::open(self.backlog, self.door_faults, truth)?;
+        let door = Door::open(self.door, truth)?;
         let address = door.address();
         let seed = self.seed;
         let patience = self.answer_timeout;

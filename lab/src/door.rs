@@ -19,12 +19,44 @@ pub enum DoorFault {
     Deaf,
 }
 
+/// A listening socket that is to be opened: how many may wait in its queue, and when it misbehaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoorPlan {
+    backlog: u32,
+    faults: Vec<(DoorFault, Window)>,
+}
+
+impl Default for DoorPlan {
+    /// A long queue, and nothing wrong.
+    fn default() -> Self {
+        Self {
+            backlog: 1024,
+            faults: Vec::new(),
+        }
+    }
+}
+
+impl DoorPlan {
+    /// Length of the accept queue; the kernel rounds it up by one (a queue is full above it, `sk_acceptq_is_full`).
+    #[must_use]
+    pub const fn backlog(mut self, backlog: u32) -> Self {
+        self.backlog = backlog;
+        self
+    }
+
+    /// Adds a fault. The first whose window holds wins.
+    #[must_use]
+    pub fn fault(mut self, fault: DoorFault, window: Window) -> Self {
+        self.faults.push((fault, window));
+        self
+    }
+}
+
 /// A listening socket on a free port of 127.0.0.1, with the times at which it misbehaves.
 #[derive(Debug)]
 pub(crate) struct Door {
     address: SocketAddr,
-    backlog: u32,
-    faults: Vec<(DoorFault, Window)>,
+    plan: DoorPlan,
     state: State,
     truth: GroundTruth,
 }
@@ -48,18 +80,13 @@ pub(crate) enum Arrival {
 }
 
 impl Door {
-    /// Opens a door; the kernel rounds `backlog` up by one (a queue is full above it, `sk_acceptq_is_full`).
-    pub(crate) fn open(
-        backlog: u32,
-        faults: Vec<(DoorFault, Window)>,
-        truth: &GroundTruth,
-    ) -> io::Result<Self> {
+    /// Opens a door.
+    pub(crate) fn open(plan: DoorPlan, truth: &GroundTruth) -> io::Result<Self> {
         let socket = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let address = socket.local_addr()?;
         let mut door = Self {
             address,
-            backlog,
-            faults,
+            plan,
             state: State::Shut(socket),
             truth: truth.clone(),
         };
@@ -77,11 +104,13 @@ impl Door {
     fn fault(&self) -> (Option<DoorFault>, Option<Duration>) {
         let now = self.truth.now();
         let holding = self
+            .plan
             .faults
             .iter()
             .find(|(_, window)| window.holds(now))
             .map(|(fault, _)| *fault);
         let turn = self
+            .plan
             .faults
             .iter()
             .filter_map(|(_, window)| window.next_turn(now))
@@ -94,8 +123,8 @@ impl Door {
 
     fn listen(&mut self) -> io::Result<()> {
         self.state = match std::mem::replace(&mut self.state, State::Moving) {
-            State::Shut(socket) => State::Open(socket.listen(self.backlog)?),
-            State::Moving => State::Open(bound(self.address)?.listen(self.backlog)?),
+            State::Shut(socket) => State::Open(socket.listen(self.plan.backlog)?),
+            State::Moving => State::Open(bound(self.address)?.listen(self.plan.backlog)?),
             open @ State::Open(_) => open,
         };
         Ok(())
@@ -175,7 +204,11 @@ mod tests {
     #[tokio::test]
     async fn a_closed_door_refuses_and_keeps_its_port() {
         let truth = GroundTruth::new();
-        let door = Door::open(8, vec![(DoorFault::Closed, Window::ALWAYS)], &truth).unwrap();
+        let door = Door::open(
+            DoorPlan::default().fault(DoorFault::Closed, Window::ALWAYS),
+            &truth,
+        )
+        .unwrap();
         let refused = TcpStream::connect(door.address()).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
@@ -183,7 +216,8 @@ mod tests {
     #[tokio::test]
     async fn a_door_that_was_gone_opens_again_on_the_same_port() {
         let truth = GroundTruth::new();
-        let mut door = Door::open(8, vec![(DoorFault::Gone, Window::millis(50, 100))], &truth).unwrap();
+        let plan = DoorPlan::default().fault(DoorFault::Gone, Window::millis(50, 100));
+        let mut door = Door::open(plan, &truth).unwrap();
         let address = door.address();
         assert!(matches!(door.accept().await.unwrap(), Arrival::Gone));
         let connecting = tokio::spawn(async move {

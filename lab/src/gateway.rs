@@ -9,8 +9,8 @@ use hopscope_attribution::cause::Cause;
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::door::{Arrival, Door, DoorFault};
-use crate::fault::{GroundTruth, Window};
+use crate::door::{Arrival, Door, DoorPlan};
+use crate::fault::GroundTruth;
 use crate::service::{error_body, message};
 use crate::upstream::{NoAnswer, UpstreamServer, whole_body};
 use crate::wire::{RequestHead, Wire};
@@ -19,9 +19,8 @@ use crate::wire::{RequestHead, Wire};
 #[derive(Debug)]
 pub struct Gateway {
     routes: Vec<(String, SocketAddr)>,
-    backlog: u32,
     answer_timeout: Duration,
-    door_faults: Vec<(DoorFault, Window)>,
+    door: DoorPlan,
 }
 
 /// A gateway that runs until this is dropped.
@@ -42,9 +41,8 @@ impl Default for Gateway {
     fn default() -> Self {
         Self {
             routes: Vec::new(),
-            backlog: 1024,
             answer_timeout: Duration::from_secs(10),
-            door_faults: Vec::new(),
+            door: DoorPlan::default(),
         }
     }
 }
@@ -66,17 +64,10 @@ impl Gateway {
         self
     }
 
-    /// Length of its accept queue.
+    /// Its listening socket, in place of one with a long queue and without a fault.
     #[must_use]
-    pub const fn backlog(mut self, backlog: u32) -> Self {
-        self.backlog = backlog;
-        self
-    }
-
-    /// Adds a fault of its listening socket.
-    #[must_use]
-    pub fn door_fault(mut self, fault: DoorFault, window: Window) -> Self {
-        self.door_faults.push((fault, window));
+    pub fn door(mut self, door: DoorPlan) -> Self {
+        self.door = door;
         self
     }
 
@@ -85,7 +76,7 @@ impl Gateway {
     /// # Errors
     /// When no port or descriptor is left.
     pub fn start(self, truth: &GroundTruth) -> io::Result<RunningGateway> {
-        let door = Door::open(self.backlog, self.door_faults, truth)?;
+        let door = Door::open(self.door, truth)?;
         let address = door.address();
         let patience = self.answer_timeout;
         let connect_patience = patience.min(Duration::from_secs(1));

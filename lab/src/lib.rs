@@ -17,7 +17,7 @@ pub mod scenario;
 pub mod service;
 pub mod spdy;
 pub mod websocket;
-pub use door::DoorFault;
+pub use door::{DoorFault, DoorPlan};
 pub use wire::Broken;
 
 mod door;

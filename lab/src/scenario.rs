@@ -21,11 +21,14 @@ mod application;
 mod balancers;
 mod clients;
 mod forward;
+mod paths;
 mod seed;
 mod shop;
+mod stage;
 mod tunnels;
 
 pub use forward::{Forward, News};
+pub use stage::{Parameters, Stage};
 
 /// What a diagnosis should say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,19 +71,6 @@ impl fmt::Debug for Scenario {
             .field("answer", &self.answer)
             .finish_non_exhaustive()
     }
-}
-
-/// How a scenario is to be staged.
-#[derive(Clone, Debug)]
-pub struct Stage {
-    /// Of every choice that is made.
-    pub seed: u64,
-    /// Share of the scenario's own number of users.
-    pub level: f64,
-    /// How long it runs. Latencies, think times and time-outs do not depend on it.
-    pub length: Duration,
-    /// Where hits are noted, and the clock of it all.
-    pub truth: GroundTruth,
 }
 
 /// One way to the application, ready to be connected to.
@@ -178,7 +168,13 @@ impl Scenario {
     ///
     /// # Errors
     /// When the machine has no port or descriptor left.
-    pub async fn stage(&self, seed: u64, level: f64, times_faster: f64) -> io::Result<Staged> {
+    pub async fn stage(
+        &self,
+        seed: u64,
+        level: f64,
+        times_faster: f64,
+        parameters: Parameters,
+    ) -> io::Result<Staged> {
         let times_faster = if self.unhurried {
             1.0
         } else {
@@ -188,50 +184,10 @@ impl Scenario {
             seed,
             level,
             length: self.length.div_f64(times_faster),
+            parameters,
             truth: GroundTruth::new(),
         };
         (self.build)(stage).await
-    }
-}
-
-impl Stage {
-    /// That share of the run.
-    pub fn share(&self, of_one: f64) -> Duration {
-        self.length.mul_f64(of_one)
-    }
-
-    /// A window between two shares of the run.
-    pub fn window(&self, from: f64, until: f64) -> Window {
-        Window {
-            from: self.share(from),
-            until: Some(self.share(until)),
-        }
-    }
-
-    /// So many users at level 1.
-    pub fn users(&self, at_level_one: u32) -> u32 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped into u32's small numbers"
-        )]
-        let users = (f64::from(at_level_one) * self.level)
-            .round()
-            .clamp(1.0, 100_000.0) as u32;
-        users
-    }
-
-    fn ready(self, paths: Vec<StagedPath>, load: Load, unseen: Option<Cause>) -> Staged {
-        Staged {
-            paths,
-            load,
-            unseen,
-            ordeal: Ordeal::None,
-            forward: None,
-            hog: None,
-            truth: self.truth,
-            parts: Vec::new(),
-        }
     }
 }
 
@@ -297,6 +253,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(tunnels::scenarios());
     all.extend(application::scenarios());
     all.extend(balancers::scenarios());
+    all.extend(paths::scenarios());
     all.extend(clients::scenarios());
     all
 }

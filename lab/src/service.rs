@@ -11,9 +11,9 @@ use hopscope_attribution::cause::Cause;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::door::{Arrival, Door, DoorFault};
+use crate::door::{Arrival, Door, DoorPlan};
 use crate::draw::{Draws, Latency};
-use crate::fault::{Fault, GroundTruth, Window};
+use crate::fault::{Fault, GroundTruth};
 
 mod conversation;
 
@@ -54,12 +54,11 @@ pub struct Service {
     latency: Latency,
     body: usize,
     large: Option<(&'static str, usize)>,
-    backlog: u32,
     workers: usize,
     idle: Duration,
     rate_limit: Option<RateLimit>,
     faults: Vec<Fault<Misbehaviour>>,
-    door_faults: Vec<(DoorFault, Window)>,
+    door: DoorPlan,
 }
 
 /// So many requests a second from one client address; above it, 429.
@@ -101,12 +100,11 @@ impl Service {
             latency: Latency::None,
             body: 512,
             large: None,
-            backlog: 1024,
             workers: Semaphore::MAX_PERMITS,
             idle: Duration::from_mins(2),
             rate_limit: None,
             faults: Vec::new(),
-            door_faults: Vec::new(),
+            door: DoorPlan::default(),
         }
     }
 
@@ -128,13 +126,6 @@ impl Service {
     #[must_use]
     pub const fn large(mut self, path: &'static str, bytes: usize) -> Self {
         self.large = Some((path, bytes));
-        self
-    }
-
-    /// Length of its accept queue.
-    #[must_use]
-    pub const fn backlog(mut self, backlog: u32) -> Self {
-        self.backlog = backlog;
         self
     }
 
@@ -166,10 +157,10 @@ impl Service {
         self
     }
 
-    /// Adds a fault of its listening socket.
+    /// Its listening socket, in place of one with a long queue and without a fault.
     #[must_use]
-    pub fn door_fault(mut self, fault: DoorFault, window: Window) -> Self {
-        self.door_faults.push((fault, window));
+    pub fn door(mut self, door: DoorPlan) -> Self {
+        self.door = door;
         self
     }
 
@@ -178,7 +169,7 @@ impl Service {
     /// # Errors
     /// When no port or descriptor is left.
     pub fn start(self, truth: &GroundTruth) -> io::Result<RunningService> {
-        let door = Door::open(self.backlog, self.door_faults, truth)?;
+        let door = Door::open(self.door, truth)?;
         let address = door.address();
         let seed = self.seed;
         let name = &self.name;

@@ -1,6 +1,8 @@
 //! A balancer in front of services, as a client sees it.
 
 use super::*;
+use crate::door::DoorFault;
+use crate::fault::Window;
 use crate::generator::{Limits, Load, Mix, NotConnected, Reuse, RouteShare, Seen, Stages, Totals};
 use crate::service::{Misbehaviour, RunningService, Service};
 use crate::wire::Broken;
@@ -56,7 +58,7 @@ async fn each_failure_of_a_target_has_its_own_page_and_cause() {
     let services = GroundTruth::new();
     let silent = Fault::new(Misbehaviour::Silence, Cause::BackendTimeout);
     let resets = Fault::new(Misbehaviour::Reset { after: Latency::None }, Cause::BackendReset);
-    let shut = Service::new("shut", 1).door_fault(DoorFault::Closed, Window::ALWAYS);
+    let shut = Service::new("shut", 1).door(DoorPlan::default().fault(DoorFault::Closed, Window::ALWAYS));
     for (service, layer, status, cause) in [
         (
             Service::new("silent", 1).fault(silent),
@@ -88,7 +90,7 @@ async fn a_target_that_is_down_is_left_out_until_it_is_back() {
     let truth = GroundTruth::new();
     let (_running, mut addresses) = services(1, &truth);
     let shut = Service::new("shut", 1)
-        .door_fault(DoorFault::Closed, Window::ALWAYS)
+        .door(DoorPlan::default().fault(DoorFault::Closed, Window::ALWAYS))
         .start(&truth)
         .unwrap();
     addresses.push(shut.address());
@@ -147,7 +149,8 @@ async fn troubles_of_its_own_hit_their_share() {
 #[tokio::test]
 async fn a_balancer_that_is_shut_refuses() {
     let truth = GroundTruth::new();
-    let balancer = Balancer::new(ALB, Vec::new(), 1).door_fault(DoorFault::Closed, Window::ALWAYS);
+    let balancer =
+        Balancer::new(ALB, Vec::new(), 1).door(DoorPlan::default().fault(DoorFault::Closed, Window::ALWAYS));
     let balancer = balancer.start(&truth).unwrap();
     assert_eq!(
         only(&seen_through(&balancer).await),

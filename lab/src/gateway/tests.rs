@@ -1,8 +1,10 @@
 //! The gateway in front of services that fail in their own ways.
 
 use super::*;
+use crate::door::DoorFault;
 use crate::draw::Latency;
 use crate::fault::Fault;
+use crate::fault::Window;
 use crate::generator::{Limits, Load, Mix, Reuse, RouteShare, Seen, Stages, Totals};
 use crate::service::{Misbehaviour, RunningService, Service};
 
@@ -34,7 +36,7 @@ async fn each_failure_of_a_service_has_its_own_answer() {
     let resets = broken(Misbehaviour::Reset { after: Latency::None }, &services);
     let silent = broken(Misbehaviour::Silence, &services);
     let shut = Service::new("shut", 1)
-        .door_fault(DoorFault::Closed, Window::ALWAYS)
+        .door(DoorPlan::default().fault(DoorFault::Closed, Window::ALWAYS))
         .start(&services)
         .unwrap();
     let well = Service::new("well", 1).start(&services).unwrap();

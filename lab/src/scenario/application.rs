@@ -6,7 +6,7 @@ use hopscope_attribution::cause::Cause;
 
 use super::shop;
 use super::{Answer, Scenario, Stage};
-use crate::door::DoorFault;
+use crate::door::{DoorFault, DoorPlan};
 use crate::draw::Latency;
 use crate::fault::Fault;
 use crate::generator::{Load, Mix, Reuse, RouteShare};
@@ -48,7 +48,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "healthy-slow",
             "nothing; answers take long, and nobody gives up on them",
             None,
-            |stage, shop| (shop.latency(Latency::log_normal(300, 900)), steady(stage), None),
+            |stage, shop| (shop.latency(stage.latency(300, 900)), steady(stage), None),
         ),
         direct(
             "healthy-new-connections",
@@ -68,9 +68,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 fn answers() -> Vec<Scenario> {
     let status = |status, after| Misbehaviour::Status { status, after };
     let of_route = move |stage: &Stage, shop: Service, share| {
-        let fault = Fault::new(status(500, Latency::log_normal(5, 15)), Cause::BackendError);
+        let fault = Fault::new(status(500, stage.latency(5, 15)), Cause::BackendError);
         (
-            shop.fault(fault.share(share).under("/products")),
+            shop.fault(fault.share(stage.often(share)).under("/products")),
             steady(stage),
             None,
         )
@@ -107,23 +107,25 @@ fn answers() -> Vec<Scenario> {
         dependency(
             "gateway-refused",
             "the catalog is down, and the gateway answers 502",
-            |stage, catalog| catalog.door_fault(DoorFault::Gone, stage.window(0.3, 0.7)),
+            |stage, catalog| catalog.door(DoorPlan::default().fault(DoorFault::Gone, stage.window(0.3, 0.7))),
         ),
         dependency(
             "gateway-reset",
             "the catalog resets, and the gateway answers 502",
-            |_, catalog| {
+            |stage, catalog| {
                 let reset = Misbehaviour::Reset {
-                    after: Latency::log_normal(5, 15),
+                    after: stage.latency(5, 15),
                 };
-                catalog.fault(Fault::new(reset, Cause::BackendDependency).share(0.2))
+                catalog.fault(Fault::new(reset, Cause::BackendDependency).share(stage.often(0.2)))
             },
         ),
         dependency(
             "gateway-timeout",
             "the catalog is silent, and the gateway answers 504 after half a second",
-            |_, catalog| {
-                catalog.fault(Fault::new(Misbehaviour::Silence, Cause::BackendDependency).share(0.1))
+            |stage, catalog| {
+                catalog.fault(
+                    Fault::new(Misbehaviour::Silence, Cause::BackendDependency).share(stage.often(0.1)),
+                )
             },
         ),
     ]
@@ -142,10 +144,13 @@ fn dependency(name: &str, broken: &str, configure: fn(&Stage, Service) -> Servic
                     truth: crate::fault::GroundTruth::new(),
                     ..stage.clone()
                 };
-                let catalog = configure(&stage, Service::new("catalog", stage.seed).latency(shop::HEALTHY));
+                let catalog = configure(
+                    &stage,
+                    Service::new("catalog", stage.seed).latency(shop::healthy(&stage)),
+                );
                 let catalog = catalog.start(&apart.truth)?;
                 let search = Service::new("search", stage.seed)
-                    .latency(shop::HEALTHY)
+                    .latency(shop::healthy(&stage))
                     .start(&stage.truth)?;
                 let gateway = crate::gateway::Gateway::default()
                     .route("/search", search.address())
@@ -174,10 +179,10 @@ fn endings() -> Vec<Scenario> {
             Some(Cause::BackendReset),
             |stage, shop| {
                 let kind = Misbehaviour::Reset {
-                    after: Latency::log_normal(5, 15),
+                    after: stage.latency(5, 15),
                 };
                 (
-                    shop.fault(Fault::new(kind, Cause::BackendReset).share(0.2)),
+                    shop.fault(Fault::new(kind, Cause::BackendReset).share(stage.often(0.2))),
                     steady(stage),
                     None,
                 )
@@ -190,7 +195,7 @@ fn endings() -> Vec<Scenario> {
             |stage, shop| {
                 let kind = Misbehaviour::CloseUnanswered;
                 (
-                    shop.fault(Fault::new(kind, Cause::BackendReset).share(0.2)),
+                    shop.fault(Fault::new(kind, Cause::BackendReset).share(stage.often(0.2))),
                     steady(stage),
                     None,
                 )
@@ -203,7 +208,7 @@ fn endings() -> Vec<Scenario> {
             |stage, shop| {
                 let kind = Misbehaviour::Truncate;
                 (
-                    shop.fault(Fault::new(kind, Cause::BackendTruncated).share(0.2)),
+                    shop.fault(Fault::new(kind, Cause::BackendTruncated).share(stage.often(0.2))),
                     steady(stage),
                     None,
                 )
@@ -217,7 +222,9 @@ fn endings() -> Vec<Scenario> {
                 let mut load = steady(stage);
                 load.timeout = Duration::from_secs(1);
                 (
-                    shop.fault(Fault::new(Misbehaviour::Silence, Cause::BackendTimeout).share(0.1)),
+                    shop.fault(
+                        Fault::new(Misbehaviour::Silence, Cause::BackendTimeout).share(stage.often(0.1)),
+                    ),
                     load,
                     None,
                 )
@@ -230,9 +237,9 @@ fn endings() -> Vec<Scenario> {
             |stage, shop| {
                 let mut load = steady(stage);
                 load.timeout = Duration::from_secs(1);
-                let slow = Misbehaviour::Slow(Latency::log_normal(2_500, 4_000));
+                let slow = Misbehaviour::Slow(stage.latency(2_500, 4_000));
                 let fault = Fault::new(slow, Cause::BackendTimeout)
-                    .share(0.2)
+                    .share(stage.often(0.2))
                     .under("/products/");
                 (shop.fault(fault), load, Some(Cause::BackendTimeout))
             },
@@ -269,7 +276,7 @@ fn early_ends() -> Vec<Scenario> {
                 let mut load = shop::load(stage, 120, (195, 205));
                 load.mix = Mix::only(RouteShare::get(1.0, "/products/:id"));
                 (
-                    shop.latency(Latency::None).idle_close(Duration::from_millis(200)),
+                    shop.latency(Latency::None).idle_close(stage.pause(200)),
                     load,
                     Some(Cause::BackendKeepAliveRace),
                 )
@@ -289,17 +296,17 @@ fn doors() -> Vec<Scenario> {
             "nothing listens on the shop's port for a while",
             Some(Cause::BackendRefused),
             |stage, shop| {
-                let shop = shop.door_fault(DoorFault::Closed, stage.window(0.4, 0.7));
+                let shop = shop.door(DoorPlan::default().fault(DoorFault::Closed, stage.window(0.4, 0.7)));
                 (shop, one_each(stage), Some(Cause::BackendRefused))
             },
         ),
         direct(
             "restart",
             "the shop's process is gone for a while",
-            Some(Cause::BackendRefused),
+            Some(Cause::BackendNotReady),
             |stage, shop| {
-                let shop = shop.door_fault(DoorFault::Gone, stage.window(0.4, 0.7));
-                (shop, steady(stage), Some(Cause::BackendRefused))
+                let shop = shop.door(DoorPlan::default().fault(DoorFault::Gone, stage.window(0.4, 0.7)));
+                (shop, steady(stage), Some(Cause::BackendNotReady))
             },
         ),
         direct(
@@ -308,9 +315,11 @@ fn doors() -> Vec<Scenario> {
             Some(Cause::BackendAcceptQueue),
             |stage, shop| {
                 let load = one_each(stage);
-                let shop = shop
-                    .backlog(4)
-                    .door_fault(DoorFault::Deaf, stage.window(0.3, 0.9));
+                let shop = shop.door(
+                    DoorPlan::default()
+                        .backlog(4)
+                        .fault(DoorFault::Deaf, stage.window(0.3, 0.9)),
+                );
                 (shop, load, Some(Cause::BackendAcceptQueue))
             },
         )
@@ -322,7 +331,10 @@ fn doors() -> Vec<Scenario> {
             Some(Cause::BackendAcceptQueue),
             |stage, shop| {
                 let load = one_each(stage);
-                let shop = shop.workers(2).backlog(4).latency(Latency::log_normal(60, 120));
+                let shop = shop
+                    .workers(2)
+                    .door(DoorPlan::default().backlog(4))
+                    .latency(stage.latency(60, 120));
                 (shop, load, Some(Cause::BackendAcceptQueue))
             },
         )

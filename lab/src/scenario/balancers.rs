@@ -7,7 +7,7 @@ use hopscope_attribution::cause::Cause;
 use super::shop;
 use super::{Answer, Scenario, Stage, StagedPath};
 use crate::balancer::{Balancer, Layer, Pages, Trouble};
-use crate::door::DoorFault;
+use crate::door::{DoorFault, DoorPlan};
 use crate::draw::Latency;
 use crate::fault::{Fault, GroundTruth};
 use crate::generator::{Load, Reuse};
@@ -74,6 +74,7 @@ fn page(status: u16, cause: Cause) -> Fault<Trouble> {
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut all = pages();
+    all.extend(pages_for_targets());
     all.extend(connections());
     all.extend(behind());
     all
@@ -88,7 +89,9 @@ fn pages() -> Vec<Scenario> {
             ALB,
             Some(Cause::LbNoTarget),
             |stage, mut plan| {
-                plan.shop = plan.shop.door_fault(DoorFault::Gone, stage.window(0.3, 0.6));
+                plan.shop = plan
+                    .shop
+                    .door(DoorPlan::default().fault(DoorFault::Gone, stage.window(0.3, 0.6)));
                 plan
             },
         )
@@ -98,10 +101,10 @@ fn pages() -> Vec<Scenario> {
             "an HAProxy-like balancer answers three of ten requests 503 itself",
             HAPROXY,
             Some(Cause::LbNoTarget),
-            |_, mut plan| {
+            |stage, mut plan| {
                 plan.balancer = plan
                     .balancer
-                    .fault(Fault::new(Trouble::NoTarget, Cause::LbNoTarget).share(0.3));
+                    .fault(Fault::new(Trouble::NoTarget, Cause::LbNoTarget).share(stage.often(0.3)));
                 plan
             },
         )
@@ -122,20 +125,28 @@ fn pages() -> Vec<Scenario> {
             "an Envoy-like balancer has no healthy upstream for some requests",
             ENVOY,
             Some(Cause::LbNoTarget),
-            |_, mut plan| {
+            |stage, mut plan| {
                 plan.balancer = plan
                     .balancer
-                    .fault(Fault::new(Trouble::NoTarget, Cause::LbNoTarget).share(0.1));
+                    .fault(Fault::new(Trouble::NoTarget, Cause::LbNoTarget).share(stage.often(0.1)));
                 plan
             },
         ),
+    ]
+}
+
+/// What the balancer makes of its targets' faults.
+fn pages_for_targets() -> Vec<Scenario> {
+    vec![
         balanced(
             "lb-502",
             "an HAProxy-like balancer answers one of ten requests 502 itself",
             HAPROXY,
             Some(Cause::LbBadGateway),
-            |_, mut plan| {
-                plan.balancer = plan.balancer.fault(page(502, Cause::LbBadGateway).share(0.1));
+            |stage, mut plan| {
+                plan.balancer = plan
+                    .balancer
+                    .fault(page(502, Cause::LbBadGateway).share(stage.often(0.1)));
                 plan
             },
         ),
@@ -144,11 +155,13 @@ fn pages() -> Vec<Scenario> {
             "targets reset behind an ALB-like balancer, which answers 502",
             ALB,
             Some(Cause::LbBadGateway),
-            |_, mut plan| {
+            |stage, mut plan| {
                 let kind = Misbehaviour::Reset {
-                    after: Latency::log_normal(5, 15),
+                    after: stage.latency(5, 15),
                 };
-                plan.shop = plan.shop.fault(Fault::new(kind, Cause::LbBadGateway).share(0.1));
+                plan.shop = plan
+                    .shop
+                    .fault(Fault::new(kind, Cause::LbBadGateway).share(stage.often(0.1)));
                 plan
             },
         ),
@@ -157,10 +170,10 @@ fn pages() -> Vec<Scenario> {
             "targets are silent behind an ALB-like balancer, which answers 504",
             ALB,
             Some(Cause::LbGatewayTimeout),
-            |_, mut plan| {
-                plan.shop = plan
-                    .shop
-                    .fault(Fault::new(Misbehaviour::Silence, Cause::LbGatewayTimeout).share(0.1));
+            |stage, mut plan| {
+                plan.shop = plan.shop.fault(
+                    Fault::new(Misbehaviour::Silence, Cause::LbGatewayTimeout).share(stage.often(0.1)),
+                );
                 plan.balancer = plan.balancer.answer_timeout(Duration::from_millis(600));
                 plan
             },
@@ -171,11 +184,11 @@ fn pages() -> Vec<Scenario> {
             "targets are slow behind an HAProxy-like balancer, which answers 504",
             HAPROXY,
             Some(Cause::LbGatewayTimeout),
-            |_, mut plan| {
+            |stage, mut plan| {
                 let slow = Misbehaviour::Slow(Latency::fixed(3_000));
                 plan.shop = plan
                     .shop
-                    .fault(Fault::new(slow, Cause::LbGatewayTimeout).share(0.1));
+                    .fault(Fault::new(slow, Cause::LbGatewayTimeout).share(stage.often(0.1)));
                 plan.balancer = plan.balancer.answer_timeout(Duration::from_millis(600));
                 plan
             },
@@ -198,7 +211,7 @@ fn connections() -> Vec<Scenario> {
                 plan.load.reuse = Reuse::ServerCloses;
                 plan.balancer = plan
                     .balancer
-                    .door_fault(DoorFault::Closed, stage.window(0.4, 0.7));
+                    .door(DoorPlan::default().fault(DoorFault::Closed, stage.window(0.4, 0.7)));
                 plan
             },
         ),
@@ -209,10 +222,11 @@ fn connections() -> Vec<Scenario> {
             Some(Cause::LbUnreachable),
             |stage, mut plan| {
                 plan.load.reuse = Reuse::ServerCloses;
-                plan.balancer = plan
-                    .balancer
-                    .backlog(1)
-                    .door_fault(DoorFault::Deaf, stage.window(0.3, 0.9));
+                plan.balancer = plan.balancer.door(
+                    DoorPlan::default()
+                        .backlog(1)
+                        .fault(DoorFault::Deaf, stage.window(0.3, 0.9)),
+                );
                 plan
             },
         ),
@@ -221,9 +235,9 @@ fn connections() -> Vec<Scenario> {
             "a layer-7 balancer resets one request in ten",
             ALB,
             Some(Cause::LbReset),
-            |_, mut plan| {
+            |stage, mut plan| {
                 let fault = Fault::new(Trouble::Reset { after: Latency::None }, Cause::LbReset);
-                plan.balancer = plan.balancer.fault(fault.share(0.1));
+                plan.balancer = plan.balancer.fault(fault.share(stage.often(0.1)));
                 plan
             },
         )
@@ -233,10 +247,10 @@ fn connections() -> Vec<Scenario> {
             "a layer-4 balancer resets one connection in ten as soon as it stands",
             Layer::Four,
             Some(Cause::LbReset),
-            |_, mut plan| {
+            |stage, mut plan| {
                 plan.load.reuse = Reuse::ServerCloses;
                 let fault = Fault::new(Trouble::NoTarget, Cause::LbReset);
-                plan.balancer = plan.balancer.fault(fault.share(0.1));
+                plan.balancer = plan.balancer.fault(fault.share(stage.often(0.1)));
                 plan
             },
         )
@@ -280,14 +294,14 @@ fn behind() -> Vec<Scenario> {
             "three of ten products answer 500 behind a healthy balancer",
             ALB,
             Some(Cause::BackendError),
-            |_, mut plan| {
+            |stage, mut plan| {
                 let kind = Misbehaviour::Status {
                     status: 500,
-                    after: Latency::log_normal(5, 15),
+                    after: stage.latency(5, 15),
                 };
                 plan.shop = plan.shop.fault(
                     Fault::new(kind, Cause::BackendError)
-                        .share(0.3)
+                        .share(stage.often(0.3))
                         .under("/products"),
                 );
                 plan

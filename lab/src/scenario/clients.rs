@@ -7,7 +7,6 @@ use hopscope_attribution::cause::Cause;
 
 use super::shop;
 use super::{Answer, Ordeal, Scenario, Stage};
-use crate::draw::Latency;
 use crate::generator::{Limits, Load, Reuse};
 
 fn client(
@@ -58,17 +57,17 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "client-aborts",
             "users break one request in ten off",
             Cause::ClientAbort,
-            |_, mut load| {
-                load.aborts = Some((0.1, Latency::log_normal(3, 6)));
+            |stage, mut load| {
+                load.aborts = Some((0.1, stage.latency(3, 6)));
                 Ok(load)
             },
         ),
         client(
             "client-timeout",
-            "users give up after 60 ms, which healthy answers sometimes need",
+            "users give up after 35 ms, which healthy answers sometimes need",
             Cause::ClientTimeout,
-            |_, mut load| {
-                load.timeout = Duration::from_millis(60);
+            |stage, mut load| {
+                load.timeout = Duration::from_millis(35).mul_f64(stage.parameters.latency);
                 Ok(load)
             },
         ),

@@ -8,7 +8,6 @@ use super::forward::Forward;
 use super::shop;
 use super::tunnels::plan;
 use super::{Answer, Scenario, StagedPath};
-use crate::draw::Latency;
 use crate::fault::Fault;
 use crate::generator::Stages;
 use crate::service::{Misbehaviour, Service};
@@ -24,17 +23,17 @@ pub(super) fn seed() -> Scenario {
                 // 94 of 100 fail: 87 refused by a pool that is exhausted, 7 after waiting a second for it.
                 let refused = Misbehaviour::Status {
                     status: 503,
-                    after: Latency::log_normal(6, 28),
+                    after: stage.latency(6, 28),
                 };
                 let waited = Misbehaviour::Status {
                     status: 504,
-                    after: Latency::log_normal(980, 1_010),
+                    after: stage.latency(980, 1_010),
                 };
                 let catalog = Service::new("catalog", stage.seed)
-                    .latency(Latency::log_normal(25, 73))
+                    .latency(stage.latency(25, 73))
                     .body(1_500)
-                    .fault(Fault::new(waited, Cause::BackendDependency).share(0.065))
-                    .fault(Fault::new(refused, Cause::BackendError).share(0.935));
+                    .fault(Fault::new(waited, Cause::BackendDependency).share(stage.often(0.065)))
+                    .fault(Fault::new(refused, Cause::BackendError).share(stage.often(0.935)));
                 let (gateway, services) = shop::gateway(&stage, catalog, Duration::from_secs(10))?;
                 let mut load = shop::load(&stage, 200, (500, 1_500));
                 load.stages = Stages::up_hold_down(stage.users(200), stage.length);

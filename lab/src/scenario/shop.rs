@@ -13,7 +13,9 @@ use crate::generator::{Limits, Load, Mix, Reuse, RouteShare, Stages};
 use crate::service::{RunningService, Service};
 
 /// Latency of a healthy answer.
-pub(super) const HEALTHY: Latency = Latency::log_normal(8, 25);
+pub(super) fn healthy(stage: &Stage) -> Latency {
+    stage.latency(8, 25)
+}
 
 /// The routes of the case that hopscope was written for, with their shares of the traffic.
 pub(super) fn mix() -> Mix {
@@ -44,10 +46,7 @@ pub(super) fn load(stage: &Stage, users: u32, think_ms: (u64, u64)) -> Load {
         address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         stages,
         mix: mix(),
-        think: (
-            Duration::from_millis(think_ms.0),
-            Duration::from_millis(think_ms.1),
-        ),
+        think: (stage.pause(think_ms.0), stage.pause(think_ms.1)),
         timeout: Duration::from_secs(5),
         aborts: None,
         reuse: Reuse::KeepAlive,
@@ -58,7 +57,9 @@ pub(super) fn load(stage: &Stage, users: u32, think_ms: (u64, u64)) -> Load {
 
 /// The whole shop as one service.
 pub(super) fn monolith(stage: &Stage) -> Service {
-    Service::new("shop", stage.seed).latency(HEALTHY).body(1_500)
+    Service::new("shop", stage.seed)
+        .latency(healthy(stage))
+        .body(1_500)
 }
 
 /// One path straight to a service.
@@ -85,7 +86,7 @@ pub(super) fn gateway(
     let catalog = catalog.start(&stage.truth)?;
     // A page of results is as large as a page of products.
     let search = Service::new("search", stage.seed)
-        .latency(Latency::log_normal(25, 73))
+        .latency(stage.latency(25, 73))
         .body(1_500)
         .start(&stage.truth)?;
     let gateway = Gateway::default()

@@ -16,7 +16,10 @@ fn every_scenario_has_its_own_name() {
 /// Runs a scenario straight against its first path, fast and small.
 async fn run(scenario: &Scenario) -> (Staged, Totals) {
     let to_a_second_and_a_half = scenario.length.as_secs_f64() / 1.5;
-    let staged = scenario.stage(1, 0.5, to_a_second_and_a_half).await.unwrap();
+    let staged = scenario
+        .stage(1, 0.5, to_a_second_and_a_half, Parameters::OWN)
+        .await
+        .unwrap();
     let mut load = staged.load.clone();
     load.address = staged.paths[0].address;
     if let Answer::Cause(Cause::BackendAcceptQueue | Cause::LbUnreachable) = scenario.answer {

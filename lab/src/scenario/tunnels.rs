@@ -7,9 +7,8 @@ use hopscope_attribution::cause::Cause;
 use super::forward::{Forward, Plan};
 use super::shop;
 use super::{Answer, Scenario, Stage, Staged, StagedPath};
-use crate::door::DoorFault;
-use crate::draw::Latency;
-use crate::fault::Fault;
+use crate::door::{DoorFault, DoorPlan};
+use crate::fault::{Fault, Window};
 use crate::generator::{Load, Reuse};
 use crate::kubectl::Version;
 use crate::node::{Phase, Runtime, Selection, StreamFault, TunnelFault};
@@ -108,7 +107,9 @@ fn collapses() -> Vec<Scenario> {
             "the pod's port refuses once, and kubectl gives the whole forward up for it",
             Some(Cause::BackendRefused),
             |stage, mut ends| {
-                ends.shop = ends.shop.door_fault(DoorFault::Closed, stage.window(0.4, 0.45));
+                ends.shop = ends
+                    .shop
+                    .door(DoorPlan::default().fault(DoorFault::Closed, stage.window(0.4, 0.45)));
                 one_each(ends)
             },
             no_strike,
@@ -120,9 +121,7 @@ fn collapses() -> Vec<Scenario> {
             Some(Cause::TunnelLost),
             |_, ends| ends,
             |stage, forward| {
-                forward
-                    .faults()
-                    .tunnel_after(stage.share(0.5), TunnelFault::Reset);
+                forward.faults().tunnel_after(stage.at(0.5), TunnelFault::Reset);
             },
         )
         .shown(),
@@ -132,19 +131,34 @@ fn collapses() -> Vec<Scenario> {
             Some(Cause::TunnelLost),
             |_, ends| one_each(ends),
             |stage, forward| {
-                forward.faults().tunnel_after(stage.share(0.5), TunnelFault::Fin);
+                forward.faults().tunnel_after(stage.at(0.5), TunnelFault::Fin);
             },
         ),
+        forwarded(
+            "tunnel-gone",
+            "the tunnel's own connection is reset half-way, and nobody starts kubectl again",
+            Some(Cause::TunnelLost),
+            |_, mut ends| {
+                ends.plan.restart_after = None;
+                ends
+            },
+            |stage, forward| {
+                forward.faults().tunnel_after(stage.at(0.5), TunnelFault::Reset);
+            },
+        ),
+        never_started(),
         forwarded(
             "pod-reset-collapse",
             "the pod resets one request in a hundred; cri-o says so and kubectl gives up",
             Some(Cause::BackendReset),
-            |_, mut ends| {
+            |stage, mut ends| {
                 ends.plan.runtime = Runtime::CriO;
                 let kind = Misbehaviour::Reset {
-                    after: Latency::log_normal(5, 15),
+                    after: stage.latency(5, 15),
                 };
-                ends.shop = ends.shop.fault(Fault::new(kind, Cause::BackendReset).share(0.01));
+                ends.shop = ends
+                    .shop
+                    .fault(Fault::new(kind, Cause::BackendReset).share(stage.often(0.01)));
                 ends
             },
             no_strike,
@@ -169,6 +183,28 @@ fn collapses() -> Vec<Scenario> {
     ]
 }
 
+/// A forward that somebody forgot to start.
+fn never_started() -> Scenario {
+    let name = "tunnel-down";
+    let broken = "nobody has started kubectl: nothing listens where the forward should";
+    Scenario::new(name, broken, Answer::Cause(Cause::TunnelDown), |stage| {
+        Box::pin(async move {
+            let closed = DoorPlan::default().fault(DoorFault::Closed, Window::ALWAYS);
+            // Held, so that no other program gets the port.
+            let nothing = shop::monolith(&stage).door(closed).start(&stage.truth)?;
+            let path = StagedPath {
+                name: "tunnel",
+                address: nothing.address(),
+            };
+            let load = shop::load(&stage, 30, (200, 600));
+            Ok(stage
+                .ready(vec![path], load, Some(Cause::TunnelDown))
+                .keep(nothing))
+        })
+    })
+    .shown()
+}
+
 /// The forward stands, and carries less than it should.
 fn stalls() -> Vec<Scenario> {
     vec![
@@ -187,7 +223,7 @@ fn stalls() -> Vec<Scenario> {
                 let late = StreamFault::LateErrorReply(Duration::from_millis(1_500));
                 forward
                     .faults()
-                    .stream_after(stage.share(0.2), Selection::Next(1), late);
+                    .stream_after(stage.at(0.2), Selection::Next(1), late);
             },
         )
         .scaled(SCALED)
@@ -204,9 +240,9 @@ fn stalls() -> Vec<Scenario> {
             },
             |stage, forward| {
                 let faults = forward.faults();
-                faults.tunnel_after(stage.share(0.4), TunnelFault::Reading(false));
-                faults.tunnel_after(stage.share(0.75), TunnelFault::Reset);
-                faults.tunnel_after(stage.share(0.755), TunnelFault::Reading(true));
+                faults.tunnel_after(stage.at(0.4), TunnelFault::Reading(false));
+                faults.tunnel_after(stage.at(0.75), TunnelFault::Reset);
+                faults.tunnel_after(stage.at(0.755), TunnelFault::Reading(true));
             },
         )
         .scaled("kubectl waits 1.2 s for a stream, a real one 30 s; a hole that swallows packets as well takes root")
@@ -222,10 +258,10 @@ fn stalls() -> Vec<Scenario> {
                 ends.plan.pair_timeout = 20 * stage.length;
                 one_each(ends)
             },
-            |_, forward| {
+            |stage, forward| {
                 forward
                     .faults()
-                    .stream(Selection::Share(0.2), StreamFault::NoErrorReply);
+                    .stream(Selection::Share(stage.often(0.2)), StreamFault::NoErrorReply);
             },
         )
         .scaled(SCALED)
@@ -285,14 +321,14 @@ fn behind() -> Vec<Scenario> {
             "errors-tunnel",
             "three of ten products answer 500 behind a healthy port-forward",
             Some(Cause::BackendError),
-            |_, mut ends| {
+            |stage, mut ends| {
                 let kind = Misbehaviour::Status {
                     status: 500,
-                    after: Latency::log_normal(5, 15),
+                    after: stage.latency(5, 15),
                 };
                 ends.shop = ends.shop.fault(
                     Fault::new(kind, Cause::BackendError)
-                        .share(0.3)
+                        .share(stage.often(0.3))
                         .under("/products"),
                 );
                 ends
@@ -314,11 +350,13 @@ fn behind() -> Vec<Scenario> {
             "reset-tunnel",
             "the pod resets one connection in ten; the runtime says nothing",
             Some(Cause::BackendReset),
-            |_, mut ends| {
+            |stage, mut ends| {
                 let kind = Misbehaviour::Reset {
-                    after: Latency::log_normal(5, 15),
+                    after: stage.latency(5, 15),
                 };
-                ends.shop = ends.shop.fault(Fault::new(kind, Cause::BackendReset).share(0.1));
+                ends.shop = ends
+                    .shop
+                    .fault(Fault::new(kind, Cause::BackendReset).share(stage.often(0.1)));
                 ends
             },
             no_strike,
@@ -327,8 +365,9 @@ fn behind() -> Vec<Scenario> {
             "truncated-tunnel",
             "one answer in ten ends half-way behind a healthy port-forward",
             Some(Cause::BackendTruncated),
-            |_, mut ends| {
-                let fault = Fault::new(Misbehaviour::Truncate, Cause::BackendTruncated).share(0.1);
+            |stage, mut ends| {
+                let fault =
+                    Fault::new(Misbehaviour::Truncate, Cause::BackendTruncated).share(stage.often(0.1));
                 ends.shop = ends.shop.fault(fault);
                 ends
             },
@@ -338,9 +377,9 @@ fn behind() -> Vec<Scenario> {
             "silent-tunnel",
             "one request in ten is never answered behind a healthy port-forward",
             Some(Cause::BackendTimeout),
-            |_, mut ends| {
+            |stage, mut ends| {
                 let fault = Fault::new(Misbehaviour::Silence, Cause::BackendTimeout)
-                    .share(0.1)
+                    .share(stage.often(0.1))
                     .under("/products");
                 ends.shop = ends.shop.fault(fault);
                 ends

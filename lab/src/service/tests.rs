@@ -1,6 +1,8 @@
 //! Each misbehaviour, as a client sees it.
 
 use super::*;
+use crate::door::DoorFault;
+use crate::fault::Window;
 use crate::generator::{Limits, Load, Mix, NotConnected, Reuse, RouteShare, Seen, Stages, Totals};
 use crate::wire::Broken;
 
@@ -132,7 +134,8 @@ async fn an_answer_before_the_body_was_read_ends_in_a_reset() {
 #[tokio::test]
 async fn a_closed_door_refuses() {
     let truth = GroundTruth::new();
-    let closed = Service::new("catalog", 1).door_fault(DoorFault::Closed, Window::ALWAYS);
+    let closed =
+        Service::new("catalog", 1).door(DoorPlan::default().fault(DoorFault::Closed, Window::ALWAYS));
     assert_eq!(
         only(&seen_of(closed, &truth).await),
         Seen::NotConnected(NotConnected::Refused)
@@ -143,8 +146,11 @@ async fn a_closed_door_refuses() {
 async fn nobody_gets_through_a_deaf_door() {
     let truth = GroundTruth::new();
     let running = Service::new("catalog", 1)
-        .backlog(1)
-        .door_fault(DoorFault::Deaf, Window::ALWAYS)
+        .door(
+            DoorPlan::default()
+                .backlog(1)
+                .fault(DoorFault::Deaf, Window::ALWAYS),
+        )
         .start(&truth)
         .unwrap();
     let mut load = load(&running, RouteShare::get(1.0, "/"));

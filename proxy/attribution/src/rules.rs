@@ -22,10 +22,12 @@ mod kernel;
 mod lateness;
 mod observer;
 mod path_contrast;
+mod process_ended;
 mod rate_limit;
 mod route_contrast;
 mod silence;
 mod size_contrast;
+mod standing;
 mod time_lattice;
 
 use crate::case::Case;
@@ -62,6 +64,7 @@ impl std::fmt::Debug for Rule {
 /// Every rule, in the order of application.
 pub const RULES: &[Rule] = &[
     delivered::RULE,
+    process_ended::RULE,
     connect::RULE,
     ended::RULE,
     half_close::RULE,

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use hopscope_attribution::attribute;
-use hopscope_lab::scenario;
+use hopscope_lab::scenario::{self, Parameters};
 
 use super::Exit;
 use super::output::{OutputError, OutputOptions};
@@ -55,6 +55,11 @@ pub struct Args {
     /// Multiply the number of users by this
     #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = positive)]
     load: f64,
+
+    /// Multiply the scenario's own figures (shares of faults, latencies, pauses, times) by others that are drawn from the
+    /// seed: for a card of figures that no rule was made on
+    #[arg(long, hide = true)]
+    other_figures: bool,
 
     /// Write how right the diagnosis is, as one JSON object, for `cargo xtask scorecard`
     #[arg(long, value_name = "FILE", hide = true)]
@@ -130,6 +135,11 @@ pub fn execute(args: &Args) -> Result<Exit, DemoError> {
         seed: args.seed,
         level: args.load,
         speed: args.speed,
+        parameters: if args.other_figures {
+            Parameters::drawn(args.seed)
+        } else {
+            Parameters::OWN
+        },
         recording: args.output.recording_file(started),
         workers: 1,
         live: Mode::of_standard_error(),

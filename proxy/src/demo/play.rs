@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use hopscope_attribution::cause::Cause;
 use hopscope_attribution::evidence::{GeneratorResult, PathId, Span};
 use hopscope_lab::generator::Totals;
-use hopscope_lab::scenario::{self, Ordeal, Scenario, Staged};
+use hopscope_lab::scenario::{self, Ordeal, Parameters, Scenario, Staged};
 use tokio::task::JoinSet;
 
 use super::forward;
@@ -37,6 +37,8 @@ pub struct Options {
     pub level: f64,
     /// How many times shorter than the scenario's own length.
     pub speed: f64,
+    /// What the scenario's own figures are multiplied by.
+    pub parameters: Parameters,
     /// The recording's file; it must not exist.
     pub recording: PathBuf,
     /// Worker threads of hopscope's.
@@ -46,14 +48,14 @@ pub struct Options {
 }
 
 /// What is known when the path stands and the load has not begun.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Curtain {
     /// How long the load will last.
     pub length: Duration,
     /// Users at work at most.
     pub users: u32,
-    /// The first path's name, which says its kind.
-    pub path: &'static str,
+    /// The paths' names, which say their kinds.
+    pub paths: Vec<&'static str>,
 }
 
 /// What came of it.
@@ -116,7 +118,7 @@ pub fn play(
     runtime.block_on(async {
         let mut signals = StopSignals::catch().map_err(system("catch signals"))?;
         let mut staged = scenario
-            .stage(options.seed, options.level, options.speed)
+            .stage(options.seed, options.level, options.speed, options.parameters)
             .await
             .map_err(|source| PlayError::Stage {
                 scenario: scenario.name.clone(),
@@ -133,7 +135,7 @@ pub fn play(
         introduce(&Curtain {
             length,
             users: load.stages.most(),
-            path: staged.paths.first().map_or("direct", |path| path.name),
+            paths: staged.paths.iter().map(|path| path.name).collect(),
         });
         let display = Display::start(frames, options.live);
         let mut beside = JoinSet::new();

@@ -190,6 +190,7 @@ pub fn card(scenario: &Scenario, played: &Played, evidence: &Evidence, full: &Sc
         "why": scenario.knowable.map(|(_, why)| why),
         "requests": played.totals.requests(),
         "failed": played.totals.failed(),
+        "saturated": attribute(evidence).observer.saturated,
         "balanced": played.summary.accounting.balanced(),
         "full": full.to_json(),
         "half": thin.to_json(),

@@ -82,66 +82,92 @@ enum Shape {
     Direct,
 }
 
+impl Shape {
+    fn of(path: &str) -> Self {
+        if path.starts_with("tunnel") {
+            Self::Tunnel
+        } else if path.starts_with("lb") {
+            Self::Balancer
+        } else {
+            Self::Direct
+        }
+    }
+
+    /// What stands on it behind hopscope, with the arrow that leads to each.
+    const fn stations(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Tunnel => &[
+                ("──▶", "kubectl"),
+                ("══▶", "API server"),
+                ("══▶", "node"),
+                ("──▶", "shop"),
+            ],
+            Self::Balancer => &[("──▶", "load balancer"), ("──▶", "shops")],
+            Self::Direct => &[("──▶", "shop")],
+        }
+    }
+
+    const fn behind(self) -> &'static str {
+        match self {
+            Self::Tunnel => {
+                "a stand-in for kubectl port-forward, an API server and a node that speak the real protocol"
+            }
+            Self::Balancer => "a load balancer with its targets",
+            Self::Direct => "a shop",
+        }
+    }
+}
+
+/// One path, drawn; the second and later ones branch off below hopscope.
+fn picture(shape: Shape, nth: usize, of: usize, screen: Screen) -> String {
+    let mut out = if nth == 0 {
+        format!(
+            "users {} {}",
+            screen.paint(Ink::Faint, "──▶"),
+            screen.paint(Ink::Strong, "HOPSCOPE")
+        )
+    } else {
+        " ".repeat("users ──▶ HOPSCOPE".chars().count())
+    };
+    for (station, (arrow, name)) in shape.stations().iter().enumerate() {
+        let arrow = match (station, nth, of) {
+            (0, 0, 2..) => "┬─▶",
+            (0, 1.., _) if nth + 1 == of => "└─▶",
+            (0, 1.., _) => "├─▶",
+            _ => arrow,
+        };
+        out += " ";
+        out += &screen.paint(Ink::Faint, arrow);
+        out += " ";
+        out += name;
+    }
+    out
+}
+
 /// The path, and what is about to happen on it.
 pub fn introduction(scenario: &Scenario, curtain: &Curtain, screen: Screen) -> String {
-    let Curtain { length, users, path } = *curtain;
+    let Curtain { length, users, paths } = curtain;
     let seconds = length.as_secs_f64();
-    let shape = if path.starts_with("tunnel") {
-        Shape::Tunnel
-    } else if path.starts_with("lb") {
-        Shape::Balancer
-    } else {
-        Shape::Direct
-    };
     let heading = |text: &str| screen.paint(Ink::Heading, text);
     let mut out = format!(
         "{} {}\n\n",
         heading("hopscope demo"),
         screen.paint(Ink::Strong, &scenario.name)
     );
-    let (picture, behind) = match shape {
-        Shape::Tunnel => (
-            [
-                ("users", "──▶"),
-                ("HOPSCOPE", "──▶"),
-                ("kubectl", "══▶"),
-                ("API server", "══▶"),
-                ("node", "──▶"),
-                ("shop", ""),
-            ]
-            .as_slice(),
-            "a stand-in for kubectl port-forward, an API server and a node that speak the real protocol",
-        ),
-        Shape::Balancer => (
-            [
-                ("users", "──▶"),
-                ("HOPSCOPE", "──▶"),
-                ("load balancer", "──▶"),
-                ("2 shops", ""),
-            ]
-            .as_slice(),
-            "a load balancer with two shops behind it",
-        ),
-        Shape::Direct => (
-            [("users", "──▶"), ("HOPSCOPE", "──▶"), ("shop", "")].as_slice(),
-            "a shop",
-        ),
-    };
-    out.push_str("  ");
-    for (name, arrow) in picture {
-        let ink = if *name == "HOPSCOPE" {
-            Ink::Strong
-        } else {
-            Ink::Plain
-        };
-        out.push_str(&screen.paint(ink, name));
-        if !arrow.is_empty() {
-            out.push(' ');
-            out.push_str(&screen.paint(Ink::Faint, arrow));
-            out.push(' ');
-        }
+    let shapes: Vec<Shape> = paths.iter().map(|path| Shape::of(path)).collect();
+    let several = shapes.len() > 1;
+    for (nth, shape) in shapes.iter().enumerate() {
+        out.push_str("  ");
+        out.push_str(&picture(*shape, nth, shapes.len(), screen));
+        out.push('\n');
     }
-    out.push_str("\n\n");
+    let behind: Vec<&str> = shapes.iter().map(|shape| shape.behind()).collect();
+    let behind = if several {
+        format!("{} paths to the same shop: {}", shapes.len(), behind.join("; "))
+    } else {
+        behind.concat()
+    };
+    out.push('\n');
     let story = format!(
         "Everything runs in this process, on 127.0.0.1: {users} users, {behind}. Requests are real, and so is the proxy \
          in the middle. Something may be broken. hopscope is not told what: it sees only what passes, and what it \

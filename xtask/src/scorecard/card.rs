@@ -16,6 +16,8 @@ pub(super) struct Card {
     pub(super) hop: String,
     /// The best charge that can be made from where hopscope stands, and why no better one, where it is not the truth.
     pub(super) knowable: Option<(String, String)>,
+    /// Whether hopscope says that it could not keep up: then it convicts nobody, and the play says little.
+    pub(super) saturated: bool,
     /// Whether every connection was accounted for.
     pub(super) balanced: bool,
     /// With all of the evidence.
@@ -70,6 +72,7 @@ impl Card {
                 (Some(charge), Some(why)) => Some((charge.to_owned(), why.to_owned())),
                 _ => None,
             },
+            saturated: value["saturated"].as_bool().context("no saturated")?,
             balanced: value["balanced"].as_bool().context("no balanced")?,
             full: Part::parse(&value["full"])?,
             half: Part::parse(&value["half"])?,

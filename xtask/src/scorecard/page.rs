@@ -4,20 +4,52 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::card::{Card, Part, Tally};
+use super::{Played, Set};
 
 const HOPS: [&str; 6] = ["client", "observer", "tunnel", "lb", "backend", "unknown"];
 
 /// The whole page.
-pub(super) fn page(cards: &[Card], tuned: &Tally, held_out: &Tally) -> String {
+pub(super) fn page(extent: &str, played: &Played, tallies: &[(&Set, Tally)]) -> String {
+    let cards = played.cards.as_slice();
     let mut out = String::from(
         "# How often the verdict is right\n\n\
          Written by `cargo xtask scorecard`; do not edit.\n\
          Every scenario of the lab is played through the real binary, and each failure's charge is held against what was injected.\n\
-         Rules may be tuned on the tuned seeds; the held-out seeds are played by nobody but this card.\n\
          Failures that the diagnosis leaves open are not counted as right or wrong: their share is a column of its own.\n\
          `knowable` is a verdict that says what can be known from where hopscope stands, where that is less than the truth: each such scenario is named below with the reason.\n\n",
     );
-    summary(&mut out, tuned, held_out);
+    let mut names: Vec<&str> = cards.iter().map(|card| card.scenario.as_str()).collect();
+    names.dedup();
+    let healthy = cards.iter().filter(|card| card.answer == "healthy");
+    let healthy: BTreeSet<&str> = healthy.map(|card| card.scenario.as_str()).collect();
+    line(
+        &mut out,
+        format_args!(
+            "The {extent} set: {} plays of {} scenarios, {} of them healthy; {} plays were repeated because hopscope had said that the machine left it too little time.",
+            cards.len(),
+            names.len(),
+            healthy.len(),
+            played.repeated
+        ),
+    );
+    for (set, _) in tallies {
+        let plays: Vec<String> = set
+            .plays
+            .iter()
+            .map(|(seed, level)| format!("seed {seed} at {level} of the scenario's load"))
+            .collect();
+        let figures = if set.other_figures {
+            "shares of faults, latencies, pauses and times are other ones, drawn from the seed; no rule was made on them, and nobody looks at single plays"
+        } else {
+            "the scenarios' own figures; rules may be tuned on them"
+        };
+        line(
+            &mut out,
+            format_args!("- {}: {}; {figures}.", set.name, plays.join(", ")),
+        );
+    }
+    out.push('\n');
+    summary(&mut out, tallies);
     out.push_str("\n## Hops: injected against charged\n\nFailures, both sets of seeds.\n\n");
     hops(&mut out, cards);
     out.push_str("\n## Causes that were taken for another\n\n");
@@ -53,7 +85,7 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     debug_assert!(written.is_ok(), "writing into a string does not fail");
 }
 
-fn summary(out: &mut String, tuned: &Tally, held_out: &Tally) {
+fn summary(out: &mut String, tallies: &[(&Set, Tally)]) {
     line(
         out,
         format_args!(
@@ -61,7 +93,8 @@ fn summary(out: &mut String, tuned: &Tally, held_out: &Tally) {
         ),
     );
     line(out, format_args!("|---|--:|--:|--:|--:|--:|--:|--:|"));
-    for (name, tally) in [("tuned", tuned), ("held out", held_out)] {
+    for (set, tally) in tallies {
+        let name = set.name;
         line(
             out,
             format_args!(
@@ -82,7 +115,8 @@ fn summary(out: &mut String, tuned: &Tally, held_out: &Tally) {
         format_args!("| seeds | left open, all | left open, half | wrong hop, all | wrong hop, half |"),
     );
     line(out, format_args!("|---|--:|--:|--:|--:|"));
-    for (name, tally) in [("tuned", tuned), ("held out", held_out)] {
+    for (set, tally) in tallies {
+        let name = set.name;
         let of = |share: fn(&Part) -> f64| [share(&tally.full) * 100.0, share(&tally.half) * 100.0];
         let ([open_all, open_half], [wrong_all, wrong_half]) =
             (of(Part::unknown_share), of(Part::wrong_share));

@@ -28,6 +28,8 @@ pub(super) struct Forward {
     ended: Vec<Moment>,
     /// Start of a connection, and the last delivery on any connection that had started by then.
     delivered: Vec<(Moment, Moment)>,
+    /// When an answer came out of it, or began to.
+    answers: Vec<Moment>,
     /// Moments at which the forward's side ended a connection by itself, with the connection's index.
     cuts: Vec<(Moment, u32)>,
 }
@@ -42,8 +44,8 @@ pub(super) struct Collapse {
 }
 
 impl Forward {
-    /// All forwards of tunnel paths.
-    pub(super) fn all(case: &Case<'_>) -> Vec<Self> {
+    /// All that paths of this kind go to: forwards of tunnel paths, or applications of direct ones.
+    pub(super) fn all(case: &Case<'_>, kind: PathKind) -> Vec<Self> {
         let connections = &case.evidence.connections;
         let key = |index: &u32| {
             let connection = connections.get(*index as usize);
@@ -51,12 +53,12 @@ impl Forward {
         };
         let mut order: Vec<u32> = (0..u32::MAX)
             .zip(connections)
-            .filter(|(_, connection)| case.kind(connection.path) == PathKind::Tunnel)
+            .filter(|(_, connection)| case.kind(connection.path) == kind)
             .filter(|(_, connection)| matches!(connection.upstream, Upstream::Connected { .. }))
             .map(|(index, _)| index)
             .collect();
         order.sort_unstable_by_key(key);
-        let mut deliveries = deliveries(case);
+        let mut deliveries = deliveries(case, kind);
         deliveries.sort_unstable();
         let same = |a: &u32, b: &u32| {
             let pair =
@@ -78,6 +80,7 @@ impl Forward {
             opened: Vec::with_capacity(group.len()),
             ended: Vec::with_capacity(group.len()),
             delivered: Vec::new(),
+            answers: Vec::new(),
             cuts: Vec::new(),
         };
         for index in group {
@@ -99,7 +102,13 @@ impl Forward {
             let last = at
                 .and_then(|at| deliveries.get(at))
                 .filter(|(owner, _)| owner == index);
+            let start = deliveries.partition_point(|(owner, _)| owner < index);
+            let of_it = deliveries
+                .get(start..at.map_or(start, |at| at + 1))
+                .unwrap_or(&[]);
+            forward.answers.extend(of_it.iter().map(|(_, at)| *at));
             let first_byte = connection.first_byte_down.map(|after| connection.opened + after);
+            forward.answers.extend(first_byte);
             if let Some(last) = last.map(|(_, at)| *at).max(first_byte) {
                 forward.delivered.push((connection.opened, last));
             }
@@ -108,6 +117,7 @@ impl Forward {
         forward.ended.sort_unstable();
         forward.cuts.sort_unstable();
         forward.delivered.sort_unstable();
+        forward.answers.sort_unstable();
         let mut latest = Moment(0);
         for (_, last) in &mut forward.delivered {
             latest = latest.max(*last);
@@ -123,6 +133,14 @@ impl Forward {
         let started = self.delivered.partition_point(|(opened, _)| *opened <= before);
         let last = started.checked_sub(1).and_then(|index| self.delivered.get(index));
         last.is_some_and(|(_, last)| *last >= at + MARGIN)
+    }
+
+    /// The last answer that came out of it before this moment.
+    pub(super) fn delivered_before(&self, at: Moment) -> Option<Moment> {
+        let end = self.answers.partition_point(|answer| *answer < at);
+        end.checked_sub(1)
+            .and_then(|last| self.answers.get(last))
+            .copied()
     }
 
     /// How many of its connections stood just before this moment.
@@ -190,8 +208,8 @@ fn stream_timed_out(connection: &Connection) -> bool {
     connection.bytes_down == 0 && age >= Span(29_950_000) && age <= Span(31_000_000)
 }
 
-/// The connection's index and the moment of every complete answer on a tunnel path.
-fn deliveries(case: &Case<'_>) -> Vec<(u32, Moment)> {
+/// The connection's index and the moment of every complete answer on paths of a kind.
+fn deliveries(case: &Case<'_>, kind: PathKind) -> Vec<(u32, Moment)> {
     let connections = &case.evidence.connections;
     let sorted = connections.is_sorted_by_key(|connection| connection.id);
     let mut ids: Vec<(ConnectionId, u32)> = Vec::new();
@@ -216,7 +234,7 @@ fn deliveries(case: &Case<'_>) -> Vec<(u32, Moment)> {
     case.evidence
         .exchanges
         .iter()
-        .filter(|exchange| case.kind(exchange.path) == PathKind::Tunnel)
+        .filter(|exchange| case.kind(exchange.path) == kind)
         .filter(|exchange| matches!(exchange.delivery, Delivery::Complete { .. }))
         .filter_map(|exchange| Some((find(exchange.connection)?, exchange.began + exchange.phases.total)))
         .collect()

@@ -5,9 +5,13 @@
 //! kubectl's words were read in full and name none.
 
 mod blame;
+mod stall;
 
 pub(super) use blame::trigger;
 use blame::{blame, during};
+use stall::Stall;
+
+use std::collections::BTreeMap;
 
 use super::Rule;
 use super::forward::{Collapse, Forward, failures_between};
@@ -15,7 +19,9 @@ use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{Ruling, STRONG};
 use crate::evidence::tunnel::{TunnelLife, TunnelMeaning};
-use crate::evidence::{ConnectFailure, Moment, Observation, PathId, PathKind, Span, TunnelLine, Upstream};
+use crate::evidence::{
+    ConnectFailure, Ending, Moment, Observation, PathId, PathKind, Span, TunnelLine, Upstream,
+};
 use crate::failure::{Failure, What};
 use crate::figures::{counted, length, real};
 use crate::hop::Hop;
@@ -47,6 +53,8 @@ struct End {
     collapse: Option<Collapse>,
     from: Moment,
     to: Moment,
+    /// When the same forward's end before this one was over: what had been said by then belongs to that one.
+    since: Moment,
     /// Until somebody could connect again.
     until: Moment,
     /// kubectl said or showed that it ended.
@@ -62,19 +70,24 @@ struct End {
 }
 
 fn apply(case: &mut Case<'_>) {
-    let forwards = Forward::all(case);
+    let forwards = Forward::all(case, PathKind::Tunnel);
     let reopened = reopened(case);
+    let cut = cut(case);
     for path in case.paths_of(PathKind::Tunnel) {
         let first_up = next(&reopened, path, Moment(0));
         let mut ends = ends(case, path, &forwards);
         // A forward that had never stood did not end.
         ends.retain(|end| end.to >= first_up);
+        let mut before: BTreeMap<u16, Moment> = BTreeMap::new();
         for end in &mut ends {
+            if let Some(port) = end.port {
+                end.since = before.insert(port, end.to).unwrap_or(Moment(0));
+            }
             end.until = next(&reopened, path, end.to);
             blame(case, end);
         }
         for end in ends.iter().filter(|end| !end.stands) {
-            charge(case, end, &forwards);
+            charge(case, end, &forwards, &cut);
         }
         never_up(case, path, &reopened, ends.is_empty());
     }
@@ -161,6 +174,7 @@ impl End {
             collapse: None,
             from,
             to,
+            since: Moment(0),
             until,
             stated: false,
             blame: None,
@@ -183,7 +197,30 @@ impl End {
     }
 }
 
-fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward]) {
+/// When the path's side ended the connection of a failure that it cut: a request that was sent on a connection after its
+/// end failed with that end, however late it came.
+fn cut_at(case: &Case<'_>, failure: &Failure) -> Moment {
+    let ended = case
+        .connection(failure)
+        .filter(|connection| matches!(connection.upstream_end.how, Ending::Fin | Ending::Reset))
+        .map(|connection| connection.upstream_end.at);
+    ended.map_or(failure.at, |ended| ended.min(failure.at))
+}
+
+/// Failures of tunnel paths that the path's side cut, by when it did.
+fn cut(case: &Case<'_>) -> Vec<(Moment, usize)> {
+    let mut cut: Vec<(Moment, usize)> = case
+        .failures
+        .iter()
+        .enumerate()
+        .filter(|(_, failure)| failure.cut_by_upstream() && case.kind(failure.path) == PathKind::Tunnel)
+        .map(|(index, failure)| (cut_at(case, failure), index))
+        .collect();
+    cut.sort_unstable();
+    cut
+}
+
+fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward], cut: &[(Moment, usize)]) {
     let port_of = |case: &Case<'_>, failure: &Failure| {
         case.connection(failure)
             .and_then(|connection| connection.upstream_tuple)
@@ -198,7 +235,7 @@ fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward]) {
             What::NotConnected(ConnectFailure::Refused | ConnectFailure::Reset) => {
                 failure.at + Span(50_000) >= end.from && failure.at <= end.until
             }
-            What::Broken { .. } if failure.cut_by_upstream() && during(end, failure.at) => {
+            What::Broken { .. } if failure.cut_by_upstream() && during(end, cut_at(case, failure)) => {
                 !several || end.port.is_none() || port_of(case, failure) == end.port
             }
             What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } | What::Answered { .. } => {
@@ -206,18 +243,27 @@ fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward]) {
             }
         }
     };
-    let reach = failures_between(
-        &case.failures,
-        back(end.from, AFTER),
-        (end.to + AFTER).max(end.until),
-    );
-    let caught: Vec<usize> = reach
+    let reach = failures_between(&case.failures, back(end.from, AFTER), end.until);
+    let refused = reach
         .clone()
         .zip(case.failures.get(reach).unwrap_or(&[]))
-        .filter(|(_, failure)| failure.is_open() || failure.cause == Cause::TunnelDown)
-        .filter(|(_, failure)| belongs(case, failure))
-        .map(|(index, _)| index)
+        .filter(|(_, failure)| matches!(failure.what, What::NotConnected(_)))
+        .map(|(index, _)| index);
+    let earliest = back(end.from, AFTER);
+    let start = cut.partition_point(|(at, _)| *at < earliest);
+    let broken = cut.get(start..).unwrap_or(&[]).iter();
+    let broken = broken
+        .take_while(|(at, _)| *at <= end.to + AFTER)
+        .map(|(_, index)| *index);
+    let mut caught: Vec<usize> = refused
+        .chain(broken)
+        .filter(|index| {
+            case.failures.get(*index).is_some_and(|failure| {
+                (failure.is_open() || failure.cause == Cause::TunnelDown) && belongs(case, failure)
+            })
+        })
         .collect();
+    caught.sort_unstable();
     // A trigger that a witness has named already is not counted again.
     let around = failures_between(&case.failures, back(end.from, AFTER), end.to + AFTER);
     let named = |failure: &Failure| {
@@ -226,11 +272,22 @@ fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward]) {
             && end.blame.is_some_and(|(cause, _)| cause == failure.cause)
     };
     let mut triggered = case.failures.get(around).unwrap_or(&[]).iter().any(named);
+    let stall = end
+        .blame
+        .filter(|(cause, _)| *cause == Cause::TunnelLost)
+        .map(|_| Stall::before(case, end, forwards));
     for index in &caught {
+        let stalled = case
+            .failures
+            .get(*index)
+            .and_then(|failure| stall.as_ref()?.of(case, failure));
         let Some(failure) = case.failures.get_mut(*index) else {
             continue;
         };
         let ruling = match end.blame {
+            Some((_, confidence)) if stalled.is_some() => {
+                Ruling::charge(stalled.unwrap_or(Cause::TunnelTimeout), confidence)
+            }
             Some((cause, confidence)) if end.each => Ruling::charge(cause, confidence),
             // The first that ended was the trigger; the tunnel's own loss has victims only.
             Some((cause, confidence)) => {

@@ -9,7 +9,7 @@ use super::forward::Forward;
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{Ruling, STRONG};
-use crate::evidence::{Connection, Cut, Ending, Side, Span};
+use crate::evidence::{Connection, Cut, Ending, PathKind, Side, Span};
 use crate::failure::{Failure, What};
 use crate::figures::{length, probability};
 use crate::statistics::binomial::upper_tail;
@@ -45,7 +45,7 @@ fn apply(case: &mut Case<'_>) {
     }
     hung.sort_unstable();
     let mut poisoned: Vec<u32> = Vec::new();
-    for forward in Forward::all(case) {
+    for forward in Forward::all(case, PathKind::Tunnel) {
         let fates: Vec<(u32, bool)> = forward
             .connections
             .iter()

@@ -130,7 +130,7 @@ fn timed_out(connection: &Connection, failure: &Failure, timeouts: &[Moment]) ->
     }
 }
 
-const fn cause_of(state: State) -> Cause {
+pub(super) const fn cause_of(state: State) -> Cause {
     match state {
         State::Stopped | State::Starved => Cause::TunnelStopped,
         State::NoDescriptor => Cause::TunnelFdLimit,

@@ -4,6 +4,7 @@ use super::Rule;
 use super::ended::{Races, ended_together, raced};
 use super::forward::{Forward, lines_between};
 use super::forward_ended::trigger;
+use super::standing::Standing;
 use crate::case::Case;
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling, STRONG};
@@ -14,7 +15,7 @@ use crate::failure::{Failure, NONE, What};
 pub(super) const RULE: Rule = Rule {
     name: "forward-survived",
     symptom: "single connections of a forward are ended before their answer was complete, others go on",
-    evidence: "connections of the same forward that stood before and delivered after; kubectl's lines at that moment; FIN or RST; what had been delivered on it",
+    evidence: "connections of the same forward that stood before and delivered after, or the tunnel's own socket of the same process afterwards; kubectl's lines at that moment; FIN or RST; what had been delivered on it",
     verdict: "backend: the cause kubectl names, else truncated or reset",
     proves: "the tunnel's own connection survived, so it cannot have ended these; the end came through the tunnel from the node's side",
     cannot_prove: "whether the pod said FIN or RST: through a forward both arrive as FIN, 1.0 s late; an end before any answer by RST, which kubectl also sends when it could not create a stream",
@@ -25,7 +26,7 @@ pub(super) const RULE: Rule = Rule {
 const NEAR: Span = Span(1_300_000);
 
 fn apply(case: &mut Case<'_>) {
-    let forwards = Forward::all(case);
+    let forwards = Forward::all(case, PathKind::Tunnel);
     let mut home = vec![NONE; case.evidence.connections.len()];
     for (number, forward) in (0..NONE).zip(&forwards) {
         for index in &forward.connections {
@@ -35,16 +36,23 @@ fn apply(case: &mut Case<'_>) {
         }
     }
     let races = Races::of(case);
+    let standing = Standing::of(case);
     case.judge_open(RULE.name, |case, failure| {
         if case.kind(failure.path) != PathKind::Tunnel {
             return None;
         }
         let forward = forwards.get(*home.get(failure.connection as usize)? as usize)?;
-        judge(case, failure, forward, &races)
+        judge(case, failure, forward, &races, &standing)
     });
 }
 
-fn judge(case: &Case<'_>, failure: &Failure, forward: &Forward, races: &Races) -> Option<Ruling> {
+fn judge(
+    case: &Case<'_>,
+    failure: &Failure,
+    forward: &Forward,
+    races: &Races,
+    standing: &Standing,
+) -> Option<Ruling> {
     let What::Broken { begun, by } = failure.what else {
         return None;
     };
@@ -62,7 +70,7 @@ fn judge(case: &Case<'_>, failure: &Failure, forward: &Forward, races: &Races) -
         | Cut::Unreadable
         | Cut::Stopped => return None,
     };
-    if !forward.survived(failure.at) {
+    if !forward.survived(failure.at) && !standing.on(failure) {
         return None;
     }
     let lines = case

@@ -68,7 +68,8 @@ fn by_lines(end: &mut End, lines: &[TunnelLine], tunnel: Option<&TunnelEvidence>
         (Some(line), Some(end)) => line == end,
         _ => true,
     };
-    let around = lines_between(lines, back(end.from, BEFORE), end.to + AFTER);
+    let since = back(end.from, BEFORE).max(end.since);
+    let around = lines_between(lines, since, end.to + AFTER);
     let near: Vec<&TunnelLine> = around.iter().filter(same_forward).collect();
     let first = near
         .iter()
