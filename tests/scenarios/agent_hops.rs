@@ -9,7 +9,7 @@ use hopscope_tests::netns::Netns;
 use hopscope_tests::process::Process;
 use hopscope_tests::scrape::{ends, eventually};
 
-use crate::agent_failures::{ACTOR, Agent, Stage, ready};
+use crate::agent_stage::{ACTOR, Agent, Stage, ready};
 
 #[test]
 fn the_runtimes_dial_into_a_pod_is_tunnel_and_its_refusal_the_backends() -> Result<()> {

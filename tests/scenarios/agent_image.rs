@@ -12,7 +12,7 @@ use hopscope_tests::process::Process;
 use hopscope_tests::program::image;
 use hopscope_tests::scrape::{ask, eventually, get, sum};
 
-use crate::agent_failures::ACTOR;
+use crate::agent_stage::ACTOR;
 
 const BPF: u32 = 39;
 const PERFMON: u32 = 38;
@@ -149,7 +149,7 @@ fn the_capability_of_the_daemonset_beside_the_two_lets_it_see_namespaces() -> Re
     let cast = Cast::of(ACTOR)?;
     let target = format!("{}:8080", pair.far_address);
     let mut tenant = cast.play("gateway", &pair.far, &["listen", &target, "1", "never-accept"])?;
-    crate::agent_failures::ready(&mut tenant, "listening")?;
+    crate::agent_stage::ready(&mut tenant, "listening")?;
     all_of(cast.play("k6", &pair.near, &["connect", &target, "4", "1600"])?)?;
     // The counters of a namespace are read by way of a process that lives in it.
     eventually("the overflow", || {

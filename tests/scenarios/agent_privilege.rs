@@ -8,7 +8,7 @@ use hopscope_tests::netns::Netns;
 use hopscope_tests::program::hopscope;
 use hopscope_tests::scrape::{ask, ends, eventually, get, sum};
 
-use crate::agent_failures::{ACTOR, Agent};
+use crate::agent_stage::{ACTOR, Agent};
 
 const PROBES: f64 = 7.0;
 
@@ -86,7 +86,7 @@ fn by_proc_alone_a_failed_connect_is_counted_in_its_namespace() -> Result<()> {
     let cast = Cast::of(ACTOR)?;
     // Somebody lives there, so that the namespace can be seen.
     let mut tenant = cast.play("gateway", &pod, &["listen", "127.0.0.1:8080", "16", "keep"])?;
-    crate::agent_failures::ready(&mut tenant, "listening")?;
+    crate::agent_stage::ready(&mut tenant, "listening")?;
     refuse_one(&pod)?;
     agent.counted("hopscope_node_connects_total", &[("outcome", "failed")])?;
     Ok(())

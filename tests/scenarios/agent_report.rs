@@ -14,7 +14,7 @@ use hopscope_tests::report::Report;
 use hopscope_tests::scrape::{ends, eventually};
 use hopscope_tests::server::free_address;
 
-use crate::agent_failures::{ACTOR, Agent, ready};
+use crate::agent_stage::{ACTOR, Agent, ready};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const TIMES: u64 = 4;

@@ -9,7 +9,7 @@ use hopscope_tests::process::Process;
 use hopscope_tests::scrape::{eventually, get};
 use serde_json::Value;
 
-use crate::agent_failures::Stage;
+use crate::agent_stage::Stage;
 
 #[test]
 fn prometheus_scrapes_the_agent_and_a_query_names_the_hop() -> Result<()> {

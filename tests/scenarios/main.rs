@@ -1,11 +1,17 @@
 //! The real binary against real parts. Needs root; `cargo xtask scenarios` plays them.
 
-mod agent_failures;
+mod agent_connects;
+mod agent_healthy;
 mod agent_hops;
 mod agent_image;
 mod agent_privilege;
+mod agent_queues;
 mod agent_report;
+mod agent_resets;
 mod agent_scrape;
+mod agent_silence;
+mod agent_six;
+mod agent_stage;
 mod command_line;
 mod proxy_upstreams;
 mod stage;

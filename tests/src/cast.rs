@@ -39,6 +39,19 @@ impl Cast {
     /// # Errors
     /// Where it cannot be run.
     pub fn play(&self, name: &str, within: &Netns, words: &[&str]) -> Result<Process> {
+        self.start(name, within, &[], words)
+    }
+
+    /// The same, with no more than so many descriptors.
+    ///
+    /// # Errors
+    /// Where it cannot be run.
+    pub fn play_poor(&self, name: &str, within: &Netns, descriptors: u32, words: &[&str]) -> Result<Process> {
+        let limit = format!("--nofile={descriptors}:{descriptors}");
+        self.start(name, within, &["prlimit", &limit], words)
+    }
+
+    fn start(&self, name: &str, within: &Netns, behind: &[&str], words: &[&str]) -> Result<Process> {
         let path = self.folder.path().join(name);
         if !path.exists() {
             fs::hard_link(&self.actor, &path)
@@ -48,6 +61,7 @@ impl Cast {
         Process::start(
             Command::new("ip")
                 .args(["netns", "exec", within.name()])
+                .args(behind)
                 .arg(path)
                 .args(words),
         )

@@ -103,6 +103,10 @@ fn remedy(cause: Cause, tunnel: bool) -> Remedy {
             "Raise ulimit -n for the generator.",
             "Each connection needs a descriptor.",
         )],
+        Cause::ClientFirewall | Cause::LbFirewall => &[(
+            "Look at the firewall's rules and at nf_conntrack_count against nf_conntrack_max on that host.",
+            "Its own kernel dropped packets before they left, or the answers on their way in.",
+        )],
         Cause::ObserverSaturated => &[(
             "Give hopscope more CPU, or lower the rate.",
             "While it is late itself nobody can be convicted.",

@@ -36,6 +36,8 @@ causes! {
     ClientPortsExhausted = "client-ports-exhausted" => Client,
     /// The generator ran out of descriptors.
     ClientFdLimit = "client-fd-limit" => Client,
+    /// A firewall, or a full connection table, of the generator's own host dropped its packets.
+    ClientFirewall = "client-firewall" => Client,
 
     /// hopscope or its host could not keep up: late event loop, full accept queue, no CPU.
     ObserverSaturated = "observer-saturated" => Observer,
@@ -95,6 +97,8 @@ causes! {
     LbTls = "lb-tls" => Lb,
     /// The load balancer's name did not resolve.
     LbDns = "lb-dns" => Lb,
+    /// A firewall, or a full connection table, of the load balancer's own host dropped its packets.
+    LbFirewall = "lb-firewall" => Lb,
     /// The load balancer had no local port left towards its target.
     LbPortsExhausted = "lb-ports-exhausted" => Lb,
 

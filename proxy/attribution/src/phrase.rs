@@ -11,6 +11,9 @@ pub(crate) const fn reason(cause: Cause) -> &'static str {
         Cause::ClientTimeout => "its own time-out is about as short as answers take",
         Cause::ClientPortsExhausted => "its host ran out of local ports before the requests reached hopscope",
         Cause::ClientFdLimit => "it ran out of descriptors before the requests reached hopscope",
+        Cause::ClientFirewall | Cause::LbFirewall => {
+            "its own host's firewall or connection table dropped its packets"
+        }
         Cause::ObserverSaturated => "hopscope itself could not keep up in those seconds",
         Cause::ObserverFdLimit => "hopscope ran out of descriptors",
         Cause::ObserverPortsExhausted => "hopscope's host ran out of local ports towards the target",

@@ -31,8 +31,24 @@ pub struct Case {
     pub resets_sent: Vec<ResetSent>,
     /// Ends that RST arrived at.
     pub resets_received: Vec<Socket>,
-    /// Reasons for which packets were dropped, and whom they were meant for.
-    pub drops: Vec<(u32, SocketAddr)>,
+    /// Packets of it that were dropped.
+    pub drops: Vec<Dropped>,
+    /// Packets of it that were dropped so long before that they were told of already: a black hole swallows the first
+    /// SYN seconds before anyone gives up.
+    pub earlier_drops: Vec<Dropped>,
+}
+
+/// A packet that the kernel dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// This kernel's reason.
+    pub reason: u32,
+    /// Who had sent it.
+    pub from: SocketAddr,
+    /// Whom it was meant for.
+    pub to: SocketAddr,
+    /// The namespace of the device that it was on; 0 where it was on none: not yet sent.
+    pub netns: u32,
 }
 
 /// An RST that the kernel sent.
@@ -49,11 +65,17 @@ pub struct ResetSent {
 /// Records of one kind that are kept of one connection; more of the same says nothing new.
 const KEPT: usize = 8;
 
+/// Connections whose drops are remembered, for as long as a connect may take to fail.
+const REMEMBERED: usize = 4_096;
+
 /// The gathering.
 #[derive(Debug, Default)]
 pub struct Gathering {
     cases: HashMap<Key, Case>,
     order: VecDeque<(u64, Key)>,
+    /// Drops of connections that had not ended, by connection; the oldest go first.
+    dropped: HashMap<Key, Vec<Dropped>>,
+    dropped_order: VecDeque<Key>,
 }
 
 impl Gathering {
@@ -103,7 +125,13 @@ impl Gathering {
                     ends.remote,
                     if ends.remote.ip().is_loopback() { netns } else { 0 },
                 );
-                push(&mut self.case(key, at).drops, (reason, ends.remote), KEPT);
+                let dropped = Dropped {
+                    reason,
+                    from: ends.local,
+                    to: ends.remote,
+                    netns,
+                };
+                push(&mut self.case(key, at).drops, dropped, KEPT);
             }
             Event::SynRetransmit(_) | Event::Listening(_) => {}
         }
@@ -125,7 +153,33 @@ impl Gathering {
 
     fn pop(&mut self) -> Option<Case> {
         let (_, key) = self.order.pop_front()?;
-        self.cases.remove(&key)
+        let mut case = self.cases.remove(&key)?;
+        if case.ends.is_empty() {
+            self.remember(key, &case.drops);
+        } else if let Some(drops) = self.dropped.remove(&key) {
+            case.earlier_drops = drops;
+        }
+        Some(case)
+    }
+
+    fn remember(&mut self, key: Key, drops: &[Dropped]) {
+        if drops.is_empty() {
+            return;
+        }
+        let order = &mut self.dropped_order;
+        let kept = self.dropped.entry(key).or_insert_with(|| {
+            order.push_back(key);
+            Vec::new()
+        });
+        for dropped in drops {
+            push(kept, *dropped, KEPT);
+        }
+        // A connection that ended meanwhile has left its place in the order.
+        while self.dropped_order.len() > REMEMBERED {
+            if let Some(oldest) = self.dropped_order.pop_front() {
+                self.dropped.remove(&oldest);
+            }
+        }
     }
 
     fn case(&mut self, key: Key, at: u64) -> &mut Case {
@@ -197,6 +251,26 @@ mod tests {
         let case = gathering.due(PATIENCE_NS).unwrap();
         assert_eq!((case.ends.len(), case.resets_sent.len()), (2, 1));
         assert_eq!(gathering.due(u64::MAX), None, "judged once");
+    }
+
+    #[test]
+    fn a_drop_is_told_at_once_and_remembered_until_its_connection_fails() {
+        let mut gathering = Gathering::default();
+        let near = socket(9_000_000_000, "10.0.0.1:1", "10.0.0.2:2", 7);
+        let dropped = Event::Dropped {
+            at: 0,
+            netns: 8,
+            ends: near.ends,
+            reason: 5,
+            flags: 2,
+        };
+        assert_eq!(gathering.add(dropped), None);
+        let first = gathering.due(PATIENCE_NS).unwrap();
+        assert_eq!((first.ends.len(), first.drops.len()), (0, 1));
+        assert_eq!(gathering.add(Event::Closed(near, Close::default())), None);
+        let second = gathering.due(u64::MAX).unwrap();
+        assert_eq!(second.drops, [], "told already");
+        assert_eq!(second.earlier_drops, first.drops);
     }
 
     #[test]

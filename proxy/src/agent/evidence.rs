@@ -88,6 +88,12 @@ pub struct SocketSeen {
     /// The cause that was charged here, if one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// The socket's error, by its name in errno.h or its number; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errno: Option<String>,
+    /// For a connect that was answered with no: `reset`, or `icmp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_by: Option<String>,
     /// Segments sent again, SYNs included.
     pub retransmits: u32,
     /// Payload bytes that the other side acknowledged.
@@ -130,6 +136,7 @@ pub const fn end_word(end: KernelEnd) -> &'static str {
     match end {
         KernelEnd::ConnectRefused => "connect-refused",
         KernelEnd::ConnectTimedOut { .. } => "connect-timed-out",
+        KernelEnd::ConnectUnreachable => "connect-unreachable",
         KernelEnd::NoLocalPort => "no-local-port",
         KernelEnd::ResetSentUnread => "reset-sent-unread",
         KernelEnd::ResetSent => "reset-sent",
@@ -146,6 +153,7 @@ pub fn end_from_word(word: &str, retransmits: u32) -> Option<KernelEnd> {
     Some(match word {
         "connect-refused" => KernelEnd::ConnectRefused,
         "connect-timed-out" => KernelEnd::ConnectTimedOut { retransmits },
+        "connect-unreachable" => KernelEnd::ConnectUnreachable,
         "no-local-port" => KernelEnd::NoLocalPort,
         "reset-sent-unread" => KernelEnd::ResetSentUnread,
         "reset-sent" => KernelEnd::ResetSent,

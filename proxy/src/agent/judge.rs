@@ -8,6 +8,9 @@ const EPIPE: u32 = 32;
 const ECONNRESET: u32 = 104;
 const ETIMEDOUT: u32 = 110;
 const ECONNREFUSED: u32 = 111;
+/// What ICMP, a dead neighbour or a withdrawn route make of a connect: `ENETDOWN`, `ENETUNREACH`, `EHOSTDOWN`,
+/// `EHOSTUNREACH`, and `EACCES` and `EPERM` of prohibitions.
+const UNREACHABLE: [u32; 6] = [100, 101, 112, 113, 13, 1];
 
 /// TCP states as the probes give them.
 mod state {
@@ -55,6 +58,8 @@ pub struct Around {
     pub peer: Hop,
     /// An accept queue that it may have gone to overflowed meanwhile.
     pub queue_overflowed: bool,
+    /// The netfilter of the socket's own namespace dropped packets of the connection.
+    pub dropped_at_home: bool,
 }
 
 /// How the kernel says that a socket ended; `None` for an end that cannot be classed.
@@ -69,7 +74,8 @@ pub fn kernel_end(end: &End) -> Option<KernelEnd> {
             (0, _) => return None,
             (ECONNREFUSED, _) => KernelEnd::ConnectRefused,
             (ECONNRESET, _) => KernelEnd::ResetReceived,
-            // ETIMEDOUT, or unreachable in one way or another: no answer that TCP could give.
+            (error, _) if UNREACHABLE.contains(&error) => KernelEnd::ConnectUnreachable,
+            // ETIMEDOUT, or what no kernel that we know gives a connect.
             _ => KernelEnd::ConnectTimedOut {
                 retransmits: end.retransmits,
             },
@@ -105,8 +111,7 @@ pub fn charge(end: &End, around: Around) -> Option<Cause> {
     match ended {
         KernelEnd::NoLocalPort => Some(no_port(around.owner)),
         KernelEnd::ConnectRefused => Some(refused(around)),
-        KernelEnd::ConnectTimedOut { .. } => Some(unanswered(around)),
-        KernelEnd::ResetReceived if end.state == state::SYN_SENT => Some(reset_in_handshake(around)),
+        KernelEnd::ConnectTimedOut { .. } | KernelEnd::ConnectUnreachable => Some(unanswered(around)),
         KernelEnd::ResetReceived if end.active => Some(reset_by(around, end.error == EPIPE)),
         KernelEnd::ResetReceived => Some(abandoned_by(around.peer)),
         KernelEnd::ResetSentUnread | KernelEnd::ResetSent => aborted(end, around, ended),
@@ -143,6 +148,9 @@ fn refused(around: Around) -> Cause {
 }
 
 fn unanswered(around: Around) -> Cause {
+    if around.dropped_at_home {
+        return own_firewall(around.owner);
+    }
     match around.peer {
         Hop::Backend if is_dependency(around) => Cause::BackendDependency,
         Hop::Backend if around.queue_overflowed => Cause::BackendAcceptQueue,
@@ -153,13 +161,14 @@ fn unanswered(around: Around) -> Cause {
     }
 }
 
-fn reset_in_handshake(around: Around) -> Cause {
-    match around.peer {
-        Hop::Backend if is_dependency(around) => Cause::BackendDependency,
-        Hop::Backend if around.queue_overflowed => Cause::BackendAcceptQueue,
-        Hop::Backend | Hop::Tunnel | Hop::Lb | Hop::Client | Hop::Observer | Hop::Unknown => {
-            reset_by(around, false)
-        }
+/// What a socket's own host dropped never came to the other side, or came from it.
+fn own_firewall(owner: Hop) -> Cause {
+    match owner {
+        Hop::Client => Cause::ClientFirewall,
+        Hop::Tunnel => Cause::TunnelBlackhole,
+        Hop::Lb => Cause::LbFirewall,
+        Hop::Backend => Cause::BackendDependency,
+        Hop::Observer | Hop::Unknown => Cause::Undetermined,
     }
 }
 
@@ -167,6 +176,8 @@ fn reset_in_handshake(around: Around) -> Cause {
 fn reset_by(around: Around, after_fin: bool) -> Cause {
     match around.peer {
         Hop::Backend if is_dependency(around) => Cause::BackendDependency,
+        // A listener that resets what it has no room for: its own side of the handshake was never over.
+        Hop::Backend if around.queue_overflowed => Cause::BackendAcceptQueue,
         Hop::Backend if after_fin => Cause::BackendTruncated,
         Hop::Backend => Cause::BackendReset,
         Hop::Tunnel => Cause::TunnelLost,
@@ -199,15 +210,58 @@ fn aborted(end: &End, around: Around, how: KernelEnd) -> Option<Cause> {
     }
 }
 
+/// Not even the other side's kernel answers: its host is gone, or cannot be reached any more.
 fn fell_silent(end: &End, around: Around) -> Cause {
+    if around.dropped_at_home {
+        return own_firewall(around.owner);
+    }
     match around.peer {
         Hop::Backend if is_dependency(around) => Cause::BackendDependency,
-        Hop::Backend if end.active => Cause::BackendTimeout,
+        Hop::Backend if around.queue_overflowed => Cause::BackendAcceptQueue,
+        Hop::Backend if end.active => Cause::BackendUnreachable,
         Hop::Tunnel => Cause::TunnelBlackhole,
         Hop::Lb => Cause::LbUnreachable,
         Hop::Client => Cause::ClientAbort,
         Hop::Backend | Hop::Observer | Hop::Unknown => Cause::Undetermined,
     }
+}
+
+/// Who said no to a connect: `reset`, or `icmp` where no RST came.
+pub fn told_by(end: &End) -> Option<&'static str> {
+    if end.state != state::SYN_SENT {
+        return None;
+    }
+    match kernel_end(end)? {
+        KernelEnd::ConnectRefused if !end.reset_received => Some("icmp"),
+        KernelEnd::ConnectRefused | KernelEnd::ResetReceived => Some("reset"),
+        KernelEnd::ConnectUnreachable => Some("icmp"),
+        KernelEnd::ConnectTimedOut { .. }
+        | KernelEnd::NoLocalPort
+        | KernelEnd::ResetSentUnread
+        | KernelEnd::ResetSent
+        | KernelEnd::RetransmitTimeout
+        | KernelEnd::AcceptQueueFull
+        | KernelEnd::ClosedFirst
+        | KernelEnd::ClosedByPeer => None,
+    }
+}
+
+/// The name of an error that TCP sockets have, else its number; `None` for no error.
+pub fn errno(error: u32) -> Option<String> {
+    Some(match error {
+        0 => return None,
+        1 => "EPERM".to_owned(),
+        13 => "EACCES".to_owned(),
+        EPIPE => "EPIPE".to_owned(),
+        100 => "ENETDOWN".to_owned(),
+        101 => "ENETUNREACH".to_owned(),
+        ECONNRESET => "ECONNRESET".to_owned(),
+        ETIMEDOUT => "ETIMEDOUT".to_owned(),
+        ECONNREFUSED => "ECONNREFUSED".to_owned(),
+        112 => "EHOSTDOWN".to_owned(),
+        113 => "EHOSTUNREACH".to_owned(),
+        other => other.to_string(),
+    })
 }
 
 /// The outcome word of a failed connect; `None` for ends of connections that stood.
@@ -220,8 +274,8 @@ pub fn connect_outcome(end: &End) -> Option<&'static str> {
         (ECONNREFUSED, _) => "refused",
         (ECONNRESET, _) => "reset",
         (_, Some(KernelEnd::NoLocalPort)) => "no-local-port",
-        (0 | ETIMEDOUT, _) => "timed-out",
-        _ => "unreachable",
+        (_, Some(KernelEnd::ConnectUnreachable)) => "unreachable",
+        _ => "timed-out",
     })
 }
 

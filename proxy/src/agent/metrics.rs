@@ -65,6 +65,10 @@ families! {
         "TCP packets that this node's kernel dropped, by the hop they were meant for and the kernel's reason.",
     Overflows = "hopscope_node_accept_queue_overflows_total" ["workload"]
         "Segments that met a full accept queue.",
+    SynQueue = "hopscope_node_syn_queue_overflows_total" ["workload"]
+        "SYN segments dropped for want of room among half-open connections, with SYN cookies off.",
+    NoRoute = "hopscope_node_no_route_total" ["hop"]
+        "Connects and packets over IPv4 for which there was no route, by the hop that lives in the namespace.",
     ZeroWindows = "hopscope_node_zero_windows_total" ["hop"]
         "Times that a receiver closed its window: the hop did not read.",
     Events = "hopscope_events_total" ["probe"]
@@ -162,6 +166,17 @@ impl NodeMetrics {
     pub fn overflowed(&mut self, workload: &str, by: u64) {
         let (_, workload) = self.admit("", workload);
         self.add(Family::Overflows, vec![workload], by);
+    }
+
+    /// SYN segments found no room among half-open connections.
+    pub fn syn_queue_overflowed(&mut self, workload: &str, by: u64) {
+        let (_, workload) = self.admit("", workload);
+        self.add(Family::SynQueue, vec![workload], by);
+    }
+
+    /// There was no route.
+    pub fn no_route(&mut self, hop: Hop, by: u64) {
+        self.add(Family::NoRoute, vec![hop.word().to_owned()], by);
     }
 
     /// A receiver closed its window.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hopscope_abi::PROBES;
 use hopscope_attribution::hop::Hop;
 
-use super::correlate::{Case, Gathering, ResetSent};
+use super::correlate::{Case, Dropped, Gathering, ResetSent};
 use super::evidence::{Journal, Seen, SocketSeen, WindowSeen, end_word};
 use super::judge::{self, Abort, Around, End};
 use super::loader::{ProbeStatus, Probes};
@@ -147,7 +147,8 @@ impl Observer {
             let around = Around {
                 owner,
                 peer,
-                queue_overflowed: self.overflowed(socket, end),
+                queue_overflowed: self.overflowed(socket, close, end),
+                dropped_at_home: self.dropped_at_home(gathered, socket),
             };
             if let Some(outcome) = judge::connect_outcome(end) {
                 self.metrics.connected(owner, outcome, 1);
@@ -180,6 +181,8 @@ impl Observer {
                 peer: peer.word().to_owned(),
                 end: end_word(how).to_owned(),
                 cause: cause.map(|cause| cause.word().to_owned()),
+                errno: judge::errno(close.error),
+                told_by: judge::told_by(end).map(ToOwned::to_owned),
                 retransmits: close.retransmits,
                 bytes_acked: close.bytes_acked,
                 bytes_received: close.bytes_received,
@@ -192,10 +195,8 @@ impl Observer {
                 reset_reason: reset
                     .and_then(|reset| reset.reason)
                     .map(|reason| self.reasons.reset(reason).to_owned()),
-                drops: gathered
-                    .drops
-                    .iter()
-                    .map(|(reason, _)| self.reasons.drop(*reason).to_owned())
+                drops: all_drops(gathered)
+                    .map(|dropped| self.reasons.drop(dropped.reason).to_owned())
                     .collect(),
             })));
         }
@@ -216,15 +217,36 @@ impl Observer {
         self.world.workload(socket)
     }
 
-    /// Whether an accept queue that an unanswered connect may have gone to overflowed meanwhile.
-    fn overflowed(&mut self, socket: &Socket, end: &End) -> bool {
-        if !end.active || end.state != hopscope_abi::state::SYN_SENT {
+    /// Whether an accept queue that an unanswered connect may have gone to overflowed meanwhile. One that was answered
+    /// may have met a full queue with its last ACK: its client believes in it, and hears nothing.
+    fn overflowed(&mut self, socket: &Socket, close: &Close, end: &End) -> bool {
+        use hopscope_abi::state::{ESTABLISHED, SYN_SENT};
+        let heard_nothing = end.state == ESTABLISHED && end.error != 0 && close.bytes_received == 0;
+        if !end.active || !(end.state == SYN_SENT || heard_nothing) {
             return false;
         }
         self.poll();
         let recent = |at: &SystemTime| at.elapsed().is_ok_and(|age| age < OVERFLOW_EXPLAINS);
         let mut candidates = self.world.listening_on(socket.ends.remote.port());
         candidates.any(|netns| self.overflows.get(&netns).is_some_and(recent))
+    }
+
+    /// Whether the netfilter of the socket's own namespace dropped packets of its connection: on the way out they are
+    /// on no device yet, on the way in on one of its own.
+    fn dropped_at_home(&self, gathered: &Case, socket: &Socket) -> bool {
+        let ends = socket.ends;
+        if ends.local.ip() == ends.remote.ip() || ends.remote.ip().is_loopback() {
+            // The other side is at home as well.
+            return false;
+        }
+        all_drops(gathered).any(|dropped| {
+            let at_home = if dropped.netns == 0 {
+                dropped.from == ends.local
+            } else {
+                dropped.netns == socket.netns
+            };
+            at_home && self.reasons.drop(dropped.reason) == "NETFILTER_DROP"
+        })
     }
 
     fn count_resets(&mut self, gathered: &Case, owners: &[Hop]) {
@@ -259,7 +281,7 @@ impl Observer {
     }
 
     fn count_drops(&mut self, gathered: &Case, owners: &[Hop]) {
-        for (reason, to) in &gathered.drops {
+        for Dropped { reason, to, .. } in &gathered.drops {
             let hop = gathered.ends.iter().zip(owners).find_map(|((socket, _), owner)| {
                 if socket.ends.local == *to {
                     Some(*owner)
@@ -348,6 +370,13 @@ impl Observer {
                 self.metrics.overflowed(&workload.name, added.listen_overflows);
                 self.window.entry(hop).or_default().overflows += added.listen_overflows;
             }
+            if added.syn_queue_drops > 0 {
+                self.metrics
+                    .syn_queue_overflowed(&workload.name, added.syn_queue_drops);
+            }
+            if added.no_routes > 0 {
+                self.metrics.no_route(hop, added.no_routes);
+            }
             if added.zero_windows > 0 {
                 self.metrics.zero_window(hop, added.zero_windows);
             }
@@ -404,6 +433,11 @@ impl Observer {
         }
         self.window_from = now;
     }
+}
+
+/// Every packet of a connection that was dropped.
+fn all_drops(gathered: &Case) -> impl Iterator<Item = &Dropped> {
+    gathered.earlier_drops.iter().chain(&gathered.drops)
 }
 
 /// One end as the judge wants it.

@@ -186,6 +186,10 @@ pub struct Counters {
     pub listen_overflows: u64,
     /// `ListenDrops`: those, and SYNs dropped for other want of room.
     pub listen_drops: u64,
+    /// `TCPReqQFullDrop`: SYNs dropped because too many handshakes were half done, and cookies are off.
+    pub syn_queue_drops: u64,
+    /// `OutNoRoutes` of IPv4: connects and packets for which there was no route.
+    pub no_routes: u64,
     /// `TCPToZeroWindowAdv`: times that a receiver closed its window.
     pub zero_windows: u64,
     /// `TCPAbortOnClose`: closed with bytes unread.
@@ -223,6 +227,8 @@ pub fn counters(text: &str) -> Counters {
     Counters {
         listen_overflows: of("TcpExt", "ListenOverflows"),
         listen_drops: of("TcpExt", "ListenDrops"),
+        syn_queue_drops: of("TcpExt", "TCPReqQFullDrop"),
+        no_routes: of("Ip", "OutNoRoutes"),
         zero_windows: of("TcpExt", "TCPToZeroWindowAdv"),
         aborts_on_close: of("TcpExt", "TCPAbortOnClose"),
         aborts_on_timeout: of("TcpExt", "TCPAbortOnTimeout"),
@@ -250,6 +256,8 @@ impl Counters {
         Self {
             listen_overflows: less(self.listen_overflows, earlier.listen_overflows),
             listen_drops: less(self.listen_drops, earlier.listen_drops),
+            syn_queue_drops: less(self.syn_queue_drops, earlier.syn_queue_drops),
+            no_routes: less(self.no_routes, earlier.no_routes),
             zero_windows: less(self.zero_windows, earlier.zero_windows),
             aborts_on_close: less(self.aborts_on_close, earlier.aborts_on_close),
             aborts_on_timeout: less(self.aborts_on_timeout, earlier.aborts_on_timeout),

@@ -5,7 +5,10 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+
+/// Longer than anything that is staged takes.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -15,11 +18,13 @@ fn main() -> Result<()> {
             connect(to.parse()?, times.parse()?, patience_ms.parse()?);
             Ok(())
         }
+        ["reconnect", to, times] => reconnect(to.parse()?, times.parse()?),
         ["talk", to, how] => talk(to.parse()?, how),
         ["churn", rounds, times] => churn(rounds.parse()?, times.parse()?),
         ["listen", on, backlog, how] => listen(on.parse()?, backlog.parse()?, how),
         _ => bail!(
-            "connect ADDR TIMES PATIENCE_MS | talk ADDR HOW | listen ADDR BACKLOG HOW | churn ROUND TIMES"
+            "connect ADDR TIMES PATIENCE_MS | reconnect ADDR TIMES | talk ADDR HOW | listen ADDR BACKLOG HOW | \
+             churn ROUND TIMES"
         ),
     }
 }
@@ -29,11 +34,15 @@ fn say(word: &str) {
     println!("{word}");
 }
 
-/// Connects again and again, keeping what stands, and says how each went.
+/// Connects again and again, keeping what stands, and says how each went. With no patience it is the kernel that waits.
 fn connect(to: SocketAddr, times: u32, patience_ms: u64) {
     let mut standing = Vec::new();
     for _ in 0..times {
-        match TcpStream::connect_timeout(&to, Duration::from_millis(patience_ms)) {
+        let tried = match patience_ms {
+            0 => TcpStream::connect(to),
+            some => TcpStream::connect_timeout(&to, Duration::from_millis(some)),
+        };
+        match tried {
             Ok(stream) => {
                 standing.push(stream);
                 say("connected");
@@ -44,9 +53,31 @@ fn connect(to: SocketAddr, times: u32, patience_ms: u64) {
     drop(standing);
 }
 
+/// Connects again and again, closing each connection before the next, and says how each went. The other side's end is
+/// waited for, so that the port is in TIME_WAIT by then.
+fn reconnect(to: SocketAddr, times: u32) -> Result<()> {
+    for _ in 0..times {
+        match TcpStream::connect_timeout(&to, PATIENCE) {
+            Ok(mut stream) => {
+                stream.shutdown(Shutdown::Write)?;
+                stream.read_to_end(&mut Vec::new())?;
+                say("connected");
+            }
+            Err(error) => say(&format!("{:?}", error.kind())),
+        }
+    }
+    Ok(())
+}
+
+/// Waits for a line on standard input.
+fn wait_for_a_word() -> Result<()> {
+    std::io::stdin().read_line(&mut String::new())?;
+    Ok(())
+}
+
 fn talk(to: SocketAddr, how: &str) -> Result<()> {
-    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     match how {
         // A question, its answer, and a clean end.
         "ask" => {
@@ -107,17 +138,44 @@ fn talk(to: SocketAddr, how: &str) -> Result<()> {
         "outlive" => {
             SockRef::from(&stream).set_tcp_user_timeout(Some(Duration::from_secs(1)))?;
             say("connected");
-            std::io::stdin().read_line(&mut String::new())?;
+            wait_for_a_word()?;
             stream.write_all(b"anyone?")?;
-            let mut byte = [0];
-            match stream.read_exact(&mut byte) {
-                Ok(()) => say("answered"),
-                Err(error) => say(&format!("{:?}", error.kind())),
-            }
+            expect_a_byte(&mut stream);
+        }
+        // More than a segment to whom hears only short words.
+        "bulk" => {
+            SockRef::from(&stream).set_tcp_user_timeout(Some(Duration::from_secs(1)))?;
+            stream.write_all(&[7; 16_384])?;
+            expect_a_byte(&mut stream);
+        }
+        // Says nothing, and has its kernel ask whether the other side still lives.
+        "keep-alive" => {
+            let second = Duration::from_secs(1);
+            let probes = TcpKeepalive::new()
+                .with_time(second)
+                .with_interval(second)
+                .with_retries(1);
+            SockRef::from(&stream).set_tcp_keepalive(&probes)?;
+            say("connected");
+            wait_for_a_word()?;
+            expect_a_byte(&mut stream);
+        }
+        // Asks, and goes away with a reset instead of waiting.
+        "abandon" => {
+            stream.write_all(b"question")?;
+            wait_for_a_word()?;
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
         }
         other => bail!("nobody talks like '{other}'"),
     }
     Ok(())
+}
+
+fn expect_a_byte(stream: &mut TcpStream) {
+    match stream.read_exact(&mut [0]) {
+        Ok(()) => say("answered"),
+        Err(error) => say(&format!("{:?}", error.kind())),
+    }
 }
 
 fn listen(on: SocketAddr, backlog: i32, how: &str) -> Result<()> {
@@ -130,11 +188,20 @@ fn listen(on: SocketAddr, backlog: i32, how: &str) -> Result<()> {
     let mut kept = Vec::new();
     loop {
         if how == "never-accept" {
-            // Until the scenario ends this process.
-            std::io::stdin().read_line(&mut String::new())?;
-            return Ok(());
+            // Until the scenario says so, or ends this process.
+            wait_for_a_word()?;
+            drop(listener);
+            say("closed");
+            return wait_for_a_word();
         }
-        let (mut stream, _) = listener.accept()?;
+        let (mut stream, _) = match listener.accept() {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // No descriptor left: what waits in the queue stays there.
+                say(&format!("{:?}", error.raw_os_error()));
+                return wait_for_a_word();
+            }
+        };
         match how {
             "answer" => {
                 let mut question = Vec::new();
@@ -153,6 +220,12 @@ fn listen(on: SocketAddr, backlog: i32, how: &str) -> Result<()> {
             }
             "fin" => {}
             "keep" => kept.push(stream),
+            // Says when a question has come, and leaves it unread.
+            "hear" => {
+                let _there = stream.peek(&mut [0])?;
+                say("asked");
+                kept.push(stream);
+            }
             other => bail!("nobody listens like '{other}'"),
         }
     }

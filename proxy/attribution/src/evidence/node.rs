@@ -52,6 +52,9 @@ pub enum KernelEnd {
         /// SYN segments sent again.
         retransmits: u32,
     },
+    /// A connect was answered by ICMP: a router, or the own kernel when no neighbour answers, says that the host cannot
+    /// be reached.
+    ConnectUnreachable,
     /// A connect failed for want of a local port.
     NoLocalPort,
     /// The owner closed with bytes unread: the kernel sent RST.

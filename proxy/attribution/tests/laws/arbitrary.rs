@@ -376,6 +376,7 @@ fn node(draw: &mut Draw<'_>, connections: &[Connection]) -> NodeEvidence {
     let ends = [
         KernelEnd::ConnectRefused,
         KernelEnd::ConnectTimedOut { retransmits: 3 },
+        KernelEnd::ConnectUnreachable,
         KernelEnd::NoLocalPort,
         KernelEnd::ResetSentUnread,
         KernelEnd::ResetSent,

@@ -16,6 +16,8 @@ fn socket(unix_us: u64, local: &str, remote: &str) -> Seen {
         peer: "backend".to_owned(),
         end: "connect-refused".to_owned(),
         cause: Some("backend-refused".to_owned()),
+        errno: Some("ECONNREFUSED".to_owned()),
+        told_by: Some("reset".to_owned()),
         retransmits: 0,
         bytes_acked: 0,
         bytes_received: 0,
@@ -170,6 +172,7 @@ fn every_end_has_a_word_of_its_own() {
     let ends = [
         KernelEnd::ConnectRefused,
         KernelEnd::ConnectTimedOut { retransmits: 3 },
+        KernelEnd::ConnectUnreachable,
         KernelEnd::NoLocalPort,
         KernelEnd::ResetSentUnread,
         KernelEnd::ResetSent,

@@ -23,6 +23,7 @@ const fn around(owner: Hop, peer: Hop) -> Around {
         owner,
         peer,
         queue_overflowed: false,
+        dropped_at_home: false,
     }
 }
 
@@ -177,7 +178,7 @@ fn a_peer_that_fell_silent_is_charged() {
     };
     assert_eq!(
         charge(&gave_up, around(Hop::Lb, Hop::Backend)),
-        Some(Cause::BackendTimeout)
+        Some(Cause::BackendUnreachable)
     );
     assert_eq!(
         charge(&gave_up, around(Hop::Tunnel, Hop::Tunnel)),
@@ -196,5 +197,63 @@ fn ends_after_both_sides_said_fin_hurt_nobody() {
             };
             assert_eq!(charge(&end, around(Hop::Client, Hop::Backend)), None);
         }
+    }
+}
+
+#[test]
+fn a_refusal_without_a_reset_was_told_by_icmp() {
+    let refused = End {
+        error: 111,
+        ..SYN_SENT
+    };
+    assert_eq!(told_by(&refused), Some("icmp"));
+    let by_reset = End {
+        reset_received: true,
+        ..refused
+    };
+    assert_eq!(told_by(&by_reset), Some("reset"));
+    let unreachable = End {
+        error: 113,
+        ..SYN_SENT
+    };
+    assert_eq!(
+        (told_by(&unreachable), connect_outcome(&unreachable)),
+        (Some("icmp"), Some("unreachable"))
+    );
+    assert_eq!(kernel_end(&unreachable), Some(KernelEnd::ConnectUnreachable));
+    assert_eq!(told_by(&ESTABLISHED), None);
+}
+
+#[test]
+fn what_the_own_host_drops_is_not_the_other_sides() {
+    let silent = End {
+        error: 110,
+        retransmits: 5,
+        ..SYN_SENT
+    };
+    let charged = |owner| {
+        charge(
+            &silent,
+            Around {
+                dropped_at_home: true,
+                ..around(owner, Hop::Backend)
+            },
+        )
+    };
+    assert_eq!(charged(Hop::Client), Some(Cause::ClientFirewall));
+    assert_eq!(charged(Hop::Lb), Some(Cause::LbFirewall));
+    assert_eq!(charged(Hop::Tunnel), Some(Cause::TunnelBlackhole));
+    assert_eq!(charged(Hop::Backend), Some(Cause::BackendDependency));
+}
+
+#[test]
+fn a_connection_that_only_its_client_believed_in_is_the_queues() {
+    let full = Around {
+        queue_overflowed: true,
+        ..around(Hop::Client, Hop::Backend)
+    };
+    for error in [104, 110] {
+        let end = End { error, ..ESTABLISHED };
+        assert_eq!(charge(&end, full), Some(Cause::BackendAcceptQueue));
     }
 }

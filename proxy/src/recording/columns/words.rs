@@ -147,6 +147,7 @@ impl Word for KernelEnd {
         match self {
             Self::ConnectRefused => "connect-refused",
             Self::ConnectTimedOut { retransmits } => return format!("connect-timed-out:{retransmits}"),
+            Self::ConnectUnreachable => "connect-unreachable",
             Self::NoLocalPort => "no-local-port",
             Self::ResetSentUnread => "reset-sent-unread",
             Self::ResetSent => "reset-sent",
@@ -162,6 +163,7 @@ impl Word for KernelEnd {
     fn from_word(word: &str) -> Option<Self> {
         Some(match word {
             "connect-refused" => Self::ConnectRefused,
+            "connect-unreachable" => Self::ConnectUnreachable,
             "no-local-port" => Self::NoLocalPort,
             "reset-sent-unread" => Self::ResetSentUnread,
             "reset-sent" => Self::ResetSent,

@@ -152,6 +152,7 @@ fn pod_trigger(socket: &KernelSocket) -> Option<Cause> {
         KernelEnd::ResetSent if pod_owns => Some(Cause::BackendReset),
         KernelEnd::ConnectRefused
         | KernelEnd::ConnectTimedOut { .. }
+        | KernelEnd::ConnectUnreachable
         | KernelEnd::NoLocalPort
         | KernelEnd::ResetSentUnread
         | KernelEnd::ResetSent
