@@ -16,7 +16,7 @@ mod tests;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use hopscope_attribution::evidence::tunnel::TunnelLife;
+use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
     ConnectFailure, Connection, Ending, Path, PathId, RouteId, Span, TunnelLifeEvent, Upstream,
 };
@@ -194,17 +194,44 @@ impl Watcher for Metrics {
     }
 
     fn tunnel_life(&mut self, path: PathId, event: &TunnelLifeEvent) {
-        let before = self.lives.insert((path, event.member), event.kind);
+        let life = (path, event.member);
+        let before = self.lives.get(&life).copied();
+        let stands = before.is_some_and(is_up);
+        // One that was replaced before ends now; and one that is damaged serves until its successor does.
+        let goes_on = event.kind == TunnelLife::Drained || (event.kind == TunnelLife::Started && stands);
+        if !goes_on {
+            self.lives.insert(life, event.kind);
+        }
         let Some(named) = self.paths.get(usize::from(path.0)) else {
             return;
         };
-        if event.kind == TunnelLife::Started
-            && let Some(reason) = before.and_then(restart_reason)
-        {
+        let reason = event
+            .reason
+            .map(TunnelMeaning::word)
+            .or_else(|| how(event.kind, before));
+        if event.kind == TunnelLife::Started {
             self.families
-                .tunnel_restarts
-                .with_label_values(&[&named.name, reason])
+                .tunnel_starts
+                .with_label_values(&[&named.name])
                 .inc();
+            if let Some(reason) = reason.filter(|_| before.is_some()) {
+                let labels = [named.name.as_str(), reason];
+                self.families.tunnel_restarts.with_label_values(&labels).inc();
+            }
+        }
+        let lost = match event.kind {
+            TunnelLife::Exited(_) => stands,
+            TunnelLife::Replaced => true,
+            TunnelLife::Started
+            | TunnelLife::Found
+            | TunnelLife::Ready
+            | TunnelLife::LeftDown
+            | TunnelLife::Stopped
+            | TunnelLife::Drained => false,
+        };
+        if let Some(reason) = reason.filter(|_| lost) {
+            let labels = [named.name.as_str(), reason];
+            self.families.tunnel_losses.with_label_values(&labels).inc();
         }
         let up = self
             .lives
@@ -291,14 +318,23 @@ fn outcome(connection: &Connection) -> &'static str {
     }
 }
 
-/// Why a forwarder that is started again had ended, as a label value; `None` when it had not.
-const fn restart_reason(before: TunnelLife) -> Option<&'static str> {
-    match before {
+/// How a forwarder ended, where kubectl did not say why.
+const fn how(turn: TunnelLife, before: Option<TunnelLife>) -> Option<&'static str> {
+    match turn {
         TunnelLife::Exited(_) => Some("exited"),
         TunnelLife::Replaced => Some("replaced"),
-        TunnelLife::LeftDown => Some("left-down"),
-        TunnelLife::Stopped => Some("stopped"),
-        TunnelLife::Started | TunnelLife::Found | TunnelLife::Ready => None,
+        TunnelLife::Started => match before {
+            Some(TunnelLife::Exited(_)) => Some("exited"),
+            Some(TunnelLife::Ready | TunnelLife::Found | TunnelLife::Replaced) => Some("replaced"),
+            Some(TunnelLife::LeftDown) => Some("left-down"),
+            Some(TunnelLife::Stopped) => Some("stopped"),
+            Some(TunnelLife::Started | TunnelLife::Drained) | None => None,
+        },
+        TunnelLife::Found
+        | TunnelLife::Ready
+        | TunnelLife::LeftDown
+        | TunnelLife::Stopped
+        | TunnelLife::Drained => None,
     }
 }
 
@@ -309,6 +345,7 @@ const fn is_up(life: TunnelLife) -> bool {
         | TunnelLife::Exited(_)
         | TunnelLife::Replaced
         | TunnelLife::LeftDown
-        | TunnelLife::Stopped => false,
+        | TunnelLife::Stopped
+        | TunnelLife::Drained => false,
     }
 }

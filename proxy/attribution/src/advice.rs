@@ -148,6 +148,14 @@ fn remedy(cause: Cause, tunnel: bool) -> Remedy {
             "Raise ulimit -n for kubectl and restart it.",
             "Its accept loop ends for good at the first EMFILE.",
         )],
+        Cause::TunnelStreamRefused => &[(
+            "Look for a proxy between kubectl and the node that rewrites the tunnel, and compare the versions of kubectl and the kubelet.",
+            "Streams were refused at once, while the tunnel went on.",
+        )],
+        Cause::TunnelOutputBlocked => &[(
+            "Read what kubectl writes, or send it to a file: kubectl port-forward ... > forward.log 2>&1.",
+            "It writes a line for each connection, and after some 2,000 it waits for ever for somebody to read them.",
+        )],
         Cause::TunnelStopped => &[("Find out what stopped or starved kubectl.", "It did not run.")],
         Cause::TunnelTruncated => &[(
             "Repeat the run with --via direct=POD-IP:PORT beside the tunnel.",

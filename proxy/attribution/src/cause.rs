@@ -64,6 +64,10 @@ causes! {
     TunnelBlackhole = "tunnel-blackhole" => Tunnel,
     /// kubectl ran out of descriptors: its accept loop has ended for good.
     TunnelFdLimit = "tunnel-fd-limit" => Tunnel,
+    /// The far end of the tunnel refused a stream at once, and the tunnel stood.
+    TunnelStreamRefused = "tunnel-stream-refused" => Tunnel,
+    /// kubectl waits for somebody to read its own output: whoever started it does not.
+    TunnelOutputBlocked = "tunnel-output-blocked" => Tunnel,
     /// kubectl is stopped or starved of CPU.
     TunnelStopped = "tunnel-stopped" => Tunnel,
     /// The forward cut transfers by their size, whatever their route.

@@ -26,6 +26,8 @@ pub(crate) const fn reason(cause: Cause) -> &'static str {
         Cause::TunnelPoisoned => "a frame worker of kubectl's is stuck, and streams hang by their number",
         Cause::TunnelBlackhole => "what kubectl sent was never acknowledged",
         Cause::TunnelFdLimit => "kubectl ran out of descriptors and accepts no more",
+        Cause::TunnelStreamRefused => "the far end of the tunnel refused a stream",
+        Cause::TunnelOutputBlocked => "kubectl waited for somebody to read its output",
         Cause::TunnelStopped => "kubectl was stopped or had no CPU",
         Cause::TunnelTruncated => "it lost bytes that the application had sent, whatever the route",
         Cause::TunnelHalfClose => "it ended answers 1 s after the generator had half-closed",

@@ -64,6 +64,7 @@ fn record(news: News, handled: &mut u64, path: PathId, at: Moment, recording: &R
         at,
         kind,
         member: MEMBER,
+        reason: None,
     };
     match news {
         News::Started => recording.tunnel_life(path, turn(TunnelLife::Started)),
@@ -147,6 +148,7 @@ fn look(
         descriptor_limit: Observation::Unseen(WhyUnseen::NotWatched),
         stopped: Observation::Unseen(WhyUnseen::NotWatched),
         cpu_ms: Observation::Unseen(WhyUnseen::NotWatched),
+        output_blocked: Observation::Unseen(WhyUnseen::NotWatched),
     })
 }
 

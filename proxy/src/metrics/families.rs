@@ -21,6 +21,8 @@ pub(super) struct Families {
     pub(super) connect_duration: HistogramVec,
     pub(super) active_connections: IntGaugeVec,
     pub(super) tunnel_up: IntGaugeVec,
+    pub(super) tunnel_starts: IntCounterVec,
+    pub(super) tunnel_losses: IntCounterVec,
     pub(super) tunnel_restarts: IntCounterVec,
     pub(super) events_lost: IntCounterVec,
     pub(super) series_overflow: IntCounter,
@@ -68,9 +70,19 @@ impl Families {
                 "Whether the path's forwarder takes connections.",
                 &["path"],
             )?,
+            tunnel_starts: counters(
+                "hopscope_tunnel_starts_total",
+                "Starts of a forwarder, the first one included.",
+                &["path"],
+            )?,
+            tunnel_losses: counters(
+                "hopscope_tunnel_losses_total",
+                "Forwarders that took connections and were lost or had to be replaced, by what kubectl said of it.",
+                &["path", "reason"],
+            )?,
             tunnel_restarts: counters(
                 "hopscope_tunnel_restarts_total",
-                "Starts of a forwarder that had run before, by how the one before had ended.",
+                "Starts of a forwarder that had run before, by what kubectl said of the loss.",
                 &["path", "reason"],
             )?,
             events_lost: counters(

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use hopscope_attribution::evidence::tunnel::TunnelLife;
+use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
     ConnectFailure, ConnectionId, Cut, Delivery, Ending, Moment, Path, PathId, PathKind, RouteId, Span,
     TunnelLifeEvent, Upstream,
@@ -177,35 +177,42 @@ fn a_failure_that_was_cut_off_waits_for_its_connection() {
 #[test]
 fn a_forwarder_that_is_started_again_is_a_restart() {
     let text = metrics(|handle, _| {
+        let lost = Some(TunnelMeaning::PodRefused);
+        let damaged = Some(TunnelMeaning::StreamTimeout);
+        // As a member of the pool tells them: a damaged one serves until its successor does.
         let lives = [
-            TunnelLife::Started,
-            TunnelLife::Ready,
-            TunnelLife::Exited(Some(1)),
-            TunnelLife::Started,
-            TunnelLife::Ready,
-            TunnelLife::Replaced,
-            TunnelLife::Started,
+            (TunnelLife::Started, None),
+            (TunnelLife::Ready, None),
+            (TunnelLife::Exited(Some(1)), lost),
+            (TunnelLife::Started, lost),
+            (TunnelLife::Ready, None),
+            (TunnelLife::Started, damaged),
+            (TunnelLife::Replaced, damaged),
+            (TunnelLife::Ready, None),
+            (TunnelLife::Drained, None),
         ];
-        for kind in lives {
+        for (kind, reason) in lives {
             handle.tunnel_life(
                 PathId(0),
                 TunnelLifeEvent {
                     at: Moment(1),
                     kind,
                     member: 0,
+                    reason,
                 },
             );
         }
     });
-    assert_series(
-        &text,
-        r#"hopscope_tunnel_restarts_total{path="tunnel",reason="exited"} 1"#,
-    );
-    assert_series(
-        &text,
-        r#"hopscope_tunnel_restarts_total{path="tunnel",reason="replaced"} 1"#,
-    );
-    assert_series(&text, r#"hopscope_tunnel_up{path="tunnel"} 0"#);
+    for series in [
+        r#"hopscope_tunnel_starts_total{path="tunnel"} 3"#,
+        r#"hopscope_tunnel_losses_total{path="tunnel",reason="pod-refused"} 1"#,
+        r#"hopscope_tunnel_losses_total{path="tunnel",reason="stream-timeout"} 1"#,
+        r#"hopscope_tunnel_restarts_total{path="tunnel",reason="pod-refused"} 1"#,
+        r#"hopscope_tunnel_restarts_total{path="tunnel",reason="stream-timeout"} 1"#,
+        r#"hopscope_tunnel_up{path="tunnel"} 1"#,
+    ] {
+        assert_series(&text, series);
+    }
 }
 
 #[test]
@@ -238,6 +245,7 @@ fn promtool_finds_nothing_to_say() {
                 at: Moment(1),
                 kind: TunnelLife::Ready,
                 member: 0,
+                reason: None,
             },
         );
         recorder.accepted(PathId(0));
@@ -334,6 +342,7 @@ fn every_family_is_documented() {
                     at: Moment(1),
                     kind,
                     member: 0,
+                    reason: None,
                 },
             );
         }
@@ -345,7 +354,7 @@ fn every_family_is_documented() {
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
         .collect();
-    assert_eq!(families.len(), 11, "{families:?}");
+    assert_eq!(families.len(), 13, "{families:?}");
     for (family, kind) in families {
         assert!(
             document.contains(&format!("| `{family}` | {kind} |")),

@@ -5,6 +5,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hopscope_attribution::evidence::Moment;
 use hopscope_attribution::evidence::tunnel::TunnelMeaning;
 use tokio::process::Child;
 use tokio::sync::watch;
@@ -114,6 +115,17 @@ impl Forward {
     /// What it has said so far, and will say.
     pub(super) fn said(&self) -> watch::Receiver<Said> {
         self.said.clone()
+    }
+
+    /// What it said that explains why it ends, or must be replaced, at this moment.
+    pub(super) fn reason(&self, at: Moment) -> Option<TunnelMeaning> {
+        self.said.borrow().reason(at)
+    }
+
+    /// What it said that explains why it did not open the forward.
+    pub(super) fn complaint(&self) -> Option<TunnelMeaning> {
+        let said = self.said.borrow();
+        said.complaint.as_ref().map(|(meaning, _)| *meaning)
     }
 
     /// Its exit code, when it has ended and had one.

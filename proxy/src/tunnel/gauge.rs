@@ -114,6 +114,7 @@ struct Sampler {
     tunnel: TunnelSocket,
     readers: Readers,
     descriptor_limit: Observation<u32>,
+    output_blocked: Observation<bool>,
     until_count: u32,
 }
 
@@ -126,6 +127,7 @@ impl Sampler {
             tunnel: TunnelSocket::default(),
             readers: Readers::default(),
             descriptor_limit: Observation::default(),
+            output_blocked: Observation::default(),
             until_count: 0,
         }
     }
@@ -143,6 +145,7 @@ impl Sampler {
             self.readers = readers;
             self.until_count = COUNT_EVERY;
             self.descriptor_limit = self.of_process(process::descriptor_limit);
+            self.output_blocked = self.of_process(process::output_blocked);
         }
         self.until_count -= 1;
         let listening = Query {
@@ -189,6 +192,7 @@ impl Sampler {
             descriptor_limit: self.descriptor_limit,
             stopped: stat.map(|stat| stat.stopped),
             cpu_ms: stat.map(|stat| stat.cpu_ms),
+            output_blocked: self.output_blocked,
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hopscope_attribution::evidence::Observation;
-use hopscope_attribution::evidence::tunnel::TunnelLife;
+use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
@@ -48,6 +48,8 @@ pub(super) struct Member {
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) version: watch::Receiver<Observation<String>>,
     pub(super) stop: watch::Receiver<bool>,
+    /// Why the last forward was lost or has to be replaced, as kubectl said it.
+    pub(super) because: Option<TunnelMeaning>,
 }
 
 /// A forward that takes connections, and what watches it.
@@ -86,7 +88,7 @@ impl Member {
                 Raised::Standing(fresh) => {
                     self.upstreams.set(self.reporter.member(), Some(fresh.port));
                     if let Some(damaged) = current.replace(fresh) {
-                        self.reporter.life(TunnelLife::Replaced);
+                        self.reporter.life_because(TunnelLife::Replaced, self.because);
                         self.retire(damaged);
                     }
                     self.reporter.life(TunnelLife::Ready);
@@ -96,7 +98,7 @@ impl Member {
                         Turn::Stopped => break,
                     }
                     if self.policy == RestartPolicy::Never {
-                        self.reporter.life(TunnelLife::LeftDown);
+                        self.reporter.life_because(TunnelLife::LeftDown, self.because);
                         return;
                     }
                 }
@@ -124,7 +126,7 @@ impl Member {
 
     /// Starts a kubectl and waits until it listens. A damaged one may go on serving meanwhile, and may end.
     async fn raise(&mut self, damaged: &mut Option<Standing>) -> Raised {
-        self.reporter.life(TunnelLife::Started);
+        self.reporter.life_because(TunnelLife::Started, self.because);
         let mut forward = match Forward::start(&self.target, &self.reporter) {
             Ok(forward) => forward,
             Err(error) => return Raised::Failed(error),
@@ -156,8 +158,9 @@ impl Member {
             }
             Some(Err(error)) => {
                 let code = forward.exit_code();
+                self.because = forward.complaint().or(self.because);
                 forward.end().await;
-                self.reporter.life(TunnelLife::Exited(code));
+                self.reporter.life_because(TunnelLife::Exited(code), self.because);
                 Raised::Failed(error)
             }
             None => {
@@ -184,15 +187,20 @@ impl Member {
                 self.note_end(current, code);
                 Turn::Lost
             }
-            () = damage, if replaces => Turn::Damaged,
+            () = damage, if replaces => {
+                self.because = standing.forward.reason(self.reporter.now());
+                Turn::Damaged
+            }
             () = told(&mut stop) => Turn::Stopped,
         }
     }
 
     /// A forward has ended by itself: nobody is sent there any more.
-    fn note_end(&self, gone: &mut Option<Standing>, code: Option<i32>) {
+    fn note_end(&mut self, gone: &mut Option<Standing>, code: Option<i32>) {
         self.upstreams.set(self.reporter.member(), None);
-        self.reporter.life(TunnelLife::Exited(code));
+        let now = self.reporter.now();
+        self.because = gone.as_ref().and_then(|gone| gone.forward.reason(now));
+        self.reporter.life_because(TunnelLife::Exited(code), self.because);
         *gone = None;
     }
 
@@ -223,7 +231,7 @@ impl Member {
                 () = told(&mut stop) => {}
             }
             forward.end().await;
-            reporter.life(TunnelLife::Stopped);
+            reporter.life(TunnelLife::Drained);
         });
     }
 

@@ -130,6 +130,7 @@ impl Pool {
                 upstreams: self.upstreams.clone(),
                 version: known.clone(),
                 stop: self.stop.clone(),
+                because: None,
             };
             members.spawn(member.live(first));
         }

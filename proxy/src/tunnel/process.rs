@@ -66,6 +66,25 @@ pub(super) fn descriptors(pid: u32) -> Observation<u32> {
     }
 }
 
+/// What the kernel calls the wait for room in a pipe: `pipe_write`, and `anon_pipe_write` since Linux 6.15.
+const PIPE_WRITE: &str = "pipe_write";
+
+/// Whether a thread of it waits to write into a pipe that nobody reads.
+pub(super) fn output_blocked(pid: u32) -> Observation<bool> {
+    let threads = match fs::read_dir(format!("/proc/{pid}/task")) {
+        Ok(threads) => threads,
+        Err(error) => return Observation::Unseen(why(&error)),
+    };
+    let waits: Vec<String> = threads
+        .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("wchan")).ok())
+        .collect();
+    // A kernel that keeps its names to itself says 0 of every thread; some thread of a program with several always waits.
+    if waits.iter().all(|wait| matches!(wait.as_str(), "" | "0")) {
+        return Observation::Unseen(WhyUnseen::NotSupported);
+    }
+    Observation::Seen(waits.iter().any(|wait| wait.ends_with(PIPE_WRITE)))
+}
+
 /// The inodes of its sockets.
 pub(super) fn socket_inodes(pid: u32) -> Observation<HashSet<u32>> {
     match fs::read_dir(descriptor_folder(pid)) {

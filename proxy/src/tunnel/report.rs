@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use hopscope_attribution::evidence::tunnel::{
-    TunnelGauge, TunnelLife, TunnelLifeEvent, TunnelLine, TunnelProcess,
+    TunnelGauge, TunnelLife, TunnelLifeEvent, TunnelLine, TunnelMeaning, TunnelProcess,
 };
 use hopscope_attribution::evidence::{Moment, Observation};
 
@@ -62,11 +62,17 @@ impl Reporter {
     }
 
     pub(super) fn life(&self, kind: TunnelLife) {
-        tracing::info!(member = self.member, turn = ?kind, "tunnel");
+        self.life_because(kind, None);
+    }
+
+    /// A turn, and what kubectl said that explains it.
+    pub(super) fn life_because(&self, kind: TunnelLife, reason: Option<TunnelMeaning>) {
+        tracing::info!(member = self.member, turn = ?kind, reason = reason.map(TunnelMeaning::word), "tunnel");
         self.tell(TunnelReport::Life(TunnelLifeEvent {
             at: self.now(),
             kind,
             member: self.member,
+            reason,
         }));
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hopscope_attribution::cause::Cause;
-use hopscope_attribution::evidence::tunnel::TunnelMeaning;
+use hopscope_attribution::evidence::tunnel::{StartFailure, TunnelMeaning};
 
 /// Why a forward could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -63,47 +63,39 @@ impl TunnelStartError {
 
 /// What is wrong, and what to do about it.
 fn advice(meaning: TunnelMeaning) -> &'static str {
-    match meaning {
-        TunnelMeaning::Forbidden => {
+    let Some(failure) = meaning.start_failure() else {
+        return "it ended before it listened: try the same command by hand";
+    };
+    match failure {
+        StartFailure::Forbidden => {
             "the cluster forbids it: ask for the RBAC verbs `get` and `create` on `pods/portforward`, and `get` and `list` on pods and services"
         }
-        TunnelMeaning::NotLoggedIn => "the cluster does not accept the credentials: log in again",
-        TunnelMeaning::BadConfiguration => {
+        StartFailure::NotLoggedIn => "the cluster does not accept the credentials: log in again",
+        StartFailure::BadConfiguration => {
             "the kubeconfig does not fit: check ?context= and ?kubeconfig= with `kubectl config get-contexts`"
         }
-        TunnelMeaning::NotFound => {
+        StartFailure::NotFound => {
             "there is no such object or port: check the name, the port and the namespace (?namespace=)"
         }
-        TunnelMeaning::PodNotRunning => "no pod of it is running: look with `kubectl get pods`",
-        TunnelMeaning::NodeUnreachable => {
+        StartFailure::PodNotRunning => "no pod of it is running: look with `kubectl get pods`",
+        StartFailure::NodeUnreachable => {
             "the API server cannot reach the pod's node: look at the node with `kubectl get nodes`, at firewalls to port 10250, at konnectivity"
         }
-        TunnelMeaning::UpgradeFailed => {
+        StartFailure::RuntimeRefused => {
+            "the container runtime on the pod's node did not take it: look whether the pod restarts (`kubectl get pods`), and at the runtime's log on that node"
+        }
+        StartFailure::UpgradeFailed => {
             "the API server, or a proxy before it, did not open the tunnel: try again with `-v=6`, and with KUBECTL_PORT_FORWARD_WEBSOCKETS=false"
         }
-        TunnelMeaning::CannotListen => {
+        StartFailure::CannotListen => {
             "it could not listen on 127.0.0.1: look for what holds the port with `ss -ltnp`"
         }
-        TunnelMeaning::ApiUnreachable => {
+        StartFailure::ApiUnreachable => {
             "the API server cannot be reached: try `kubectl cluster-info`, and check VPN and proxy settings"
         }
-        TunnelMeaning::NoDescriptor => "kubectl ran out of descriptors: raise the limit (ulimit -n)",
-        TunnelMeaning::Lost => "the tunnel ended as soon as it stood: look at the API server and the node",
-        TunnelMeaning::Listening
-        | TunnelMeaning::Handling
-        | TunnelMeaning::StreamTimeout
-        | TunnelMeaning::StreamReset
-        | TunnelMeaning::StreamLost
-        | TunnelMeaning::PodRefused
-        | TunnelMeaning::PodConnectTimeout
-        | TunnelMeaning::PodReset
-        | TunnelMeaning::PodBrokenPipe
-        | TunnelMeaning::PodGone
-        | TunnelMeaning::NodePairTimeout
-        | TunnelMeaning::ClientGone
-        | TunnelMeaning::ClientReset
-        | TunnelMeaning::Fallback
-        | TunnelMeaning::NodeError
-        | TunnelMeaning::Unrecognised => "it ended before it listened: try the same command by hand",
+        StartFailure::NoDescriptor => "kubectl ran out of descriptors: raise the limit (ulimit -n)",
+        StartFailure::LostAtOnce => {
+            "the tunnel ended as soon as it stood: look at the API server and the node"
+        }
     }
 }

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hopscope_attribution::evidence::Moment;
-use hopscope_attribution::evidence::tunnel::{TunnelLine, TunnelMeaning};
+use hopscope_attribution::evidence::tunnel::{StartFailure, TunnelLine, TunnelMeaning};
+use hopscope_attribution::evidence::{Moment, Span};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::watch;
 
@@ -30,12 +30,36 @@ pub(super) struct Said {
     pub(super) listening: Option<SocketAddr>,
     /// A stream had timed out, or its accept loop has ended: it is damaged from then on.
     pub(super) damaged: bool,
+    /// What it said that explains best why it ends or must be replaced, and when: a line of the last seconds only, for
+    /// an older forward survived what it said.
+    pub(super) explanation: Option<(TunnelMeaning, Moment)>,
     /// The line that says best why it would not start, and what it says.
     pub(super) complaint: Option<(TunnelMeaning, String)>,
     /// The pod that it forwards to, and how.
     pub(super) upgraded: Option<Upgrade>,
     /// How many of its pipes have ended.
     pub(super) ended: u8,
+}
+
+/// The node drains for a second before it tells why, and kubectl ends right after: what it said longer ago is past.
+const EXPLAINS_FOR: Span = Span(3_000_000);
+
+impl Said {
+    fn explain(&mut self, meaning: TunnelMeaning, at: Moment) {
+        let weight = meaning.explains_an_end();
+        let outdone = |(kept, then): (TunnelMeaning, Moment)| {
+            kept.explains_an_end() < weight || at.since(then) > EXPLAINS_FOR
+        };
+        if weight > 0 && self.explanation.is_none_or(outdone) {
+            self.explanation = Some((meaning, at));
+        }
+    }
+
+    /// What explains an end, or a replacement, at this moment.
+    pub(super) fn reason(&self, at: Moment) -> Option<TunnelMeaning> {
+        let (meaning, then) = self.explanation?;
+        (at.since(then) <= EXPLAINS_FOR).then_some(meaning)
+    }
 }
 
 /// Counts that are too frequent to be recorded singly.
@@ -89,7 +113,10 @@ fn hear(
         }
         return;
     }
-    said.send_if_modified(|said| note(&reading, line, said));
+    said.send_if_modified(|said| {
+        said.explain(reading.meaning, at);
+        note(&reading, line, said)
+    });
     if !gate.admits(at) {
         counts.omitted.fetch_add(1, Ordering::Relaxed);
         return;
@@ -131,33 +158,11 @@ fn note(reading: &Reading, line: &str, said: &mut Said) -> bool {
 
 /// How much a line explains of a start that failed.
 fn weight(meaning: TunnelMeaning) -> u8 {
-    match meaning {
-        TunnelMeaning::Unrecognised => 1,
-        TunnelMeaning::ApiUnreachable | TunnelMeaning::Lost => 2,
-        TunnelMeaning::Forbidden
-        | TunnelMeaning::NotLoggedIn
-        | TunnelMeaning::BadConfiguration
-        | TunnelMeaning::NotFound
-        | TunnelMeaning::PodNotRunning
-        | TunnelMeaning::NodeUnreachable
-        | TunnelMeaning::UpgradeFailed
-        | TunnelMeaning::CannotListen
-        | TunnelMeaning::NoDescriptor => 3,
-        TunnelMeaning::Listening
-        | TunnelMeaning::Handling
-        | TunnelMeaning::StreamTimeout
-        | TunnelMeaning::StreamReset
-        | TunnelMeaning::StreamLost
-        | TunnelMeaning::PodRefused
-        | TunnelMeaning::PodConnectTimeout
-        | TunnelMeaning::PodReset
-        | TunnelMeaning::PodBrokenPipe
-        | TunnelMeaning::PodGone
-        | TunnelMeaning::NodePairTimeout
-        | TunnelMeaning::ClientGone
-        | TunnelMeaning::ClientReset
-        | TunnelMeaning::Fallback
-        | TunnelMeaning::NodeError => 0,
+    match meaning.start_failure() {
+        // Both follow from something that another line may name.
+        Some(StartFailure::ApiUnreachable | StartFailure::LostAtOnce) => 2,
+        Some(_) => 3,
+        None => u8::from(meaning == TunnelMeaning::Unrecognised),
     }
 }
 

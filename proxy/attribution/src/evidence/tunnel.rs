@@ -1,5 +1,9 @@
 //! What was seen of a `kubectl port-forward`: its words, its sockets, its life.
 
+mod meaning;
+
+pub use meaning::{StartFailure, TunnelMeaning};
+
 use super::observation::Observation;
 use super::time::{Moment, Span};
 
@@ -77,86 +81,6 @@ pub struct TunnelLine {
     pub text: String,
 }
 
-macro_rules! meanings {
-    ($($(#[$doc:meta])* $variant:ident = $word:literal,)+) => {
-        /// What a line of kubectl's says.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum TunnelMeaning { $($(#[$doc])* $variant,)+ }
-
-        impl TunnelMeaning {
-            /// Every meaning.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// The word used in recordings and reports.
-            pub const fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word,)+ }
-            }
-
-            /// The meaning that a recording's word names, if it names one.
-            pub fn from_word(word: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|meaning| meaning.word() == word)
-            }
-        }
-    };
-}
-
-meanings! {
-    /// `Forwarding from ...`: it listens.
-    Listening = "listening",
-    /// `Handling connection for ...`: it accepted one. Counted in [`TunnelGauge::handled`], not recorded singly.
-    Handling = "handling",
-    /// `Timeout occurred` while a stream was created.
-    StreamTimeout = "stream-timeout",
-    /// `Stream reset` while a stream was created.
-    StreamReset = "stream-reset",
-    /// The stream could not be created because the tunnel's connection had ended.
-    StreamLost = "stream-lost",
-    /// The node could not connect to the pod's port: refused.
-    PodRefused = "pod-refused",
-    /// The node could not connect to the pod's port: timed out.
-    PodConnectTimeout = "pod-connect-timeout",
-    /// The pod reset an established connection.
-    PodReset = "pod-reset",
-    /// The pod closed while bytes were still being written to it.
-    PodBrokenPipe = "pod-broken-pipe",
-    /// The pod's sandbox is gone or not running.
-    PodGone = "pod-gone",
-    /// The node waited in vain for the second stream of a pair.
-    NodePairTimeout = "node-pair-timeout",
-    /// Copying towards the local connection failed: the client went away.
-    ClientGone = "client-gone",
-    /// Copying from the local connection failed: the client went away.
-    ClientReset = "client-reset",
-    /// `lost connection to pod`: the forward is over.
-    Lost = "lost",
-    /// Its accept loop ended for want of descriptors.
-    NoDescriptor = "no-descriptor",
-    /// It could not listen on the local port.
-    CannotListen = "cannot-listen",
-    /// The cluster refused: RBAC.
-    Forbidden = "forbidden",
-    /// The credentials were not accepted, or could not be had.
-    NotLoggedIn = "not-logged-in",
-    /// kubectl's own configuration is wrong: no such context, file or cluster.
-    BadConfiguration = "bad-configuration",
-    /// No such pod, service or deployment.
-    NotFound = "not-found",
-    /// The pod is not running.
-    PodNotRunning = "pod-not-running",
-    /// The API server could not reach the kubelet.
-    NodeUnreachable = "node-unreachable",
-    /// The upgrade to a tunnel failed for another reason.
-    UpgradeFailed = "upgrade-failed",
-    /// The API server itself could not be reached.
-    ApiUnreachable = "api-unreachable",
-    /// The WebSocket upgrade was refused and kubectl falls back to SPDY: noise, the forward works.
-    Fallback = "fallback",
-    /// An error of the node's that none of the above covers.
-    NodeError = "node-error",
-    /// Nothing that the classifier knows.
-    Unrecognised = "unrecognised",
-}
-
 /// One sample of a forwarder's sockets and process, about ten a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TunnelGauge {
@@ -202,6 +126,8 @@ pub struct TunnelGauge {
     pub stopped: Observation<bool>,
     /// CPU milliseconds that it used so far.
     pub cpu_ms: Observation<u64>,
+    /// Whether a thread of it waits to write into a pipe that nobody reads.
+    pub output_blocked: Observation<bool>,
 }
 
 /// A turn in a forwarder's life.
@@ -213,6 +139,9 @@ pub struct TunnelLifeEvent {
     pub kind: TunnelLife,
     /// Which of the pool's kubectls, from 0.
     pub member: u16,
+    /// Why, in kubectl's own words as they were understood: of an end, what it said last; of a replacement, what showed
+    /// the damage; of a start, why the one before it was lost. `None` where it said nothing that explains it.
+    pub reason: Option<TunnelMeaning>,
 }
 
 /// What can happen to a forwarder.
@@ -230,6 +159,8 @@ pub enum TunnelLife {
     Replaced,
     /// It is gone for good, and hopscope was told not to restart it.
     LeftDown,
-    /// hopscope ended it because the run was over, or because it had drained after its replacement.
+    /// hopscope ended it because the run was over.
     Stopped,
+    /// One that was replaced before has no connection left, or had time enough, and hopscope ended it.
+    Drained,
 }

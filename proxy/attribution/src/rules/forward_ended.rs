@@ -18,7 +18,7 @@ use super::forward::{Collapse, Forward, failures_between};
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{Ruling, STRONG};
-use crate::evidence::tunnel::{TunnelLife, TunnelMeaning};
+use crate::evidence::tunnel::{StartFailure, TunnelLife, TunnelMeaning};
 use crate::evidence::{
     ConnectFailure, Ending, Moment, Observation, PathId, PathKind, Span, TunnelLine, Upstream,
 };
@@ -291,8 +291,8 @@ fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward], cut: &[(Moment, 
             Some((cause, confidence)) if end.each => Ruling::charge(cause, confidence),
             // The first that ended was the trigger; the tunnel's own loss has victims only.
             Some((cause, confidence)) => {
-                let trigger =
-                    !triggered && cause.hop() == Hop::Backend && matches!(failure.what, What::Broken { .. });
+                let has_trigger = cause.hop() == Hop::Backend || cause == Cause::TunnelPortsExhausted;
+                let trigger = !triggered && has_trigger && matches!(failure.what, What::Broken { .. });
                 triggered |= trigger;
                 if trigger {
                     Ruling::charge(cause, confidence)
@@ -375,13 +375,16 @@ fn never_up(case: &mut Case<'_>, path: PathId, reopened: &[(PathId, Moment)], no
         .and_then(|lines| {
             let denied = |line: &&TunnelLine| {
                 matches!(
-                    line.meaning,
-                    TunnelMeaning::Forbidden
-                        | TunnelMeaning::NotFound
-                        | TunnelMeaning::PodNotRunning
-                        | TunnelMeaning::NodeUnreachable
-                        | TunnelMeaning::UpgradeFailed
-                        | TunnelMeaning::ApiUnreachable
+                    line.meaning.start_failure(),
+                    Some(
+                        StartFailure::Forbidden
+                            | StartFailure::NotFound
+                            | StartFailure::PodNotRunning
+                            | StartFailure::NodeUnreachable
+                            | StartFailure::RuntimeRefused
+                            | StartFailure::UpgradeFailed
+                            | StartFailure::ApiUnreachable
+                    )
                 )
             };
             lines

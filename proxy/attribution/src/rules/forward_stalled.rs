@@ -133,6 +133,7 @@ fn timed_out(connection: &Connection, failure: &Failure, timeouts: &[Moment]) ->
 pub(super) const fn cause_of(state: State) -> Cause {
     match state {
         State::Stopped | State::Starved => Cause::TunnelStopped,
+        State::OutputBlocked => Cause::TunnelOutputBlocked,
         State::NoDescriptor => Cause::TunnelFdLimit,
         State::HeadOfLine | State::Wedged | State::UploadStalled => Cause::TunnelHeadOfLine,
         State::Blackhole => Cause::TunnelBlackhole,
@@ -143,7 +144,9 @@ pub(super) const fn cause_of(state: State) -> Cause {
 const fn confidence_of(state: State) -> f64 {
     match state {
         State::Stopped => STRONG + 0.05,
-        State::NoDescriptor | State::HeadOfLine | State::Blackhole | State::Wedged => STRONG,
+        State::OutputBlocked | State::NoDescriptor | State::HeadOfLine | State::Blackhole | State::Wedged => {
+            STRONG
+        }
         State::Starved | State::UploadStalled | State::Healthy => GOOD,
     }
 }
@@ -163,6 +166,10 @@ fn tell(case: &mut Case<'_>, path: PathId, timeline: Option<&Timeline>, timeouts
     if let Some(timeline) = timeline {
         let states = [
             (State::Stopped, "kubectl was stopped"),
+            (
+                State::OutputBlocked,
+                "kubectl waited for somebody to read its own output",
+            ),
             (
                 State::Starved,
                 "kubectl left its listener's queue unserved and used no CPU",

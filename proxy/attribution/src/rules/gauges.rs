@@ -8,6 +8,8 @@ use crate::evidence::{Moment, Observation, PathId, Span, TunnelGauge};
 pub(super) enum State {
     /// The process is stopped (state `T`).
     Stopped,
+    /// A thread of it waits for somebody to read its own output.
+    OutputBlocked,
     /// The listener's queue is not served although descriptors are left and the process used no CPU.
     Starved,
     /// The listener's queue is not served and no descriptor is left.
@@ -24,7 +26,7 @@ pub(super) enum State {
     Healthy,
 }
 
-const STATES: usize = 8;
+const STATES: usize = 9;
 
 /// As much as this is not read within a tenth of a second only by a process that does not read.
 const UNREAD: u32 = 4_096;
@@ -94,13 +96,16 @@ impl Timeline {
 
     /// The state that lasted for most of an interval; `None` where too few samples were taken or no state prevailed.
     pub(super) fn prevailing(&self, from: Moment, to: Moment) -> Option<State> {
-        use State::{Blackhole, HeadOfLine, NoDescriptor, Starved, Stopped, UploadStalled, Wedged};
+        use State::{
+            Blackhole, HeadOfLine, NoDescriptor, OutputBlocked, Starved, Stopped, UploadStalled, Wedged,
+        };
         let lasted = |state: &State| {
             let (samples, of) = self.count(*state, from, to);
             samples >= 5 && of.saturating_mul(10) >= samples.saturating_mul(6)
         };
         [
             Stopped,
+            OutputBlocked,
             NoDescriptor,
             Starved,
             HeadOfLine,
@@ -133,6 +138,9 @@ impl Timeline {
 fn state(gauge: &TunnelGauge, earlier: Option<&TunnelGauge>) -> State {
     if gauge.stopped.seen() == Some(&true) {
         return State::Stopped;
+    }
+    if gauge.output_blocked.seen() == Some(&true) {
+        return State::OutputBlocked;
     }
     let received = gauge.tunnel_recv_queue.seen().copied().unwrap_or(0);
     if received >= UNREAD {

@@ -112,9 +112,12 @@ impl Told {
                     "ready" => TunnelLife::Ready,
                     code => TunnelLife::Exited(code.parse().ok()),
                 };
-                self.tunnel(arg(0)?)?
-                    .life
-                    .push(TunnelLifeEvent { at, kind, member: 0 });
+                self.tunnel(arg(0)?)?.life.push(TunnelLifeEvent {
+                    at,
+                    kind,
+                    member: 0,
+                    reason: None,
+                });
                 Ok(())
             }
             "observer" => self.observer(arg(0)?, &options),

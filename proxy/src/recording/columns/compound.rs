@@ -186,12 +186,14 @@ record!(TunnelGauge {
     descriptor_limit: Observation<u32>,
     stopped: Observation<bool>,
     cpu_ms: Observation<u64>,
+    output_blocked: Observation<bool>,
 });
 
 record!(TunnelLifeEvent {
     at: Moment,
     kind: TunnelLife,
     member: u16,
+    reason: Option<TunnelMeaning>,
 });
 
 record!(ObserverSample {

@@ -105,6 +105,7 @@ impl Word for TunnelLife {
             Self::Replaced => "replaced".to_owned(),
             Self::LeftDown => "left-down".to_owned(),
             Self::Stopped => "stopped".to_owned(),
+            Self::Drained => "drained".to_owned(),
         }
     }
 
@@ -117,6 +118,7 @@ impl Word for TunnelLife {
             "replaced" => Self::Replaced,
             "left-down" => Self::LeftDown,
             "stopped" => Self::Stopped,
+            "drained" => Self::Drained,
             exited => Self::Exited(Some(exited.strip_prefix("exited:")?.parse().ok()?)),
         })
     }

@@ -27,13 +27,18 @@ pub(super) fn of_accepting(inner: &str) -> TunnelMeaning {
 
 /// The node's own text, sent over the error stream: the kubelet's words, then the runtime's.
 pub(super) fn of_node(inner: &str) -> TunnelMeaning {
+    // socat and Go spell the same errors with and without a capital.
+    let inner = &inner.to_ascii_lowercase();
+    // The kubelet's own words before the runtime's: they name the pod in every error.
+    let inner = match inner.split_once(", uid ") {
+        Some((_, rest)) => rest.split_once(": ").map_or(rest, |(_uid, told)| told),
+        None => inner,
+    };
     let says = |text: &str| inner.contains(text);
     if says("timed out waiting for streams") {
         TunnelMeaning::NodePairTimeout
-    } else if is_about_a_dial(inner) && (says("connection refused") || says("Connection refused")) {
-        TunnelMeaning::PodRefused
-    } else if is_about_a_dial(inner) && (says("timed out") || says("i/o timeout")) {
-        TunnelMeaning::PodConnectTimeout
+    } else if let Some(failure) = of_dial(inner) {
+        failure
     } else if is_about_a_lost_sandbox(inner) {
         TunnelMeaning::PodGone
     } else if says("connection reset by peer") {
@@ -45,11 +50,31 @@ pub(super) fn of_node(inner: &str) -> TunnelMeaning {
     }
 }
 
-/// containerd and cri-o say `failed to connect to localhost`, Go says `connect:`, socat `E connect(`.
-fn is_about_a_dial(inner: &str) -> bool {
-    ["failed to connect to", "connect: ", "connect("]
+/// The node could not connect to the pod's port. containerd and cri-o say `failed to connect to localhost`, Go says
+/// `connect:`, socat `E connect(`. `inner` is in lower case.
+fn of_dial(inner: &str) -> Option<TunnelMeaning> {
+    let is_about_a_dial = ["failed to connect to", "connect: ", "connect("]
         .iter()
-        .any(|text| inner.contains(text))
+        .any(|text| inner.contains(text));
+    if !is_about_a_dial {
+        return None;
+    }
+    // containerd tells of both addresses. An application listens on IPv4, most often on that alone: what became of that
+    // one counts, and a refusal by `::1` beside it says nothing; without IPv6 there is no such address to dial from.
+    let both = inner
+        .split_once("ipv4: ")
+        .and_then(|(_, rest)| rest.split_once(" ipv6 "));
+    let timed_out = |text: &str| text.contains("timed out") || text.contains("i/o timeout");
+    let (decisive, other) = both.unwrap_or((inner, ""));
+    if timed_out(decisive) || timed_out(other) {
+        Some(TunnelMeaning::PodConnectTimeout)
+    } else if decisive.contains("connection refused") {
+        Some(TunnelMeaning::PodRefused)
+    } else if decisive.contains("cannot assign requested address") && !decisive.contains("tcp6") {
+        Some(TunnelMeaning::NoPodPort)
+    } else {
+        None
+    }
 }
 
 /// containerd `sandbox_portforward_linux.go`; cri-o `container_portforward.go`; dockershim; the kubelet.
@@ -97,6 +122,15 @@ pub(super) fn of_ending(line: &str) -> Option<TunnelMeaning> {
         TunnelMeaning::NotLoggedIn
     } else if any(&["error dialing backend", "No agent available", "proxy error from"]) {
         TunnelMeaning::NodeUnreachable
+    } else if says("upgrad")
+        && any(&[
+            "sandbox",
+            "in-flight requests exceeded",
+            "container is not running",
+            "container not running",
+        ])
+    {
+        TunnelMeaning::RuntimeRefused
     } else if any(&[
         "pod is not running",
         "does not have a host assigned",
@@ -111,7 +145,8 @@ pub(super) fn of_ending(line: &str) -> Option<TunnelMeaning> {
         "no matches for kind",
         "doesn't have a resource type",
         "cannot attach to",
-    ]) {
+    ]) || (says("upgrading connection") && says("\" not found"))
+    {
         TunnelMeaning::NotFound
     } else if any(&[
         "error upgrading connection",

@@ -1,6 +1,8 @@
 //! The golden corpus: lines as kubectl wrote them, and what each says.
 //!
-//! A line of the corpus is `meaning local remote | line`, with `-` for a port that the line does not state.
+//! A line of the corpus is `meaning local remote | line`, with `-` for a port that the line does not state. What begins
+//! with a tab or with ` >` belongs to the line before it, as klog writes a value of several lines; everything goes
+//! through the splitter first, as it does from a pipe.
 
 use proptest::prelude::*;
 
@@ -10,13 +12,36 @@ fn port(port: Option<u16>) -> String {
     port.map_or_else(|| "-".to_owned(), |port| port.to_string())
 }
 
-fn check(corpus: &str) {
-    let entries = corpus
+/// What each entry means, and how it was written.
+fn entries(corpus: &str) -> Vec<(String, String)> {
+    let mut entries: Vec<(String, String)> = Vec::new();
+    for line in corpus
         .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        if line.starts_with(['\t', ' ']) {
+            let (_, written) = entries.last_mut().expect("a line that it belongs to");
+            written.push('\n');
+            written.push_str(line);
+        } else {
+            let (expected, written) = line.split_once(" | ").expect("`meaning local remote | line`");
+            entries.push((expected.to_owned(), written.to_owned()));
+        }
+    }
+    entries
+}
+
+fn check(corpus: &str) {
     let mut wrong = Vec::new();
-    for entry in entries {
-        let (expected, line) = entry.split_once(" | ").expect("`meaning local remote | line`");
+    for (expected, written) in entries(corpus) {
+        let mut lines = Vec::new();
+        let mut splitter = splitter::Splitter::default();
+        splitter.push(written.as_bytes(), |line| lines.push(line.to_owned()));
+        splitter.finish(|line| lines.push(line.to_owned()));
+        let [line] = lines.as_slice() else {
+            wrong.push(format!("{written}\n  is taken for {} lines", lines.len()));
+            continue;
+        };
         let reading = read(line);
         let found = format!(
             "{} {} {}",

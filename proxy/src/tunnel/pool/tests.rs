@@ -88,6 +88,18 @@ impl Heard {
         });
     }
 
+    /// The reason of the next turn of this kind.
+    fn reason_of(&self, wanted: TunnelLife) -> Option<TunnelMeaning> {
+        let event = self.until(|report| match report {
+            TunnelReport::Life(event) => (event.kind == wanted).then(|| event.clone()),
+            TunnelReport::Watched { .. }
+            | TunnelReport::Line(_)
+            | TunnelReport::Gauge(_)
+            | TunnelReport::Process(_) => None,
+        });
+        event.reason
+    }
+
     fn until_line(&self, wanted: TunnelMeaning) -> String {
         self.until(|report| {
             let TunnelReport::Line(line) = report else {
@@ -193,6 +205,22 @@ fn a_lost_forward_is_started_again() {
 }
 
 #[test]
+fn a_loss_and_the_start_after_it_carry_what_kubectl_said_of_it() {
+    let script = Script::new(
+        "forward $((1000 + turn)); [ $turn = 2 ] && exec sleep 600; echo 'E0102 15:04:05.000000 7 portforward.go:413] an error occurred forwarding 1001 -> 80: error forwarding port 80 to pod 6e9d, uid : failed to connect to localhost:80 inside namespace: dial tcp4 127.0.0.1:80: connect: connection refused' >&2; echo 'error: lost connection to pod' >&2; exit 1",
+    );
+    let (tunnel, heard) = script.start(RestartPolicy::WhenLost, "");
+    let _tunnel = tunnel.expect("it listens");
+    let reason = |kind| heard.reason_of(kind);
+    assert_eq!(reason(TunnelLife::Started), None);
+    assert_eq!(
+        reason(TunnelLife::Exited(Some(1))),
+        Some(TunnelMeaning::PodRefused)
+    );
+    assert_eq!(reason(TunnelLife::Started), Some(TunnelMeaning::PodRefused));
+}
+
+#[test]
 fn a_lost_forward_is_left_down_when_told_so() {
     let script = Script::new("forward 1001; exit 1");
     let (tunnel, heard) = script.start(RestartPolicy::Never, "");
@@ -210,10 +238,12 @@ fn a_forward_with_a_timed_out_stream_is_replaced_and_drained() {
     let (tunnel, heard) = script.start(RestartPolicy::WhenLost, "");
     let tunnel = tunnel.expect("it listens");
     heard.until_line(TunnelMeaning::StreamTimeout);
-    heard.until_life(TunnelLife::Replaced);
+    let reason = |kind| heard.reason_of(kind);
+    assert_eq!(reason(TunnelLife::Started), Some(TunnelMeaning::StreamTimeout));
+    assert_eq!(reason(TunnelLife::Replaced), Some(TunnelMeaning::StreamTimeout));
     assert_eq!(port(&tunnel), Some(1002));
     // Nothing is connected to the old one, so it goes at once.
-    heard.until_life(TunnelLife::Stopped);
+    heard.until_life(TunnelLife::Drained);
     assert_eq!(tunnel.up(), 1);
 }
 

@@ -18,6 +18,7 @@ pub(in crate::rules) const fn trigger(meaning: TunnelMeaning) -> Option<Cause> {
         TunnelMeaning::PodReset | TunnelMeaning::PodBrokenPipe => Some(Cause::BackendReset),
         TunnelMeaning::PodGone => Some(Cause::BackendNotReady),
         TunnelMeaning::NodePairTimeout => Some(Cause::TunnelTimeout),
+        TunnelMeaning::NoPodPort => Some(Cause::TunnelPortsExhausted),
         TunnelMeaning::Listening
         | TunnelMeaning::Handling
         | TunnelMeaning::StreamTimeout
@@ -32,6 +33,7 @@ pub(in crate::rules) const fn trigger(meaning: TunnelMeaning) -> Option<Cause> {
         | TunnelMeaning::NotFound
         | TunnelMeaning::PodNotRunning
         | TunnelMeaning::NodeUnreachable
+        | TunnelMeaning::RuntimeRefused
         | TunnelMeaning::UpgradeFailed
         | TunnelMeaning::ApiUnreachable
         | TunnelMeaning::NotLoggedIn

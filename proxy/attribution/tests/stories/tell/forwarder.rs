@@ -84,6 +84,7 @@ impl Told {
                 } else {
                     at / 10_000
                 }),
+                output_blocked: Observation::Seen(options.contains_key("choked")),
             });
             at += 100_000;
         }

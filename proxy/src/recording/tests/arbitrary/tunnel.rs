@@ -14,12 +14,23 @@ pub(super) fn tunnel() -> impl Strategy<Value = TunnelEvidence> {
             TunnelLife::Started,
             TunnelLife::Found,
             TunnelLife::Replaced,
-            TunnelLife::Stopped
+            TunnelLife::Stopped,
+            TunnelLife::Drained
         ]),
         option::of(any::<i32>()).prop_map(TunnelLife::Exited),
     ];
-    let event =
-        (moment(), life, any::<u16>()).prop_map(|(at, kind, member)| TunnelLifeEvent { at, kind, member });
+    let event = (
+        moment(),
+        life,
+        any::<u16>(),
+        option::of(select(TunnelMeaning::ALL.to_vec())),
+    )
+        .prop_map(|(at, kind, member, reason)| TunnelLifeEvent {
+            at,
+            kind,
+            member,
+            reason,
+        });
     (
         observation(".{0,12}"),
         observation(proptest::collection::vec(line(), 0..4)),
@@ -70,6 +81,7 @@ fn gauge() -> impl Strategy<Value = TunnelGauge> {
             seen(),
             observation(any::<bool>()),
             observation(any::<u64>()),
+            observation(any::<bool>()),
         ),
     )
         .prop_map(|(first, queues, times, process)| TunnelGauge {
@@ -94,6 +106,7 @@ fn gauge() -> impl Strategy<Value = TunnelGauge> {
             descriptor_limit: process.1,
             stopped: process.2,
             cpu_ms: process.3,
+            output_blocked: process.4,
         })
 }
 
