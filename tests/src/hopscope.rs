@@ -31,17 +31,31 @@ impl Hopscope {
     /// # Errors
     /// Where it does not listen; the message holds what it said.
     pub fn proxy(via: &str, folder: &Path, more: &[&str]) -> Result<Self> {
+        Self::launched(&[], via, folder, more)
+    }
+
+    /// The same, run by another program, such as `ip netns exec NAME`.
+    ///
+    /// # Errors
+    /// Where it does not listen; the message holds what it said.
+    pub fn launched(launcher: &[&str], via: &str, folder: &Path, more: &[&str]) -> Result<Self> {
         let json = folder.join("report.json");
-        let mut command = Command::new(program::hopscope()?);
+        let program = program::hopscope()?;
+        let mut command = match launcher {
+            [] => Command::new(program),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        };
         command
-            .args([
-                "proxy",
-                "--listen=127.0.0.1:0",
-                "--grace=1",
-                "--via",
-                via,
-                "--record",
-            ])
+            .arg("proxy")
+            .args(["--listen=127.0.0.1:0", "--grace=1"].iter().filter(|default| {
+                let name = default.split('=').next().unwrap_or_default();
+                !more.iter().any(|word| word.starts_with(name))
+            }))
+            .args(["--via", via, "--record"])
             .arg(folder.join("run.hopscope"))
             .arg("--json")
             .arg(&json)
@@ -75,12 +89,28 @@ impl Hopscope {
         self.process.id()
     }
 
+    /// Sends it a signal, by the name that kill(1) knows.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn signal(&self, signal: &str) -> Result<()> {
+        self.process.signal(signal)
+    }
+
     /// Stops it as Ctrl-C does and reads its report.
     ///
     /// # Errors
     /// Where it does not end, or leaves no report.
-    pub fn finish(mut self) -> Result<Report> {
+    pub fn finish(self) -> Result<Report> {
         self.process.signal("INT")?;
+        self.wait()
+    }
+
+    /// Waits for its end, which something else has brought about, and reads its report.
+    ///
+    /// # Errors
+    /// Where it does not end, or leaves no report.
+    pub fn wait(mut self) -> Result<Report> {
         let status = self.process.wait(STOP_LIMIT)?;
         let said = self.process.heard();
         let text = std::fs::read_to_string(&self.json)

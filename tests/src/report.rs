@@ -49,6 +49,24 @@ impl Report {
         self.value.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
     }
 
+    /// Whether the flag at this JSON pointer is set.
+    pub fn flag(&self, pointer: &str) -> bool {
+        self.value
+            .pointer(pointer)
+            .and_then(Value::as_bool)
+            .unwrap_or(false)
+    }
+
+    /// A figure of a path, by the path's name; 0 where there is none.
+    pub fn of_path(&self, path: &str, field: &str) -> u64 {
+        let paths = self.value.pointer("/paths").and_then(Value::as_array);
+        let path = paths
+            .into_iter()
+            .flatten()
+            .find(|of| of.get("path").and_then(Value::as_str) == Some(path));
+        path.and_then(|path| path.get(field)?.as_u64()).unwrap_or(0)
+    }
+
     /// What a cause is charged with; nothing where the report does not name it.
     pub fn charged(&self, cause: &str) -> Charged {
         let hops = self

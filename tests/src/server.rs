@@ -1,4 +1,4 @@
-//! nginx and HAProxy as upstreams: configured by a text, waited for until they answer.
+//! nginx, HAProxy and Envoy as upstreams: configured by a text, waited for until they answer.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -11,6 +11,36 @@ use crate::process::Process;
 
 /// A server may take its time on a loaded machine.
 const START_LIMIT: Duration = Duration::from_secs(20);
+
+const ENVOY: &str = r#"static_resources:
+  listeners:
+  - address: %LISTEN%
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: in
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+              - match: { prefix: "/" }
+                route: { cluster: out, timeout: 0.5s }
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+  clusters:
+  - name: out
+    type: STATIC
+    load_assignment:
+      cluster_name: out
+      endpoints:
+      - lb_endpoints:
+        - endpoint: { address: %TARGET% }
+"#;
 
 /// A running server.
 #[derive(Debug)]
@@ -57,6 +87,32 @@ impl Server {
         let file = folder.join("haproxy.cfg");
         std::fs::write(&file, text).context("writing haproxy.cfg")?;
         Self::start(Command::new("haproxy").arg("-db").arg("-f").arg(&file), address)
+    }
+
+    /// Envoy in front of one target, waiting half a second for its answers.
+    ///
+    /// # Errors
+    /// Where envoy is missing or refuses its configuration.
+    pub fn envoy(folder: &Path, target: SocketAddr) -> Result<Self> {
+        let address = free_address()?;
+        let socket = |address: SocketAddr| {
+            format!(
+                "{{ socket_address: {{ address: {}, port_value: {} }} }}",
+                address.ip(),
+                address.port()
+            )
+        };
+        let text = ENVOY
+            .replace("%LISTEN%", &socket(address))
+            .replace("%TARGET%", &socket(target));
+        let file = folder.join("envoy.yaml");
+        std::fs::write(&file, text).context("writing envoy.yaml")?;
+        let mut command = Command::new("envoy");
+        // Two Envoys on one host must not meet in shared memory.
+        command
+            .args(["--concurrency", "1", "--disable-hot-restart", "-c"])
+            .arg(&file);
+        Self::start(&mut command, address)
     }
 
     fn start(command: &mut Command, address: SocketAddr) -> Result<Self> {
@@ -107,34 +163,31 @@ pub fn free_address() -> Result<SocketAddr> {
 /// # Errors
 /// Where openssl is missing.
 pub fn certificate(folder: &Path) -> Result<()> {
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args([
-            "-subj",
-            "/CN=127.0.0.1",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-            "-keyout",
-        ])
-        .arg(folder.join("key.pem"))
-        .arg("-out")
-        .arg(folder.join("cert.pem"))
-        .output()
-        .context("running openssl")?;
-    if !made.status.success() {
-        bail!("openssl: {}", String::from_utf8_lossy(&made.stderr));
-    }
-    Ok(())
+    certificate_for(folder, "IP:127.0.0.1", 2)
+}
+
+/// The same for another name (`IP:...` or `DNS:...`), valid for so many days; -1 is over already.
+///
+/// # Errors
+/// Where openssl is missing.
+pub fn certificate_for(folder: &Path, name: &str, days: i32) -> Result<()> {
+    let openssl = |words: &[&str]| -> Result<()> {
+        let made = Command::new("openssl")
+            .args(words)
+            .current_dir(folder)
+            .output()
+            .context("running openssl")?;
+        if !made.status.success() {
+            bail!("openssl: {}", String::from_utf8_lossy(&made.stderr));
+        }
+        Ok(())
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem";
+    let asked = format!("req -new {key} -subj /CN=scenario -out request.pem");
+    openssl(&asked.split(' ').collect::<Vec<_>>())?;
+    let extensions = format!("subjectAltName={name}\nbasicConstraints=critical,CA:FALSE\n");
+    std::fs::write(folder.join("extensions"), extensions).context("writing a certificate's extensions")?;
+    let signed =
+        format!("x509 -req -in request.pem -signkey key.pem -days {days} -extfile extensions -out cert.pem");
+    openssl(&signed.split(' ').collect::<Vec<_>>())
 }

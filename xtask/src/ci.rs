@@ -44,6 +44,10 @@ const GATES: &[Gate] = &[
         command: &["cargo", "test", "--workspace", "--exclude", "hopscope-tests"],
     },
     Gate {
+        name: "fuzz",
+        command: &["cargo", "xtask", "fuzz", "--seconds", "15"],
+    },
+    Gate {
         name: "probes",
         command: &["cargo", "xtask", "ebpf", "--check"],
     },

@@ -1,7 +1,7 @@
 //! The words that causes and symptoms are told in.
 
 use crate::cause::Cause;
-use crate::evidence::{ConnectFailure, Cut};
+use crate::evidence::{ConnectFailure, Cut, TlsFailure};
 use crate::failure::What;
 
 /// What a charge says happened, fit for the middle of a sentence.
@@ -99,7 +99,16 @@ pub(crate) const fn symptom(what: What) -> &'static str {
             ConnectFailure::Unreachable => "unreachable",
             ConnectFailure::Reset => "reset during the handshake",
             ConnectFailure::Dns => "name not resolved",
-            ConnectFailure::Tls(_) => "TLS handshake failed",
+            ConnectFailure::Tls(part) => match part {
+                TlsFailure::CertificateExpired => "certificate expired or not valid yet",
+                TlsFailure::CertificateWrongName => "certificate for another name",
+                TlsFailure::CertificateUntrusted => "certificate of no trusted authority",
+                TlsFailure::CertificateInvalid => "certificate not valid",
+                TlsFailure::Alert(_) => "TLS handshake refused with an alert",
+                TlsFailure::Ended => "TLS handshake cut off",
+                TlsFailure::TimedOut => "TLS handshake timed out",
+                TlsFailure::Protocol => "answer that is not TLS",
+            },
             ConnectFailure::NoLocalPort => "no local port left",
             ConnectFailure::NoDescriptor => "no descriptor left",
             ConnectFailure::Errno(_) => "connect failed",

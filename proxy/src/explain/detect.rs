@@ -41,6 +41,14 @@ pub enum Unrecognised {
     /// A stream of points without a request in it.
     #[error("there is no HTTP request in it: k6 wrote points, and none of `http_reqs`")]
     NoRequests,
+    /// Its totals contradict one another: it was altered, or cut.
+    #[error("it states {failed} failures of {requests} requests: it is damaged, or not one run's result")]
+    Contradiction {
+        /// Failures that it states.
+        failed: u64,
+        /// Requests that it states.
+        requests: u64,
+    },
     /// None of the forms that are known.
     #[error(
         "it is no result that explain knows: k6 (`--summary-export`, `handleSummary`, `--out json`, `--out csv`, or \
@@ -52,8 +60,18 @@ pub enum Unrecognised {
 /// Reads a result, whichever it is.
 ///
 /// # Errors
-/// When it cannot be read, or is none that is known.
-pub fn parse(mut input: impl BufRead) -> Result<Summary, Unrecognised> {
+/// When it cannot be read, is none that is known, or contradicts itself.
+pub fn parse(input: impl BufRead) -> Result<Summary, Unrecognised> {
+    let summary = recognise(input)?;
+    match (summary.requests, summary.failed) {
+        (Some(requests), Some(failed)) if failed > requests => {
+            Err(Unrecognised::Contradiction { failed, requests })
+        }
+        _ => Ok(summary),
+    }
+}
+
+fn recognise(mut input: impl BufRead) -> Result<Summary, Unrecognised> {
     let mut first = Vec::new();
     // Blank lines before the result, as a paste brings them.
     while first.iter().all(u8::is_ascii_whitespace) {

@@ -38,6 +38,7 @@ pub(super) fn parse(document: &Value) -> Option<Summary> {
                 .and_then(figure)
                 .filter(|rate| *rate > 0.0)?;
             Some(crate::report::figures::float(summary.requests?) / rate)
+                .filter(|seconds| seconds.is_finite())
         });
     if let Some(values) = metric("http_req_duration") {
         summary.latency = quantiles(values);

@@ -17,7 +17,8 @@ pub(super) fn parse(text: &str) -> Option<Summary> {
                     summary.duration_seconds = summary
                         .requests
                         .zip(rate(figures))
-                        .map(|(requests, rate)| crate::report::figures::float(requests) / rate);
+                        .map(|(requests, rate)| crate::report::figures::float(requests) / rate)
+                        .filter(|seconds| seconds.is_finite());
                 }
                 "http_req_failed" => summary.failed = part_of(figures).map(|(failed, _)| failed),
                 "http_req_duration" => summary.latency = quantiles(figures),

@@ -19,7 +19,8 @@ pub(super) fn parse(document: &Value) -> Option<Summary> {
         for (error, times) in errors {
             if let Some(times) = count(times) {
                 let words: String = error.chars().take(80).collect();
-                *summary.errors.entry(words).or_default() += times;
+                let sum = summary.errors.entry(words).or_default();
+                *sum = sum.saturating_add(times);
             }
         }
     }

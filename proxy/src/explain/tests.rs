@@ -179,6 +179,9 @@ fn a_run_without_failures_needs_no_explanation() {
 fn what_is_no_result_is_refused_with_what_to_do() {
     assert!(refused("").contains("empty"));
     assert!(refused("hello\n").contains("no result that explain knows"));
+    let more_failures_than_requests =
+        r#"{"metrics":{"http_reqs":{"count":3},"http_req_failed":{"passes":4}}}"#;
+    assert!(refused(more_failures_than_requests).contains("4 failures of 3 requests"));
     assert!(refused("{\"schema\":\"hopscope.report/1\"}").contains("already"));
     assert!(refused("SQLite format 3\0xxxx").contains("hopscope report"));
     assert!(refused("Summary:\n  Success rate: 100%\n  Slowest: 1 secs\n").contains("--output-format json"));

@@ -40,10 +40,10 @@ impl Observer {
                         start.take(data);
                     }
                 });
-                let here = if let Progress::Ended(here) = progress {
-                    here
-                } else {
-                    bytes.len()
+                let here = match progress {
+                    Progress::More => bytes.len(),
+                    // What is behind a break belongs to nothing that can be read.
+                    Progress::Ended(here) | Progress::Broken(here) => here,
                 };
                 self.answer.bytes = self.answer.bytes.saturating_add(here as u64);
                 match progress {

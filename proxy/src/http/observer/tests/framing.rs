@@ -75,6 +75,18 @@ fn chunked_bodies_end_with_their_trailers_in_both_directions() {
 }
 
 #[test]
+fn a_chunked_body_that_breaks_is_counted_up_to_there_however_it_is_read() {
+    let sound = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    let whole = Conversation::new().up(GET).down(format!("{sound}!broken"));
+    let split = Conversation::new()
+        .up(GET)
+        .down(format!("{sound}!"))
+        .down("broken");
+    assert_eq!(whole.exchanges[0].bytes_down, sound.len() as u64);
+    assert_eq!(split.exchanges[0].bytes_down, sound.len() as u64);
+}
+
+#[test]
 fn interim_responses_are_part_of_the_exchange_they_precede() {
     let head = "POST /upload HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
     let rest = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
