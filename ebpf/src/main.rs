@@ -1,13 +1,17 @@
 //! The probes. Built for the kernel by `cargo xtask ebpf`.
 //!
-//! All hang on BTF tracepoints, which no kernel since 5.5 refuses to a process with CAP_BPF and CAP_PERFMON. A healthy
-//! connection leaves no event: its handshake is counted in a row of `TALLY`. What fails leaves one [`Record`].
+//! Those in this file hang on BTF tracepoints, which no kernel since 5.5 refuses to a process with CAP_BPF and
+//! CAP_PERFMON. Where that fails, [`classic`] tracepoints do with less, and then [`sockops`] with less again; of the
+//! three one set is loaded. A healthy connection leaves no event: its handshake is counted in a row of `TALLY`. What
+//! fails leaves one [`Record`](hopscope_abi::Record).
 #![no_std]
 #![no_main]
 
+mod classic;
 mod maps;
 mod packet;
 mod socket;
+mod sockops;
 mod tally;
 
 use core::ffi::c_void;
@@ -18,6 +22,7 @@ use hopscope_abi::{Kind, record, slot, state};
 
 use crate::maps::{CONNS, emit, layout, seen};
 use crate::socket::Sock;
+use crate::tally::Counted;
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn set_state(ctx: BtfTracePointContext) -> i32 {
@@ -35,10 +40,13 @@ pub fn set_state(ctx: BtfTracePointContext) -> i32 {
     match new as u8 {
         state::SYN_SENT => {
             seen(slot::SET_STATE);
-            tally::opened(&sock);
+            let (pid, cgroup) = socket::caller();
+            tally::opened(sock.key(), slot::SET_STATE, cgroup, pid, socket::comm);
         }
-        state::ESTABLISHED if old == state::SYN_SENT => tally::connected(&sock),
-        state::ESTABLISHED if old == state::SYN_RECV => tally::accepted(&sock),
+        state::ESTABLISHED if old == state::SYN_SENT => tally::connected(&sock, slot::SET_STATE),
+        state::ESTABLISHED if old == state::SYN_RECV => {
+            tally::accepted(&sock, slot::SET_STATE, sock.queue_is_full());
+        }
         state::LISTEN => {
             seen(slot::SET_STATE);
             emit(slot::SET_STATE, |r| {
@@ -59,10 +67,7 @@ fn closed(sock: &Sock, old: u8) {
         return;
     }
     let error = sock.error();
-    // FIN_WAIT*, CLOSING and LAST_ACK lead to CLOSE when both sides said FIN. Straight from ESTABLISHED or CLOSE_WAIT
-    // is a reset, sent or received; from SYN_SENT, a connect that failed.
-    let clean = error == 0 && !matches!(old, state::ESTABLISHED | state::CLOSE_WAIT | state::SYN_SENT);
-    if clean && layout().every_close() == 0 {
+    if error == 0 && is_clean(old) && layout().every_close() == 0 {
         return;
     }
     seen(slot::SET_STATE);
@@ -76,6 +81,13 @@ fn closed(sock: &Sock, old: u8) {
     });
 }
 
+/// FIN_WAIT*, CLOSING and LAST_ACK lead to CLOSE when both sides said FIN. Straight from ESTABLISHED or CLOSE_WAIT is a
+/// reset, sent or received; from SYN_SENT, a connect that failed.
+#[inline(always)]
+fn is_clean(old: u8) -> bool {
+    !matches!(old, state::ESTABLISHED | state::CLOSE_WAIT | state::SYN_SENT)
+}
+
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
 pub fn retransmit_skb(ctx: BtfTracePointContext) -> i32 {
     seen(slot::RETRANSMIT);
@@ -83,7 +95,7 @@ pub fn retransmit_skb(ctx: BtfTracePointContext) -> i32 {
         return 0;
     };
     let syn = sock.state() == state::SYN_SENT;
-    if tally::retransmitted(&sock, syn) {
+    if tally::retransmitted(&sock, slot::RETRANSMIT, packet::segments(ctx.arg(1)), syn) {
         emit(slot::RETRANSMIT, |r| {
             r.kind = Kind::SynRetransmit as u32;
             sock.describe(r);

@@ -3,12 +3,16 @@
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::LpmTrie;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf};
-use hopscope_abi::{Layout, Owner, PROBES, Record, TallyKey, TallyValue};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf};
+use hopscope_abi::{Fields, Layout, Owner, PROBES, Record, TallyKey, TallyValue};
 
 /// Sockets opened by `connect`, by their address in the kernel.
 #[map]
 pub static CONNS: HashMap<u64, Owner> = HashMap::with_max_entries(65_536, 0);
+
+/// Segments that a socket sent again, where the kernel does not show its own count: the classic tracepoints.
+#[map]
+pub static RESENT: LruHashMap<u64, u32> = LruHashMap::with_max_entries(16_384, 0);
 
 /// Counts of what needs no event.
 #[map]
@@ -42,23 +46,34 @@ pub static BALANCERS: LpmTrie<[u8; 16], u8> =
 #[unsafe(no_mangle)]
 static LAYOUT: Layout = UNSET;
 
+#[unsafe(no_mangle)]
+static FIELDS: Fields = UNSET_FIELDS;
+
 /// Offsets that no struct has: a probe that is loaded without its layout is refused by the verifier.
 const UNSET: Layout = unsafe { core::mem::transmute([0xffff_u32; hopscope_abi::layout::WORDS]) };
+const UNSET_FIELDS: Fields = unsafe { core::mem::transmute([0xffff_u32; hopscope_abi::fields::WORDS]) };
 
-/// What user space said of this kernel.
+/// What user space said of this kernel's types.
 #[inline(always)]
-pub fn layout() -> &'static Volatile {
+pub fn layout() -> &'static Volatile<Layout> {
     // SAFETY: Volatile is a transparent wrapper around Layout.
-    unsafe { &*(&raw const LAYOUT).cast::<Volatile>() }
+    unsafe { &*(&raw const LAYOUT).cast::<Volatile<Layout>>() }
 }
 
-/// The layout, read afresh each time: the compiler must not use the value it sees at build time.
-#[repr(transparent)]
-pub struct Volatile(Layout);
+/// What user space said of this kernel's tracepoint records.
+#[inline(always)]
+pub fn fields() -> &'static Volatile<Fields> {
+    // SAFETY: Volatile is a transparent wrapper around Fields.
+    unsafe { &*(&raw const FIELDS).cast::<Volatile<Fields>>() }
+}
 
-macro_rules! fields {
-    ($($field:ident)+) => {
-        impl Volatile {
+/// Words that are read afresh each time: the compiler must not use the value it sees at build time.
+#[repr(transparent)]
+pub struct Volatile<T>(T);
+
+macro_rules! fresh {
+    ($of:ident: $($field:ident)+) => {
+        impl Volatile<$of> {
             $(
                 #[inline(always)]
                 pub fn $field(&self) -> usize {
@@ -70,10 +85,17 @@ macro_rules! fields {
     };
 }
 
-fields! {
-    daddr saddr dport num family state net daddr6 saddr6 inum error shutdown backlog max_backlog cgroup kn kn_id sport
-    srtt rtt_min total_retrans bytes_acked bytes_received skb_head skb_network skb_dev dev_net leader comm have_cookie
-    have_reset_reason have_balancers every_close
+fresh! {
+    Layout: daddr saddr dport num family state net daddr6 saddr6 inum error shutdown backlog max_backlog cgroup kn kn_id
+    sport srtt rtt_min total_retrans bytes_acked bytes_received skb_head skb_network skb_dev dev_net skb_segments leader
+    comm have_cookie have_reset_reason have_balancers every_close
+}
+
+fresh! {
+    Fields: set_sk set_old set_new set_protocol set_sport set_dport set_saddr set_daddr retransmit_sk retransmit_state
+    retransmit_sport retransmit_dport retransmit_saddr retransmit_daddr synack_sport synack_dport synack_daddr send_skb
+    send_sk send_state send_reason send_sport send_dport send_saddr send_daddr receive_sk receive_sport receive_dport
+    receive_saddr receive_daddr receive_cookie destroy_sk drop_reason have_reset_reason have_caller have_name
 }
 
 /// One more event that matters.

@@ -33,6 +33,14 @@ pub fn within_rate() -> bool {
     }
 }
 
+/// Segments that a packet of the retransmission queue becomes on the wire: with offload, more than one.
+#[inline(always)]
+pub fn segments(skb: u64) -> u64 {
+    let at = layout().skb_segments();
+    let told: u16 = if at == 0 { 0 } else { loose(skb, at) };
+    if told == 0 { 1 } else { u64::from(told) }
+}
+
 /// Address of the IP header, when TCP follows it directly.
 #[inline(always)]
 pub fn tcp(skb: u64) -> Option<u64> {

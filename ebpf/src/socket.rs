@@ -10,6 +10,7 @@ use aya_ebpf::helpers::{
 use hopscope_abi::{Record, record};
 
 use crate::maps::{CONNS, layout};
+use crate::tally::Counted;
 
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
@@ -52,11 +53,6 @@ impl Sock {
     }
 
     #[inline(always)]
-    pub fn key(&self) -> u64 {
-        self.sk as u64
-    }
-
-    #[inline(always)]
     pub fn state(&self) -> u8 {
         typed!(self.sk, layout().state(), u8)
     }
@@ -67,50 +63,15 @@ impl Sock {
         typed!(self.sk, layout().error(), u32)
     }
 
-    /// Length and limit of the accept queue; a child's are its listener's when it was made.
+    /// Whether the accept queue is full; a child's is its listener's when it was made.
     #[inline(always)]
-    pub fn backlog(&self) -> (u32, u32) {
-        (
-            typed!(self.sk, layout().backlog(), u32),
-            typed!(self.sk, layout().max_backlog(), u32),
-        )
+    pub fn queue_is_full(&self) -> bool {
+        typed!(self.sk, layout().backlog(), u32) >= typed!(self.sk, layout().max_backlog(), u32)
     }
 
     #[inline(always)]
     pub fn family(&self) -> u16 {
         typed!(self.sk, layout().family(), u16)
-    }
-
-    #[inline(always)]
-    pub fn netns(&self) -> u32 {
-        netns(self.key())
-    }
-
-    #[inline(always)]
-    pub fn cgroup(&self) -> u64 {
-        cgroup(self.key())
-    }
-
-    #[inline(always)]
-    pub fn remote_port(&self) -> u16 {
-        u16::from_be(typed!(self.sk, layout().dport(), u16))
-    }
-
-    /// The near port, also after it was released.
-    #[inline(always)]
-    pub fn local_port(&self) -> u16 {
-        u16::from_be(typed!(self.tcp, layout().sport(), u16))
-    }
-
-    /// The far address, IPv4 as v4-mapped IPv6.
-    #[inline(always)]
-    pub fn remote(&self) -> [u8; 16] {
-        if self.family() == AF_INET {
-            let [a, b, c, d] = typed!(self.sk, layout().daddr(), u32).to_ne_bytes();
-            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
-        } else {
-            loose(self.key(), layout().daddr6())
-        }
     }
 
     /// Who it is.
@@ -142,6 +103,44 @@ impl Sock {
     }
 }
 
+impl Counted for Sock {
+    #[inline(always)]
+    fn key(&self) -> u64 {
+        self.sk as u64
+    }
+
+    #[inline(always)]
+    fn netns(&self) -> u32 {
+        netns(self.key())
+    }
+
+    #[inline(always)]
+    fn cgroup(&self) -> u64 {
+        cgroup(self.key())
+    }
+
+    /// The near port, also after it was released.
+    #[inline(always)]
+    fn local_port(&self) -> u16 {
+        u16::from_be(typed!(self.tcp, layout().sport(), u16))
+    }
+
+    #[inline(always)]
+    fn remote_port(&self) -> u16 {
+        u16::from_be(typed!(self.sk, layout().dport(), u16))
+    }
+
+    #[inline(always)]
+    fn remote(&self) -> [u8; 16] {
+        if self.family() == AF_INET {
+            let [a, b, c, d] = typed!(self.sk, layout().daddr(), u32).to_ne_bytes();
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+        } else {
+            loose(self.key(), layout().daddr6())
+        }
+    }
+}
+
 #[inline(always)]
 fn netns(sk: u64) -> u32 {
     loose(loose(sk, layout().net()), layout().inum())
@@ -155,8 +154,9 @@ fn cgroup(sk: u64) -> u64 {
     )
 }
 
+/// Who opened a socket, where that was seen.
 #[inline(always)]
-fn owner(sk: u64, r: &mut Record) {
+pub fn owner(sk: u64, r: &mut Record) {
     // SAFETY: entries are written once and replaced whole.
     if let Some(owner) = unsafe { CONNS.get(sk) } {
         r.direction = record::ACTIVE;
@@ -215,12 +215,19 @@ pub fn describe_loosely(sk: u64, r: &mut Record) {
     }
 }
 
-/// The process that is calling: only where the kernel runs in its context.
+/// Process and cgroup of whoever is calling: only where the kernel runs in the owner's context.
+#[inline(always)]
+pub fn caller() -> (u32, u64) {
+    // SAFETY: a helper without arguments.
+    ((bpf_get_current_pid_tgid() >> 32) as u32, unsafe {
+        bpf_get_current_cgroup_id()
+    })
+}
+
+/// The process that is calling, into a record.
 #[inline(always)]
 pub fn current(r: &mut Record) {
-    r.pid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    // SAFETY: no arguments.
-    r.cgroup = unsafe { bpf_get_current_cgroup_id() };
+    (r.pid, r.cgroup) = caller();
     comm(&mut r.comm);
 }
 

@@ -1,35 +1,50 @@
 //! Counting in the kernel what needs no event.
 
-use aya_ebpf::helpers::{bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, bpf_ktime_get_ns};
+use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::maps::lpm_trie::Key;
 use hopscope_abi::tally::{CONNECT_BUCKETS_US, PEER_BALANCER, PEER_LOOPBACK, PEER_OTHER};
 use hopscope_abi::{Owner, TallyKey, TallyValue, record, slot};
 
 use crate::maps::{BALANCERS, CONNS, TALLY, layout, lost};
-use crate::socket::{self, Sock};
 
-/// `connect` was called, in the context of its caller.
+/// A socket as far as counting needs it; each answer is looked up only when it is asked for.
+pub trait Counted {
+    /// Identity while it lives.
+    fn key(&self) -> u64;
+    /// Inode number of its network namespace; 0 when unknown.
+    fn netns(&self) -> u32;
+    /// Inode of its cgroup; 0 when unknown.
+    fn cgroup(&self) -> u64;
+    /// Near port.
+    fn local_port(&self) -> u16;
+    /// Far port.
+    fn remote_port(&self) -> u16;
+    /// Far address, IPv4 as v4-mapped IPv6.
+    fn remote(&self) -> [u8; 16];
+}
+
+/// `connect` was called, in the context of its caller; `name` writes the caller's.
 #[inline(always)]
-pub fn opened(sock: &Sock) {
+pub fn opened(key: u64, slot: u32, cgroup: u64, pid: u32, name: impl FnOnce(&mut [u8; 16])) {
     let mut owner = Owner {
-        // SAFETY: helpers without arguments.
+        // SAFETY: a helper without arguments.
         opened: unsafe { bpf_ktime_get_ns() },
-        cgroup: unsafe { bpf_get_current_cgroup_id() },
-        pid: (bpf_get_current_pid_tgid() >> 32) as u32,
+        cgroup,
+        pid,
         connect_us: 0,
         syn_retransmits: 0,
         zero: 0,
         comm: [0; 16],
     };
-    socket::comm(&mut owner.comm);
-    if CONNS.insert(sock.key(), &owner, 0).is_err() {
-        lost(slot::SET_STATE);
+    name(&mut owner.comm);
+    if CONNS.insert(key, &owner, 0).is_err() {
+        lost(slot);
     }
 }
 
 /// A `connect` came to its good end.
 #[inline(always)]
-pub fn connected(sock: &Sock) {
+pub fn connected(sock: &impl Counted, slot: u32) {
     let Some(owner) = CONNS.get_ptr_mut(sock.key()) else {
         return;
     };
@@ -37,7 +52,7 @@ pub fn connected(sock: &Sock) {
     let (owner, now) = unsafe { (&mut *owner, bpf_ktime_get_ns()) };
     let micros = ((now - owner.opened) / 1_000) as u32;
     owner.connect_us = if micros == 0 { 1 } else { micros };
-    count(&active(sock, owner), slot::SET_STATE, |row| {
+    count(&active(sock, owner), slot, |row| {
         row.established += 1;
         row.connect_us += u64::from(micros);
         let mut bucket = 0;
@@ -50,21 +65,18 @@ pub fn connected(sock: &Sock) {
     });
 }
 
-/// A child reached its listener's accept queue.
+/// A child reached its listener's accept queue, which was full.
 #[inline(always)]
-pub fn accepted(sock: &Sock) {
-    let (length, limit) = sock.backlog();
-    count(&passive(sock), slot::SET_STATE, |row| {
+pub fn accepted(sock: &impl Counted, slot: u32, full: bool) {
+    count(&passive(sock), slot, |row| {
         row.established += 1;
-        if length >= limit {
-            row.queue_full += 1;
-        }
+        row.queue_full += u64::from(full);
     });
 }
 
-/// Counts; says whether this is the first SYN of the socket that was sent again.
+/// Counts segments sent again; says whether they hold the first SYN of the socket that was sent again.
 #[inline(always)]
-pub fn retransmitted(sock: &Sock, syn: bool) -> bool {
+pub fn retransmitted(sock: &impl Counted, slot: u32, segments: u64, syn: bool) -> bool {
     let mut first = false;
     let key = match CONNS.get_ptr_mut(sock.key()) {
         Some(owner) => {
@@ -78,8 +90,8 @@ pub fn retransmitted(sock: &Sock, syn: bool) -> bool {
         }
         None => passive(sock),
     };
-    count(&key, slot::RETRANSMIT, |row| {
-        row.retransmits += 1;
+    count(&key, slot, |row| {
+        row.retransmits += segments;
         row.syn_retransmits += u64::from(syn);
     });
     first
@@ -87,14 +99,14 @@ pub fn retransmitted(sock: &Sock, syn: bool) -> bool {
 
 /// A listener answered a SYN once more.
 #[inline(always)]
-pub fn synack_retransmitted(listener: &Sock) {
+pub fn synack_retransmitted(listener: &impl Counted) {
     count(&passive(listener), slot::RETRANSMIT_SYNACK, |row| {
         row.synack_retransmits += 1
     });
 }
 
 #[inline(always)]
-fn active(sock: &Sock, owner: &Owner) -> TallyKey {
+fn active(sock: &impl Counted, owner: &Owner) -> TallyKey {
     TallyKey {
         cgroup: owner.cgroup,
         netns: sock.netns(),
@@ -106,7 +118,7 @@ fn active(sock: &Sock, owner: &Owner) -> TallyKey {
 }
 
 #[inline(always)]
-fn passive(sock: &Sock) -> TallyKey {
+fn passive(sock: &impl Counted) -> TallyKey {
     TallyKey {
         cgroup: sock.cgroup(),
         netns: sock.netns(),
@@ -118,7 +130,7 @@ fn passive(sock: &Sock) -> TallyKey {
 }
 
 #[inline(always)]
-fn peer(sock: &Sock) -> u8 {
+fn peer(sock: &impl Counted) -> u8 {
     let remote = sock.remote();
     let v4 = remote[10] == 0xff && remote[11] == 0xff && remote[0] == 0;
     if (v4 && remote[12] == 127) || (remote[0] == 0 && remote[10] == 0 && remote[15] == 1) {

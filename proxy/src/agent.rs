@@ -1,7 +1,8 @@
 //! The node agent: probes, metrics, evidence.
 //!
-//! In reading order: [`loader`] attaches what this kernel allows ([`btf`] and [`layout`] tell the probes where things
-//! lie, [`reasons`] what numbers mean); [`parse`] reads what they say; [`correlate`] gathers it by connection;
+//! In reading order: [`loader`] attaches what this kernel allows, on the best [`rung`] that holds ([`btf`] and
+//! [`layout`], or [`tracefs`] and [`format`](mod@format), tell the probes where things lie, [`reasons`] what numbers
+//! mean); [`parse`] reads what they say, [`infer`] what they could not see; [`correlate`] gathers it by connection;
 //! [`world`] knows who is who on the host ([`hops`], [`cgroup`], [`procfs`]); [`judge`] charges; [`observe`] holds it
 //! together; [`metrics`] and [`evidence`] tell it, through [`server`]. A report [`ask`]s, and joins the [`answer`].
 
@@ -21,7 +22,9 @@ pub mod btf;
 pub mod cgroup;
 pub mod correlate;
 pub mod evidence;
+pub mod format;
 pub mod hops;
+pub mod infer;
 pub mod judge;
 pub mod layout;
 pub mod loader;
@@ -31,14 +34,18 @@ pub mod observe;
 pub mod parse;
 pub mod procfs;
 pub mod reasons;
+pub mod rung;
 pub mod server;
+pub mod tracefs;
+pub mod whereabouts;
 pub mod world;
 
 use evidence::Journal;
 use hops::HopTable;
 use layout::Wishes;
-use loader::Probes;
+use loader::{Climbed, Order, Probes};
 use observe::Observer;
+use rung::Rung;
 use server::Access;
 use world::{Mounts, World};
 
@@ -67,8 +74,8 @@ pub struct Config {
     pub connections: u32,
     /// Clean ends become evidence too.
     pub every_close: bool,
-    /// Do not even try to load the probes.
-    pub without_ebpf: bool,
+    /// The best rung of the ladder that is tried.
+    pub rung: Rung,
 }
 
 impl Default for Config {
@@ -83,7 +90,7 @@ impl Default for Config {
             },
             connections: 65_536,
             every_close: false,
-            without_ebpf: false,
+            rung: Rung::BtfTracepoints,
         }
     }
 }
@@ -134,19 +141,21 @@ impl Agent {
             balancers: !config.table.balancer_addresses.is_empty(),
             every_close: config.every_close,
         };
-        let loaded = if config.without_ebpf {
-            Err("it was started with --without-ebpf".to_owned())
-        } else {
-            loader::load(wishes, &config.table.balancer_addresses, config.connections)
-                .map_err(|why| why.to_string())
-        };
+        let climbed = loader::climb(&Order {
+            wishes,
+            balancers: config.table.balancer_addresses.clone(),
+            connections: config.connections,
+            from: config.rung,
+            cgroup: config.mounts.cgroup.clone(),
+        });
         // The probes first: what begins while we look around is not missed.
         let world = World::look(config.mounts, config.table);
-        let observer = Observer::new(world, loaded.as_ref().map_err(Clone::clone));
+        let observer = Observer::new(world, &climbed);
+        let Climbed { probes, .. } = climbed;
         Self {
             answering: None,
             observer: Rc::new(RefCell::new(observer)),
-            probes: loaded.ok(),
+            probes,
         }
     }
 
@@ -168,18 +177,7 @@ impl Agent {
 
     /// What works and what does not, a line each.
     pub fn told(&self) -> Vec<String> {
-        let observer = self.observer.borrow();
-        if let Some(why) = &observer.without_ebpf {
-            return vec![format!("without eBPF, by /proc alone: {why}")];
-        }
-        let mut lines = Vec::new();
-        for probe in &observer.status {
-            match &probe.refused {
-                None => lines.push(format!("{}: attached", probe.probe)),
-                Some(refusal) => lines.push(format!("{}: not attached: {refusal}", probe.probe)),
-            }
-        }
-        lines
+        self.observer.borrow().told()
     }
 
     /// Watches and answers until `stop` is done, and gives what it has seen. Must run within a `LocalSet`.

@@ -90,8 +90,13 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn new() -> Result<Self> {
+        Self::watched_by(&[])
+    }
+
+    /// With an agent that was started with these words.
+    pub(crate) fn watched_by(words: &[&str]) -> Result<Self> {
         let pair = Pair::new()?;
-        let agent = Agent::start(&[])?;
+        let agent = Agent::start(words)?;
         let far = pair.far_address.to_string();
         let target = format!("{far}:8080");
         Ok(Self {

@@ -4,6 +4,7 @@ mod agent_connects;
 mod agent_healthy;
 mod agent_hops;
 mod agent_image;
+mod agent_ladder;
 mod agent_privilege;
 mod agent_queues;
 mod agent_report;

@@ -1,20 +1,22 @@
 //! What crosses the boundary between the probes and user space.
 //!
-//! [`record`] is what the ring buffer carries, [`tally`] what is counted in the kernel, [`layout`] what user space tells
-//! the probes about the running kernel. Every type is `#[repr(C)]` without a byte of padding: a compile-time assertion
+//! [`record`] is what the ring buffer carries, [`tally`] what is counted in the kernel, [`layout`] and
+//! [`fields`] what user space tells the probes about the running kernel. Every type is `#[repr(C)]` without a byte of padding: a compile-time assertion
 //! under each says so, because padding would be kernel memory that nobody wrote.
 #![no_std]
 
+pub mod fields;
 pub mod layout;
 pub mod record;
 pub mod tally;
 
+pub use fields::Fields;
 pub use layout::Layout;
 pub use record::{Kind, Record};
 pub use tally::{Owner, TallyKey, TallyValue};
 
 /// Slots of the per-CPU `SEEN` and `LOST` arrays: one a probe, in this order.
-pub const PROBES: [&str; 7] = [
+pub const PROBES: [&str; 8] = [
     "inet_sock_set_state",
     "tcp_retransmit_skb",
     "tcp_retransmit_synack",
@@ -22,6 +24,7 @@ pub const PROBES: [&str; 7] = [
     "tcp_receive_reset",
     "tcp_destroy_sock",
     "kfree_skb",
+    "sock_ops",
 ];
 
 /// A slot of [`PROBES`], as the probes name it.
@@ -40,6 +43,8 @@ pub mod slot {
     pub const DESTROY: u32 = 5;
     /// `kfree_skb`.
     pub const DROP: u32 = 6;
+    /// `sock_ops`.
+    pub const SOCK_OPS: u32 = 7;
 }
 
 /// TCP states (include/net/tcp_states.h), unchanged since they were first numbered.

@@ -41,6 +41,13 @@ pub const ACTIVE: u8 = 1;
 /// The socket was not opened by a `connect` that the probes saw: accepted, or older than the probes.
 pub const PASSIVE: u8 = 0;
 
+/// Everything of a close was seen.
+pub const UNTOLD_NOTHING: u8 = 0;
+/// `sk_err` was not; resets are told by records of their own.
+pub const UNTOLD_ERROR: u8 = 1;
+/// Neither `sk_err` nor resets were.
+pub const UNTOLD_RESETS: u8 = 2;
+
 /// One entry of the ring buffer. Fields that a kind does not fill are zero.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -99,8 +106,10 @@ pub struct Record {
     pub tcp_flags: u8,
     /// 1 when there was no segment that provoked the RST: the owner's own doing.
     pub unprovoked: u8,
+    /// What the probe could not see of a close: one of the `UNTOLD_` constants.
+    pub untold: u8,
     /// Always zero.
-    pub zero: [u8; 2],
+    pub zero: u8,
 }
 
 const _: () = assert!(

@@ -65,7 +65,7 @@ pub struct TallyValue {
     pub established: u64,
     /// Sum of the connect times of the active ones, microseconds.
     pub connect_us: u64,
-    /// Calls of the kernel's retransmission, data and SYN.
+    /// Segments sent again, data and SYN.
     pub retransmits: u64,
     /// SYN segments sent again.
     pub syn_retransmits: u64,

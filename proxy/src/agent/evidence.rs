@@ -30,7 +30,7 @@ pub struct Head {
     pub next: u64,
     /// Lines after `since` that were forgotten before they could be told: with any, absence proves nothing.
     pub forgotten: u64,
-    /// How the evidence was gathered: `tp_btf` or `procfs`.
+    /// How the evidence was gathered: a word of [`Rung`](super::rung::Rung).
     pub level: String,
     /// Kernel events lost since the agent started.
     pub events_lost: u64,
@@ -96,10 +96,12 @@ pub struct SocketSeen {
     pub told_by: Option<String>,
     /// Segments sent again, SYNs included.
     pub retransmits: u32,
-    /// Payload bytes that the other side acknowledged.
-    pub bytes_acked: u64,
-    /// Payload bytes received.
-    pub bytes_received: u64,
+    /// Payload bytes that the other side acknowledged, where the probes see them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_acked: Option<u64>,
+    /// Payload bytes received, where the probes see them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_received: Option<u64>,
     /// The owner's process name, where known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub process: String,
@@ -328,10 +330,13 @@ pub fn join(lines: &[Line], connections: &[Connection], clock: Clock) -> NodeEvi
                     owner: hop(&socket.owner),
                     peer: hop(&socket.peer),
                     end,
-                    bytes: Observation::Seen(SocketBytes {
-                        received: socket.bytes_received,
-                        acknowledged: socket.bytes_acked,
-                    }),
+                    bytes: match (socket.bytes_received, socket.bytes_acked) {
+                        (Some(received), Some(acknowledged)) => Observation::Seen(SocketBytes {
+                            received,
+                            acknowledged,
+                        }),
+                        _ => Observation::Unseen(WhyUnseen::NotSupported),
+                    },
                 });
             }
             Seen::Window(window) => {

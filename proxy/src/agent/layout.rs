@@ -61,6 +61,7 @@ pub fn resolve(btf: &Btf, release: (u32, u32), wishes: Wishes) -> Result<Layout,
         skb_network: at("sk_buff", "network_header")?,
         skb_dev: at("sk_buff", "dev")?,
         dev_net: at("net_device", "nd_net")?,
+        skb_segments: segments(btf).unwrap_or(0),
         leader: at("task_struct", "group_leader")?,
         comm: at("task_struct", "comm")?,
         have_cookie: u32::from(release >= (5, 12)),
@@ -68,6 +69,12 @@ pub fn resolve(btf: &Btf, release: (u32, u32), wishes: Wishes) -> Result<Layout,
         have_balancers: u32::from(wishes.balancers),
         every_close: u32::from(wishes.every_close),
     })
+}
+
+/// Where a packet of the retransmission queue says how many segments it is.
+fn segments(btf: &Btf) -> Option<u32> {
+    let block = btf.offset("sk_buff", "cb")?;
+    block.checked_add(btf.offset("tcp_skb_cb", "tcp_gso_segs")?)
 }
 
 /// Major and minor version of a kernel release such as `6.12.117-cloud-amd64`; zeros where there is none.

@@ -1,32 +1,20 @@
-//! Loads and attaches the probes. What cannot be attached is named with its reason and remedy, and the rest runs.
+//! Loads and attaches the probes. What cannot be attached is named with its reason and remedy, and the rest runs;
+//! where nothing of a rung runs the next one is tried ([`rungs`]).
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::{fmt, fs};
+use std::path::PathBuf;
 
-use aya::maps::lpm_trie::Key;
-use aya::maps::{Array, LpmTrie, MapData, MapError, PerCpuArray, PerCpuHashMap, RingBuf};
-use aya::programs::{BtfTracePoint, ProgramError};
-use aya::{Ebpf, EbpfLoader};
+use aya::Ebpf;
+use aya::maps::{MapData, PerCpuArray, PerCpuHashMap, RingBuf};
 use hopscope_abi::PROBES;
 
-use super::btf::{Btf, KERNEL_BTF};
-use super::layout::{self, Wishes};
+use super::layout::Wishes;
 use super::parse::{KeyBytes, RowWords};
 use super::reasons::Reasons;
+use super::rung::Rung;
 
-static OBJECT: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../ebpf/probes.bpf.o"));
-
-/// The program of each of [`PROBES`], as ebpf/src/main.rs names it.
-const PROGRAMS: [&str; 7] = [
-    "set_state",
-    "retransmit_skb",
-    "retransmit_synack",
-    "send_reset",
-    "receive_reset",
-    "destroy_sock",
-    "drop_skb",
-];
+mod rungs;
 
 /// A network prefix: addresses of load balancers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +88,8 @@ pub struct Refusal {
 
 /// The probes, running until this is dropped: nothing is pinned, a killed agent leaves nothing behind.
 pub struct Probes {
+    /// The rung that they stand on.
+    pub rung: Rung,
     /// What became of each.
     pub status: Vec<ProbeStatus>,
     /// Names of this kernel's drop and reset reasons.
@@ -112,116 +102,71 @@ pub struct Probes {
 impl fmt::Debug for Probes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Probes")
+            .field("rung", &self.rung)
             .field("status", &self.status)
             .finish_non_exhaustive()
     }
 }
 
-/// Loads what this kernel and our privileges allow.
-///
-/// # Errors
-/// When no probe at all can run, the reason and the remedy.
-pub fn load(wishes: Wishes, balancers: &[Prefix], connections: u32) -> Result<Probes, Refusal> {
-    let blob = fs::read(KERNEL_BTF).map_err(|error| Refusal {
-        reason: format!("{KERNEL_BTF} cannot be read ({error})"),
-        remedy: "run a kernel built with CONFIG_DEBUG_INFO_BTF, and mount /sys".to_owned(),
-    })?;
-    let other_kernel = |reason: String| Refusal {
-        reason,
-        remedy: "this kernel is not supported by this version of hopscope: please tell us which it is"
-            .to_owned(),
-    };
-    let btf = Btf::parse(&blob).map_err(|error| other_kernel(error.to_string()))?;
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let layout =
-        layout::resolve(&btf, layout::release(&release), wishes).map_err(|e| other_kernel(e.to_string()))?;
-    let words = layout.words();
-    let kernel =
-        aya::Btf::parse(&blob, aya::Endianness::default()).map_err(|e| other_kernel(e.to_string()))?;
+/// What the ladder led to.
+#[derive(Debug)]
+pub struct Climbed {
+    /// The probes of the best rung that holds; `None` when only /proc is left.
+    pub probes: Option<Probes>,
+    /// The rungs above it that were tried, and why they do not hold.
+    pub passed: Vec<(Rung, Refusal)>,
+}
 
-    let mut ebpf = EbpfLoader::new()
-        .btf(Some(&kernel))
-        .override_global("LAYOUT", &words[..], true)
-        .map_max_entries("CONNS", connections)
-        .load(OBJECT)
-        .map_err(|error| refusal(&error))?;
-    let reasons = Reasons::read(&btf);
-    admit_drops(&mut ebpf, &reasons).map_err(|error| refusal(&error))?;
-    admit_balancers(&mut ebpf, balancers).map_err(|error| refusal(&error))?;
+/// What to load, and how high to reach.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// What the probes are asked to do beyond their default.
+    pub wishes: Wishes,
+    /// Addresses of load balancers.
+    pub balancers: Vec<Prefix>,
+    /// Sockets opened by `connect` that are followed at a time.
+    pub connections: u32,
+    /// The best rung to try.
+    pub from: Rung,
+    /// Where the host's cgroup tree is.
+    pub cgroup: PathBuf,
+}
 
-    let mut status = Vec::new();
-    for (probe, program) in PROBES.into_iter().zip(PROGRAMS) {
-        let refused = match absent(&btf, probe) {
-            Some(refusal) => Some(refusal),
-            None => attach(&mut ebpf, probe, program, &kernel).err(),
+/// Tries the rungs from the best on, until one holds.
+pub fn climb(order: &Order) -> Climbed {
+    let mut passed = Vec::new();
+    for rung in Rung::ALL.into_iter().filter(|rung| *rung >= order.from) {
+        let loaded = match rung {
+            Rung::BtfTracepoints => rungs::btf_tracepoints(order),
+            Rung::Tracepoints => rungs::tracepoints(order),
+            Rung::SockOps => rungs::sock_ops(order),
+            Rung::Procfs => break,
         };
-        status.push(ProbeStatus { probe, refused });
-    }
-    if let Some(first) = status.iter().find_map(|status| status.refused.clone())
-        && status.iter().all(|status| status.refused.is_some())
-    {
-        return Err(first);
-    }
-    let ring = ebpf.take_map("EVENTS").map(RingBuf::try_from);
-    match ring {
-        Some(Ok(ring)) => Ok(Probes {
-            status,
-            reasons,
-            ring,
-            ebpf,
-        }),
-        Some(Err(error)) => Err(refusal(&error)),
-        None => Err(other_kernel("the object has no ring buffer".to_owned())),
-    }
-}
-
-/// Tracepoints that this kernel does not have, or not in a useful form.
-fn absent(btf: &Btf, probe: &str) -> Option<Refusal> {
-    let (reason, since) = match (probe, btf.tracepoint_arguments(probe)) {
-        (_, None) => (format!("this kernel has no tracepoint {probe}"), "a newer kernel"),
-        ("kfree_skb", Some(0..=2)) => ("this kernel gives no drop reasons".to_owned(), "5.17 or later"),
-        (_, Some(_)) => return None,
-    };
-    Some(Refusal {
-        reason,
-        remedy: format!("run {since}; the other probes do without it"),
-    })
-}
-
-fn attach(ebpf: &mut Ebpf, probe: &str, program: &str, kernel: &aya::Btf) -> Result<(), Refusal> {
-    let found = ebpf.program_mut(program).ok_or_else(|| Refusal {
-        reason: format!("the object has no program {program}"),
-        remedy: "rebuild hopscope: `cargo xtask ebpf` and then `cargo build`".to_owned(),
-    })?;
-    let program: &mut BtfTracePoint = found.try_into().map_err(|error: ProgramError| refusal(&error))?;
-    program.load(probe, kernel).map_err(|error| refusal(&error))?;
-    program.attach().map_err(|error| refusal(&error))?;
-    Ok(())
-}
-
-fn admit_drops(ebpf: &mut Ebpf, reasons: &Reasons) -> Result<(), MapError> {
-    let Some(map) = ebpf.map_mut("DROP_REASONS") else {
-        return Ok(());
-    };
-    let mut wanted: Array<_, u8> = Array::try_from(map)?;
-    for number in reasons.drops_that_matter() {
-        if number < wanted.len() {
-            wanted.set(number, 1, 0)?;
+        match loaded {
+            Ok(probes) => {
+                return Climbed {
+                    probes: Some(probes),
+                    passed,
+                };
+            }
+            Err(refusal) => passed.push((rung, refusal)),
         }
     }
-    Ok(())
+    Climbed { probes: None, passed }
 }
 
-fn admit_balancers(ebpf: &mut Ebpf, balancers: &[Prefix]) -> Result<(), MapError> {
-    let Some(map) = ebpf.map_mut("BALANCERS") else {
-        return Ok(());
-    };
-    let mut known: LpmTrie<_, [u8; 16], u8> = LpmTrie::try_from(map)?;
-    for prefix in balancers {
-        let (address, length) = prefix.mapped();
-        known.insert(&Key::new(length, address.octets()), 1, 0)?;
-    }
-    Ok(())
+/// Loads the best rung alone.
+///
+/// # Errors
+/// When it does not hold, the reason and the remedy.
+pub fn load(wishes: Wishes, balancers: &[Prefix], connections: u32) -> Result<Probes, Refusal> {
+    rungs::btf_tracepoints(&Order {
+        wishes,
+        balancers: balancers.to_vec(),
+        connections,
+        from: Rung::BtfTracepoints,
+        cgroup: PathBuf::new(),
+    })
 }
 
 /// What the kernel said, in one line, with the remedy that most often helps.

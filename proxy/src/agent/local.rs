@@ -69,9 +69,10 @@ impl LocalProbes {
         let refused: Vec<_> = self
             .told
             .iter()
-            .filter(|line| line.contains("not attached"))
+            .filter(|line| line.contains(": not attached"))
             .collect();
-        let all = self.told.len();
+        let attached = self.told.iter().filter(|line| line.ends_with(": attached"));
+        let all = attached.count() + refused.len();
         match refused.as_slice() {
             _ if !self.attached => format!("this host's kernel is not watched: {}", self.told.join("; ")),
             [] => format!("this host's kernel is watched by {all} probes"),
@@ -121,7 +122,7 @@ mod tests {
     #[test]
     fn without_probes_nothing_is_claimed_and_the_reason_is_told() {
         let config = Config {
-            without_ebpf: true,
+            rung: super::super::rung::Rung::Procfs,
             ..Config::default()
         };
         let local = LocalProbes::start(config).unwrap();

@@ -58,7 +58,7 @@ families! {
     Resets = "hopscope_node_resets_total" ["hop", "direction", "reason"]
         "RST segments, by the hop whose socket sent or received them and the kernel's reason.",
     Retransmits = "hopscope_node_retransmits_total" ["hop"]
-        "Calls of the kernel's retransmission, data and SYN, by the hop that sent again.",
+        "Segments sent again, data and SYN, by the hop that sent again.",
     SynRetransmits = "hopscope_node_syn_retransmits_total" ["hop"]
         "SYN and SYN-ACK segments sent again, by the hop that sent again.",
     Drops = "hopscope_node_drops_total" ["hop", "reason"]

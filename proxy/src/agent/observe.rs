@@ -1,25 +1,27 @@
 //! The agent's state: records and counts in, metrics and evidence out.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hopscope_abi::PROBES;
 use hopscope_attribution::hop::Hop;
 
 use super::correlate::{Case, Dropped, Gathering, ResetSent};
 use super::evidence::{Journal, Seen, SocketSeen, WindowSeen, end_word};
+use super::infer::{self, OtherEnd, Surroundings};
 use super::judge::{self, Abort, Around, End};
-use super::loader::{ProbeStatus, Probes};
+use super::loader::{Climbed, ProbeStatus, Probes, Refusal};
 use super::metrics::NodeMetrics;
-use super::parse::{Close, Event, KeyBytes, RowWords, Socket, row, tallied};
-use super::procfs::{self, Counters, Netns};
+use super::parse::{Close, Event, KeyBytes, RowWords, Socket, Untold, row, tallied};
+use super::procfs::{Counters, Netns};
 use super::reasons::Reasons;
+use super::rung::Rung;
 use super::world::{Workload, World};
 
-/// An overflow explains a connect that failed within this time of it.
-const OVERFLOW_EXPLAINS: Duration = Duration::from_secs(15);
 /// Rows of the kernel's counts beyond which those at rest are forgotten.
 const ROWS_TO_KEEP: usize = 1_536;
+
+mod counters;
 
 /// What the agent knows, behind its HTTP server.
 #[derive(Debug)]
@@ -33,11 +35,14 @@ pub struct Observer {
     reasons: Reasons,
     /// What became of each probe; empty without eBPF.
     pub status: Vec<ProbeStatus>,
-    /// Why there is no eBPF at all, where there is none.
-    pub without_ebpf: Option<String>,
+    /// The rung of the ladder that holds.
+    pub rung: Rung,
+    /// Better ones, and why they do not.
+    pub passed: Vec<(Rung, Refusal)>,
     rows: HashMap<KeyBytes, RowWords>,
     counters: HashMap<Netns, Counters>,
     overflows: HashMap<Netns, SystemTime>,
+    attempt_failed: Option<SystemTime>,
     window: BTreeMap<Hop, Window>,
     window_from: u64,
     lost: u64,
@@ -52,10 +57,10 @@ struct Window {
 
 impl Observer {
     /// Begins to watch.
-    pub fn new(world: World, probes: Result<&Probes, String>) -> Self {
-        let (reasons, status, without_ebpf) = match probes {
-            Ok(probes) => (probes.reasons.clone(), probes.status.clone(), None),
-            Err(why) => (Reasons::default(), Vec::new(), Some(why)),
+    pub fn new(world: World, climbed: &Climbed) -> Self {
+        let (reasons, status, rung) = match &climbed.probes {
+            Some(probes) => (probes.reasons.clone(), probes.status.clone(), probes.rung),
+            None => (Reasons::default(), Vec::new(), Rung::Procfs),
         };
         let mut observer = Self {
             world,
@@ -64,10 +69,12 @@ impl Observer {
             journal: Journal::default(),
             reasons,
             status,
-            without_ebpf,
+            rung,
+            passed: climbed.passed.clone(),
             rows: HashMap::new(),
             counters: HashMap::new(),
             overflows: HashMap::new(),
+            attempt_failed: None,
             window: BTreeMap::new(),
             window_from: unix_us(),
             lost: 0,
@@ -78,12 +85,29 @@ impl Observer {
     }
 
     /// How the evidence is gathered.
-    pub fn level(&self) -> &'static str {
-        if self.without_ebpf.is_some() {
-            "procfs"
-        } else {
-            "tp_btf"
+    pub const fn level(&self) -> &'static str {
+        self.rung.word()
+    }
+
+    /// What works and what does not, a line each.
+    pub fn told(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (rung, why) in &self.passed {
+            lines.push(format!("{rung} is out of reach: {why}"));
         }
+        if self.rung == Rung::Procfs {
+            lines.push("without eBPF, by sock_diag and /proc alone".to_owned());
+        }
+        if let Some(forgoes) = self.rung.forgoes() {
+            lines.push(format!("watching by {}: {forgoes}", self.rung));
+        }
+        for probe in &self.status {
+            lines.push(match &probe.refused {
+                None => format!("{}: attached", probe.probe),
+                Some(refusal) => format!("{}: not attached: {refusal}", probe.probe),
+            });
+        }
+        lines
     }
 
     /// Kernel events lost since the probes were loaded.
@@ -102,10 +126,20 @@ impl Observer {
             }
         };
         match &mut event {
-            Event::Listening(socket) => self.world.listening(socket),
+            Event::Listening(socket) => {
+                self.world.place(socket);
+                self.world.meet(socket.netns);
+                self.world.listening(socket);
+            }
             Event::Closed(socket, _) | Event::ResetReceived(socket) | Event::ResetSent { socket, .. } => {
+                self.world.place(socket);
                 self.world.meet(socket.netns);
                 self.world.complete(socket);
+            }
+            Event::Dropped { ends, reason, .. } if ends.remote.port() == 0 => {
+                // A classic tracepoint does not say whose packet it was.
+                self.metrics.dropped(Hop::Unknown, self.reasons.drop(*reason));
+                return;
             }
             Event::SynRetransmit(_) | Event::Dropped { .. } => {}
         }
@@ -122,11 +156,14 @@ impl Observer {
     }
 
     fn conclude(&mut self, gathered: &Case) {
-        let ends: Vec<_> = gathered
-            .ends
-            .iter()
-            .map(|(socket, close)| (socket, close, end(socket, close, gathered, &self.reasons)))
-            .collect();
+        let mut ends = Vec::new();
+        for at in 0..gathered.ends.len() {
+            if let Some((socket, close)) = gathered.ends.get(at)
+                && let Some(end) = self.end(at, socket, close, gathered)
+            {
+                ends.push((socket, close, end));
+            }
+        }
         let owners: Vec<_> = ends.iter().map(|(socket, ..)| self.world.owner(socket)).collect();
         self.count_resets(gathered, &owners);
         self.count_drops(gathered, &owners);
@@ -181,11 +218,11 @@ impl Observer {
                 peer: peer.word().to_owned(),
                 end: end_word(how).to_owned(),
                 cause: cause.map(|cause| cause.word().to_owned()),
-                errno: judge::errno(close.error),
+                errno: judge::errno(end.error),
                 told_by: judge::told_by(end).map(ToOwned::to_owned),
                 retransmits: close.retransmits,
-                bytes_acked: close.bytes_acked,
-                bytes_received: close.bytes_received,
+                bytes_acked: (close.untold != Untold::Error).then_some(close.bytes_acked),
+                bytes_received: (close.untold != Untold::Error).then_some(close.bytes_received),
                 process: socket
                     .owner
                     .as_ref()
@@ -217,18 +254,39 @@ impl Observer {
         self.world.workload(socket)
     }
 
-    /// Whether an accept queue that an unanswered connect may have gone to overflowed meanwhile. One that was answered
-    /// may have met a full queue with its last ACK: its client believes in it, and hears nothing.
-    fn overflowed(&mut self, socket: &Socket, close: &Close, end: &End) -> bool {
-        use hopscope_abi::state::{ESTABLISHED, SYN_SENT};
-        let heard_nothing = end.state == ESTABLISHED && end.error != 0 && close.bytes_received == 0;
-        if !end.active || !(end.state == SYN_SENT || heard_nothing) {
-            return false;
-        }
-        self.poll();
-        let recent = |at: &SystemTime| at.elapsed().is_ok_and(|age| age < OVERFLOW_EXPLAINS);
-        let mut candidates = self.world.listening_on(socket.ends.remote.port());
-        candidates.any(|netns| self.overflows.get(&netns).is_some_and(recent))
+    /// One end as the judge wants it; `None` when nothing can be claimed of it.
+    fn end(&mut self, at: usize, socket: &Socket, close: &Close, gathered: &Case) -> Option<End> {
+        let ours = |other: &Socket| other.ends.local == socket.ends.local;
+        let reset_received = gathered.resets_received.iter().any(ours);
+        let connecting = socket.state == hopscope_abi::state::SYN_SENT;
+        let around = Surroundings {
+            reset_received,
+            reset_sent: gathered.resets_sent.iter().any(|reset| ours(&reset.socket)),
+            other_end: match (gathered.ends.len(), at) {
+                (2.., 0) => OtherEnd::Later,
+                (2.., _) => OtherEnd::Earlier,
+                _ => OtherEnd::Unseen,
+            },
+            attempt_failed: close.untold == Untold::Resets && connecting && self.attempt_failed(),
+        };
+        let own = |reset: &&ResetSent| reset.unprovoked && ours(&reset.socket);
+        let reset_sent = gathered.resets_sent.iter().find(own).map(|reset| {
+            match reset.reason.map(|reason| self.reasons.reset(reason)) {
+                None => Abort::Untold,
+                Some("TCP_ABORT_ON_CLOSE") => Abort::Unread,
+                Some(_) => Abort::Other,
+            }
+        });
+        Some(End {
+            active: socket.active,
+            state: socket.state,
+            error: infer::error(socket.state, close, around)?,
+            shutdown: close.shutdown,
+            no_port: socket.ends.local.port() == 0,
+            retransmits: close.retransmits,
+            reset_received,
+            reset_sent,
+        })
     }
 
     /// Whether the netfilter of the socket's own namespace dropped packets of its connection: on the way out they are
@@ -341,70 +399,6 @@ impl Observer {
         }
     }
 
-    fn read_counters(&self) -> HashMap<Netns, Counters> {
-        let proc = self.world.proc();
-        let read = |(netns, pid): (&Netns, &u32)| Some((*netns, procfs::read_counters(proc, *pid).ok()?));
-        self.world.namespaces.iter().filter_map(read).collect()
-    }
-
-    /// Reads the counters of every namespace, and counts what was added.
-    pub fn poll(&mut self) {
-        let now = self.read_counters();
-        let before = std::mem::replace(&mut self.counters, now);
-        let added: Vec<_> = self
-            .counters
-            .iter()
-            .map(|(netns, now)| {
-                (
-                    *netns,
-                    now.since(before.get(netns).unwrap_or(&Counters::default())),
-                )
-            })
-            .filter(|(_, added)| *added != Counters::default())
-            .collect();
-        for (netns, added) in added {
-            // A namespace that was not there before has counted since it was made, which is what we want.
-            let (hop, workload) = self.world.resident(netns);
-            if added.listen_overflows > 0 {
-                self.overflows.insert(netns, SystemTime::now());
-                self.metrics.overflowed(&workload.name, added.listen_overflows);
-                self.window.entry(hop).or_default().overflows += added.listen_overflows;
-            }
-            if added.syn_queue_drops > 0 {
-                self.metrics
-                    .syn_queue_overflowed(&workload.name, added.syn_queue_drops);
-            }
-            if added.no_routes > 0 {
-                self.metrics.no_route(hop, added.no_routes);
-            }
-            if added.zero_windows > 0 {
-                self.metrics.zero_window(hop, added.zero_windows);
-            }
-            if self.without_ebpf.is_some() {
-                self.count_without_probes(hop, &added);
-            }
-        }
-        self.overflows
-            .retain(|netns, _| self.counters.contains_key(netns));
-    }
-
-    /// What the counters alone can say: how often, and in whose namespace; not with whom.
-    fn count_without_probes(&mut self, hop: Hop, added: &Counters) {
-        if added.attempt_fails > 0 {
-            self.metrics.connected(hop, "failed", added.attempt_fails);
-        }
-        if added.resets_sent > 0 {
-            self.metrics.reset(hop, "sent", "untold", added.resets_sent);
-        }
-        if added.established_resets > 0 {
-            self.metrics
-                .reset(hop, "received", "untold", added.established_resets);
-        }
-        self.metrics
-            .retransmitted(hop, added.retransmits, added.syn_retransmits);
-        self.window.entry(hop).or_default().syn_retransmits += added.syn_retransmits;
-    }
-
     /// Looks for new namespaces and workloads.
     pub fn refresh(&mut self) {
         self.world.refresh();
@@ -438,31 +432,6 @@ impl Observer {
 /// Every packet of a connection that was dropped.
 fn all_drops(gathered: &Case) -> impl Iterator<Item = &Dropped> {
     gathered.earlier_drops.iter().chain(&gathered.drops)
-}
-
-/// One end as the judge wants it.
-fn end(socket: &Socket, close: &Close, gathered: &Case, reasons: &Reasons) -> End {
-    let own = |reset: &&ResetSent| reset.unprovoked && reset.socket.ends.local == socket.ends.local;
-    let reset_sent = gathered.resets_sent.iter().find(own).map(|reset| {
-        match reset.reason.map(|reason| reasons.reset(reason)) {
-            None => Abort::Untold,
-            Some("TCP_ABORT_ON_CLOSE") => Abort::Unread,
-            Some(_) => Abort::Other,
-        }
-    });
-    End {
-        active: socket.active,
-        state: socket.state,
-        error: close.error,
-        shutdown: close.shutdown,
-        no_port: socket.ends.local.port() == 0,
-        retransmits: close.retransmits,
-        reset_received: gathered
-            .resets_received
-            .iter()
-            .any(|received| received.ends.local == socket.ends.local),
-        reset_sent,
-    }
 }
 
 /// This moment, microseconds since 1970.

@@ -109,6 +109,20 @@ pub struct Close {
     pub bytes_acked: u64,
     /// Payload bytes received.
     pub bytes_received: u64,
+    /// What of all this the probe could not see, and is zero for that.
+    pub untold: Untold,
+}
+
+/// What a probe could not see of a close.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Untold {
+    /// All was seen.
+    #[default]
+    Nothing,
+    /// The socket's error and its bytes were not; resets are records of their own.
+    Error,
+    /// Neither the error nor resets were.
+    Resets,
 }
 
 /// A field of the record's bytes, which are known to be as long as a record.
@@ -203,6 +217,11 @@ fn close(bytes: &[u8]) -> Close {
         retransmits: field!(bytes, retransmits, u32),
         bytes_acked: field!(bytes, bytes_acked, u64),
         bytes_received: field!(bytes, bytes_received, u64),
+        untold: match field!(bytes, untold, u8) {
+            record::UNTOLD_ERROR => Untold::Error,
+            record::UNTOLD_RESETS => Untold::Resets,
+            _ => Untold::Nothing,
+        },
     }
 }
 

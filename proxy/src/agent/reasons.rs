@@ -44,6 +44,17 @@ impl Reasons {
         }
     }
 
+    /// Both lists, by number.
+    pub const fn of(drops: BTreeMap<u32, String>, resets: BTreeMap<u32, String>) -> Self {
+        Self { drops, resets }
+    }
+
+    /// The numbers of the drop reasons that are evidence, and that TCP alone gives.
+    pub fn drops_of_tcp(&self) -> impl Iterator<Item = u32> + '_ {
+        let of_tcp = |number: &u32| self.drop(*number).starts_with("TCP_");
+        self.drops_that_matter().filter(of_tcp)
+    }
+
     /// The numbers of the drop reasons that are evidence.
     pub fn drops_that_matter(&self) -> impl Iterator<Item = u32> + '_ {
         let matters = |name: &str| {

@@ -178,19 +178,8 @@ fn respond(request: &Request<Incoming>, access: &Access, observer: &Observer) ->
 }
 
 fn ready(observer: &Observer) -> Response<Full<Bytes>> {
-    if let Some(why) = &observer.without_ebpf {
-        // Ready all the same: it does what can be done here, and says what cannot.
-        return told(StatusCode::OK, &format!("without eBPF: {why}\n"));
-    }
-    let mut text = String::new();
-    for probe in &observer.status {
-        let became = probe
-            .refused
-            .as_ref()
-            .map_or_else(|| "attached".to_owned(), ToString::to_string);
-        text.extend([probe.probe, ": ", &became, "\n"]);
-    }
-    told(StatusCode::OK, &text)
+    // Ready on any rung: it does what can be done here, and says what cannot.
+    told(StatusCode::OK, &(observer.told().join("\n") + "\n"))
 }
 
 fn evidence(query: Option<&str>, observer: &Observer) -> Response<Full<Bytes>> {

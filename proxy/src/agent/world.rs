@@ -10,6 +10,7 @@ use super::cgroup;
 use super::hops::{HopTable, Leg};
 use super::parse::{PeerKind, Process, Socket, Tallied};
 use super::procfs::{self, Netns};
+use super::whereabouts::Whereabouts;
 
 /// Where the kernel's file systems are mounted.
 #[derive(Clone, Debug)]
@@ -44,6 +45,9 @@ pub struct World {
     by_cgroup: HashMap<u64, Workload>,
     listeners: HashMap<(Netns, u16), Process>,
     older: HashMap<(Netns, SocketAddr, SocketAddr), Older>,
+    whereabouts: Whereabouts,
+    /// Some probes do not see a socket's namespace: addresses are looked up for them.
+    blind: bool,
 }
 
 #[derive(Debug)]
@@ -70,6 +74,8 @@ impl World {
             by_cgroup: HashMap::new(),
             listeners: HashMap::new(),
             older: HashMap::new(),
+            whereabouts: Whereabouts::default(),
+            blind: false,
         };
         world.refresh();
         let all = procfs::snapshot(&world.mounts.proc);
@@ -117,6 +123,9 @@ impl World {
             .into_iter()
             .map(|(inode, path)| (inode, named(&path)))
             .collect();
+        if self.blind {
+            self.whereabouts = Whereabouts::look(&self.mounts.proc, &self.namespaces);
+        }
         // A namespace that is gone takes its listeners and sockets with it.
         let living = &self.namespaces;
         self.listeners.retain(|(netns, _), _| living.contains_key(netns));
@@ -134,6 +143,47 @@ impl World {
         if !self.namespaces.contains_key(&netns) && self.unseen.len() < REMEMBERED {
             self.unseen.insert(netns);
         }
+    }
+
+    /// Finds the namespace of a socket for a probe that did not see it: by its process, by its address, or by the only
+    /// listener that it can belong to. And the name of its process' main thread, for one that saw any thread's.
+    pub fn place(&mut self, socket: &mut Socket) {
+        if socket.netns != 0 {
+            return;
+        }
+        if !self.blind {
+            self.blind = true;
+            self.refresh();
+        }
+        if let Some(owner) = &mut socket.owner {
+            if let Some(comm) = procfs::comm(&self.mounts.proc, owner.pid) {
+                owner.comm = comm;
+            }
+            socket.netns = procfs::netns(&self.mounts.proc, &owner.pid.to_string()).unwrap_or(0);
+        }
+        if socket.netns == 0 {
+            socket.netns = self.netns_by_ends(socket).unwrap_or(0);
+        }
+    }
+
+    fn netns_by_ends(&self, socket: &Socket) -> Option<Netns> {
+        let ends = socket.ends;
+        if let Some(netns) = self.whereabouts.of(ends.local.ip()) {
+            return Some(netns);
+        }
+        if !ends.local.ip().is_loopback() && !ends.local.ip().is_unspecified() {
+            return None;
+        }
+        // On loopback the listener is in the same namespace, at either end.
+        let near = self.only_listener(ends.local.port());
+        near.or_else(|| self.only_listener(ends.remote.port()).filter(|_| socket.active))
+    }
+
+    /// The namespace of a port that is listened on in one namespace only.
+    fn only_listener(&self, port: u16) -> Option<Netns> {
+        let mut found = self.listening_on(port);
+        let first = found.next()?;
+        found.all(|netns| netns == first).then_some(first)
     }
 
     /// A socket began to listen.
@@ -229,14 +279,18 @@ impl World {
 
     /// The hop that owns a row of counts.
     pub fn tallied(&self, row: &Tallied) -> Hop {
-        let comm = match self.listeners.get(&(row.netns, row.port)) {
+        let netns = match row.netns {
+            0 if !row.active => self.only_listener(row.port).unwrap_or(0),
+            told => told,
+        };
+        let comm = match self.listeners.get(&(netns, row.port)) {
             Some(owner) if !row.active => owner.comm.as_str(),
             Some(_) | None => row.comm.as_str(),
         };
         self.table.owner(&Leg {
             comm,
             active: row.active,
-            netns: row.netns,
+            netns,
             in_pod: self
                 .by_cgroup
                 .get(&row.cgroup)

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::agent::loader::Prefix;
+use crate::agent::rung::Rung;
 use crate::agent::server::{self, Access, TlsUnusable};
 use crate::agent::world::Mounts;
 use crate::agent::{Agent, AgentError, Config};
@@ -69,9 +70,13 @@ pub struct Args {
     /// Keep clean ends as evidence too, to join them to a recording; costs an event each.
     #[arg(long)]
     every_close: bool,
-    /// Do not load the probes: /proc alone.
+    /// Do not load the probes: sock_diag and /proc alone, the same as --rung procfs.
     #[arg(long)]
     without_ebpf: bool,
+    /// The best way of watching that is tried: tp_btf, tracepoint, sock_ops or procfs; each does with less of the kernel
+    /// than the one before, and claims less.
+    #[arg(long, value_name = "RUNG", default_value_t = Rung::BtfTracepoints, env = "HOPSCOPE_AGENT_RUNG")]
+    rung: Rung,
 }
 
 /// Why the agent did not run.
@@ -156,7 +161,11 @@ fn config(args: Args) -> Result<Config, AgentFailure> {
         },
         connections: args.max_connections,
         every_close: args.every_close,
-        without_ebpf: args.without_ebpf,
+        rung: if args.without_ebpf {
+            Rung::Procfs
+        } else {
+            args.rung
+        },
         ..Config::default()
     };
     config.table.workload_ports = args.workload_port;

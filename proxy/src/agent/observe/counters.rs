@@ -1,0 +1,113 @@
+//! The counters of /proc: what was added since they were last read, and what a connect that failed may owe to them.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use hopscope_attribution::hop::Hop;
+
+use super::super::judge::End;
+use super::super::parse::{Close, Socket};
+use super::super::procfs::{self, Counters, Netns};
+use super::super::rung::Rung;
+use super::Observer;
+
+/// An overflow explains a connect that failed within this time of it.
+const OVERFLOW_EXPLAINS: Duration = Duration::from_secs(15);
+/// A failed attempt that the kernel counted explains a connect that ended within this time of it: counters are read
+/// every second, and whenever a connect asks for it.
+const ATTEMPT_EXPLAINS: Duration = Duration::from_secs(2);
+impl Observer {
+    /// Whether a connect failed lately, by the counters of any namespace.
+    pub(super) fn attempt_failed(&mut self) -> bool {
+        self.poll();
+        self.attempt_failed
+            .is_some_and(|at| at.elapsed().is_ok_and(|age| age < ATTEMPT_EXPLAINS))
+    }
+
+    /// Whether an accept queue that an unanswered connect may have gone to overflowed meanwhile. One that was answered
+    /// may have met a full queue with its last ACK: its client believes in it, and hears nothing.
+    pub(super) fn overflowed(&mut self, socket: &Socket, close: &Close, end: &End) -> bool {
+        use hopscope_abi::state::{ESTABLISHED, SYN_SENT};
+        let heard_nothing = end.state == ESTABLISHED && end.error != 0 && close.bytes_received == 0;
+        if !end.active || !(end.state == SYN_SENT || heard_nothing) {
+            return false;
+        }
+        self.poll();
+        let recent = |at: &SystemTime| at.elapsed().is_ok_and(|age| age < OVERFLOW_EXPLAINS);
+        let mut candidates = self.world.listening_on(socket.ends.remote.port());
+        candidates.any(|netns| self.overflows.get(&netns).is_some_and(recent))
+    }
+
+    pub(super) fn read_counters(&self) -> HashMap<Netns, Counters> {
+        let proc = self.world.proc();
+        let read = |(netns, pid): (&Netns, &u32)| Some((*netns, procfs::read_counters(proc, *pid).ok()?));
+        self.world.namespaces.iter().filter_map(read).collect()
+    }
+
+    /// Reads the counters of every namespace, and counts what was added.
+    pub fn poll(&mut self) {
+        let now = self.read_counters();
+        let before = std::mem::replace(&mut self.counters, now);
+        let added: Vec<_> = self
+            .counters
+            .iter()
+            .map(|(netns, now)| {
+                (
+                    *netns,
+                    now.since(before.get(netns).unwrap_or(&Counters::default())),
+                )
+            })
+            .filter(|(_, added)| *added != Counters::default())
+            .collect();
+        for (netns, added) in added {
+            // A namespace that was not there before has counted since it was made, which is what we want.
+            let (hop, workload) = self.world.resident(netns);
+            if added.listen_overflows > 0 {
+                self.overflows.insert(netns, SystemTime::now());
+                self.metrics.overflowed(&workload.name, added.listen_overflows);
+                self.window.entry(hop).or_default().overflows += added.listen_overflows;
+            }
+            if added.syn_queue_drops > 0 {
+                self.metrics
+                    .syn_queue_overflowed(&workload.name, added.syn_queue_drops);
+            }
+            if added.no_routes > 0 {
+                self.metrics.no_route(hop, added.no_routes);
+            }
+            if added.zero_windows > 0 {
+                self.metrics.zero_window(hop, added.zero_windows);
+            }
+            if added.attempt_fails > 0 {
+                self.attempt_failed = Some(SystemTime::now());
+            }
+            match self.rung {
+                Rung::BtfTracepoints | Rung::Tracepoints => {}
+                Rung::SockOps => self.count_resets_of(hop, &added),
+                Rung::Procfs => self.count_without_probes(hop, &added),
+            }
+        }
+        self.overflows
+            .retain(|netns, _| self.counters.contains_key(netns));
+    }
+
+    /// What the counters alone can say: how often, and in whose namespace; not with whom.
+    fn count_without_probes(&mut self, hop: Hop, added: &Counters) {
+        if added.attempt_fails > 0 {
+            self.metrics.connected(hop, "failed", added.attempt_fails);
+        }
+        self.count_resets_of(hop, added);
+        self.metrics
+            .retransmitted(hop, added.retransmits, added.syn_retransmits);
+        self.window.entry(hop).or_default().syn_retransmits += added.syn_retransmits;
+    }
+
+    fn count_resets_of(&mut self, hop: Hop, added: &Counters) {
+        if added.resets_sent > 0 {
+            self.metrics.reset(hop, "sent", "untold", added.resets_sent);
+        }
+        if added.established_resets > 0 {
+            self.metrics
+                .reset(hop, "received", "untold", added.established_resets);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The rungs below BTF tracepoints: the same failures give the same hops, with fewer claims.
+
+use anyhow::Result;
+use hopscope_tests::cast::all_of;
+use hopscope_tests::process::Process;
+use hopscope_tests::scrape::get;
+
+use crate::agent_stage::{Agent, Stage, ready};
+
+/// The usual stage, watched from one rung; somebody lives in the generator's namespace, so that it can be seen.
+fn stage(rung: &str) -> Result<(Stage, Process)> {
+    let stage = Stage::watched_by(&["--rung", rung])?;
+    let mut tenant = stage.generator(&["listen", "127.0.0.1:9", "1", "keep"])?;
+    ready(&mut tenant, "listening")?;
+    let told = get(stage.agent.address, "/readyz")?;
+    assert!(told.contains(&format!("watching by {rung}: ")), "{told}");
+    assert!(told.contains(": attached"), "{told}");
+    Ok((stage, tenant))
+}
+
+/// Charges of one failure, and what the head of the evidence says.
+fn charged(agent: &Agent, address: &str, rung: &str, end: &str, cause: &str) -> Result<serde_json::Value> {
+    let found = agent.charged(address)?;
+    assert_eq!(
+        (&found["end"], &found["cause"]),
+        (&end.into(), &cause.into()),
+        "{found}"
+    );
+    let head = get(agent.address, "/v1/evidence?since=0")?;
+    assert!(head.contains(&format!("\"level\":\"{rung}\"")), "{head}");
+    Ok(found)
+}
+
+fn refused(rung: &str) -> Result<()> {
+    let (stage, _tenant) = stage(rung)?;
+    assert_eq!(stage.connect("2", "5000")?, ["ConnectionRefused"; 2]);
+    charged(
+        &stage.agent,
+        &stage.far,
+        rung,
+        "connect-refused",
+        "backend-refused",
+    )?;
+    stage.agent.failed("backend", "backend-refused")?;
+    Ok(())
+}
+
+fn reset(rung: &str) -> Result<serde_json::Value> {
+    let (stage, _tenant) = stage(rung)?;
+    let _backend = stage.backend("16", "linger")?;
+    let said = all_of(stage.generator(&["talk", &stage.target, "question"])?)?;
+    assert_eq!(said, ["ConnectionReset"]);
+    let end = charged(&stage.agent, &stage.far, rung, "reset-sent", "backend-reset")?;
+    stage.agent.failed("backend", "backend-reset")?;
+    Ok(end)
+}
+
+fn black_hole(rung: &str) -> Result<()> {
+    let (stage, _tenant) = stage(rung)?;
+    let _backend = stage.backend("16", "answer")?;
+    stage.firewall("drop")?;
+    assert_eq!(stage.connect("1", "1600")?, ["TimedOut"]);
+    charged(
+        &stage.agent,
+        &stage.far,
+        rung,
+        "connect-timed-out",
+        "backend-unreachable",
+    )?;
+    stage.agent.counted("hopscope_node_syn_retransmits_total", &[])?;
+    Ok(())
+}
+
+fn accept_queue(rung: &str) -> Result<()> {
+    let (stage, _tenant) = stage(rung)?;
+    let _backend = stage.backend("1", "never-accept")?;
+    let said = stage.connect("4", "1600")?;
+    assert!(said.contains(&"TimedOut".to_owned()), "{said:?}");
+    charged(
+        &stage.agent,
+        &stage.far,
+        rung,
+        "connect-timed-out",
+        "backend-accept-queue",
+    )?;
+    Ok(())
+}
+
+#[test]
+fn by_classic_tracepoints_a_refusal_a_black_hole_and_a_full_queue_are_the_backends() -> Result<()> {
+    refused("tracepoint")?;
+    black_hole("tracepoint")?;
+    accept_queue("tracepoint")
+}
+
+#[test]
+fn by_classic_tracepoints_a_reset_has_its_reason_and_no_bytes() -> Result<()> {
+    let end = reset("tracepoint")?;
+    assert!(end["reset_reason"].is_string(), "{end}");
+    assert!(
+        end["bytes_received"].is_null() && end["bytes_acked"].is_null(),
+        "{end}"
+    );
+    Ok(())
+}
+
+#[test]
+fn by_sock_ops_a_refusal_a_black_hole_and_a_full_queue_are_the_backends() -> Result<()> {
+    refused("sock_ops")?;
+    black_hole("sock_ops")?;
+    accept_queue("sock_ops")
+}
+
+#[test]
+fn by_sock_ops_a_reset_has_its_bytes_and_no_reason() -> Result<()> {
+    let end = reset("sock_ops")?;
+    assert_eq!(end["bytes_received"], 8, "{end}");
+    assert!(end["reset_reason"].is_null(), "{end}");
+    Ok(())
+}
