@@ -84,9 +84,13 @@ pub(super) fn poll_read(
     loop {
         ready!(stream.poll_read_ready(cx))?;
         let space = buffer.initialize_unfilled();
+        let room = space.len();
         match stream.try_io(Interest::READABLE, || receive(stream, space)) {
             Ok((read, arrival)) => {
                 buffer.advance(read);
+                if 0 < read && read < room {
+                    drained(stream);
+                }
                 return Poll::Ready(Ok(arrival));
             }
             // Readiness is cleared: asked once more, it registers the waker.
@@ -94,6 +98,13 @@ pub(super) fn poll_read(
             Err(error) => return Poll::Ready(Err(error)),
         }
     }
+}
+
+/// Clears the readiness of a socket that gave less than was asked for: it is empty, and epoll, which tells of edges,
+/// will say when it is not. tokio does this for reads of its own only; the next read would ask the kernel in vain.
+fn drained(stream: &TcpStream) {
+    let empty: io::Result<()> = stream.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
+    debug_assert!(empty.is_err(), "it was told to be empty");
 }
 
 /// Room for one control message with a timespec, aligned as the kernel wants it.

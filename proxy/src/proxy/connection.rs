@@ -62,19 +62,18 @@ impl Accepted {
     /// Begins the record of a connection that was just accepted.
     pub(super) fn new(
         downstream: TcpStream,
-        remote: SocketAddr,
+        downstream_tuple: FourTuple,
         path: PathId,
         worker: &mut worker::Worker,
     ) -> Self {
         let id = worker.next_id();
         worker.recorder.accepted(path);
-        let local = downstream.local_addr().unwrap_or(remote);
         let log = Log {
             id,
             path,
             clock: worker.clock,
             opened: worker.clock.now(),
-            downstream_tuple: FourTuple { local, remote },
+            downstream_tuple,
             upstream: Upstream::Abandoned { after: Span(0) },
             upstream_tuple: None,
             observer: worker.observer(id, path),
@@ -138,7 +137,7 @@ impl Accepted {
             self.downstream = Some(downstream);
             return false;
         };
-        self.log.upstream_tuple = tuple(upstream.tcp());
+        self.log.upstream_tuple = attempted.remote.and_then(|remote| tuple(upstream.tcp(), remote));
         self.relay = Some(Relay::new(downstream, upstream, arrival::sampled(self.log.id)));
         true
     }
@@ -186,12 +185,10 @@ impl Accepted {
     }
 }
 
-/// Both ends of a connected socket; `None` when it has been reset already.
-fn tuple(stream: &TcpStream) -> Option<FourTuple> {
-    Some(FourTuple {
-        local: stream.local_addr().ok()?,
-        remote: stream.peer_addr().ok()?,
-    })
+/// Both ends of a socket that was connected to `remote`.
+fn tuple(stream: &TcpStream, remote: SocketAddr) -> Option<FourTuple> {
+    let local = stream.local_addr().ok()?;
+    Some(FourTuple { local, remote })
 }
 
 /// Makes the attempt, unless the downstream side resets first.
@@ -204,6 +201,7 @@ async fn attempt_unless_gone(downstream: &TcpStream, attempt: Attempt) -> Attemp
         _ready = downstream.ready(Interest::ERROR) => Attempted {
             stream: None,
             outcome: Upstream::Abandoned { after: clock.now().since(began) },
+            remote: None,
             resolved: None,
         },
     }

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::arrival::{self, Arrival};
+use super::socket;
 use super::splice::{Pipe, WORTHWHILE};
 
 /// Bytes read at once at first. What one read brings is also the most that a direction ever holds back.
@@ -32,6 +33,8 @@ pub(super) struct Flow {
     unflushed: bool,
     /// Whether arrivals are stamped.
     stamped: bool,
+    /// Whether the sink sends at once what it takes.
+    prompt: bool,
     read_size: usize,
     state: State,
     blocked_since: Option<Moment>,
@@ -53,6 +56,8 @@ enum State {
     SourceEnded,
     /// The FIN is handed on: nothing more to do.
     Finished,
+    /// The FIN is left to the sink's close, which follows.
+    FinishedByClose,
     /// The source or the sink failed: nothing more can be done.
     Broken,
 }
@@ -108,6 +113,7 @@ impl Flow {
             pipe: None,
             unflushed: false,
             stamped: false,
+            prompt: from == Side::Upstream,
             read_size: FIRST_READ,
             state: State::Open,
             blocked_since: None,
@@ -118,7 +124,8 @@ impl Flow {
         }
     }
 
-    /// Moves bytes from `source` to `sink` until one of them makes us wait or something ended.
+    /// Moves bytes from `source` to `sink` until one of them makes us wait or something ended. `last` says that the
+    /// other direction has ended with a FIN: then this one's FIN is that of the sink's close.
     pub(super) fn poll<R, W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -126,6 +133,7 @@ impl Flow {
         sink: &mut W,
         scratch: &mut [u8],
         watch: &mut impl Watch,
+        last: bool,
     ) -> Turn
     where
         R: Stream,
@@ -139,6 +147,7 @@ impl Flow {
                 }
             }
             if self.held_from < self.held.len() {
+                self.hurry(sink);
                 match Pin::new(&mut *sink).poll_write(cx, &self.held[self.held_from..]) {
                     Poll::Ready(Ok(taken)) => {
                         self.release(taken, watch);
@@ -157,6 +166,10 @@ impl Flow {
             }
             match self.state {
                 State::Open => {}
+                State::SourceEnded if last && sink.plain().is_some() => {
+                    self.state = State::FinishedByClose;
+                    return Turn::Over;
+                }
                 State::SourceEnded => match Pin::new(&mut *sink).poll_shutdown(cx) {
                     // A sink that is already gone cannot be told so; its own end is seen on its own socket.
                     Poll::Ready(_) => {
@@ -165,7 +178,7 @@ impl Flow {
                     }
                     Poll::Pending => return Turn::Blocked,
                 },
-                State::Finished | State::Broken => return Turn::Over,
+                State::Finished | State::FinishedByClose | State::Broken => return Turn::Over,
             }
             if let Some(turn) = self.copy(cx, source, sink, scratch, watch) {
                 return turn;
@@ -232,6 +245,7 @@ impl Flow {
         let run = watch.unread_run(self.from);
         let many = run >= WORTHWHILE && (full || run != u64::MAX);
         if many && !self.holds() && source.plain().is_some() && sink.plain().is_some() {
+            self.hurry(sink);
             self.pipe = Pipe::take().ok().map(Box::new);
         }
     }
@@ -333,6 +347,7 @@ impl Flow {
     ) -> Option<Turn> {
         self.unflushed = sink.plain().is_none();
         loop {
+            self.hurry(sink);
             match Pin::new(&mut *sink).poll_write(cx, bytes) {
                 Poll::Ready(Ok(taken)) => {
                     self.passed += taken as u64;
@@ -351,6 +366,21 @@ impl Flow {
                     return Some(Turn::Blocked);
                 }
             }
+        }
+    }
+
+    /// Before a second write: the sink is not to wait for an acknowledgement of the first. What is written first is
+    /// sent at once anyhow (net/ipv4/tcp_output.c, `tcp_nagle_check`), and most short connections see one write.
+    /// Accepted sockets have it from their listener.
+    fn hurry<W: Stream>(&mut self, sink: &W) {
+        if self.prompt || self.passed == 0 {
+            return;
+        }
+        self.prompt = true;
+        if let Some(socket) = sink.plain()
+            && let Err(error) = socket.set_nodelay(true)
+        {
+            tracing::trace!(%error, "a connection was reset before it was written to");
         }
     }
 
@@ -392,7 +422,20 @@ impl Flow {
 
     /// Whether the source has ended, cleanly or not, and nothing is held.
     pub(super) fn over(&self) -> bool {
-        !self.holds() && matches!(self.state, State::Finished | State::Broken)
+        !self.holds() && (self.finished() || self.state == State::Broken)
+    }
+
+    /// Whether the source ended with a FIN that has been handed on, or is by the sink's close.
+    pub(super) fn finished(&self) -> bool {
+        matches!(self.state, State::Finished | State::FinishedByClose)
+    }
+
+    /// Hands on the FIN that was left to the sink's close, where that has to wait.
+    pub(super) fn finish_now(&mut self, sink: &TcpStream) {
+        if self.state == State::FinishedByClose {
+            self.state = State::Finished;
+            socket::finish(sink);
+        }
     }
 
     /// Bytes that the sink has taken.
@@ -434,3 +477,6 @@ pub(super) fn ending(error: &io::Error) -> Ending {
         None => Ending::Errno(libc::EPROTO),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::time::Duration;
 
+use hopscope_attribution::evidence::FourTuple;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -41,6 +42,8 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
     socket.set_reuse_port(shared)?;
     socket.bind(&address.into())?;
     if shared {
+        // Accepted sockets inherit it (net/core/sock.c, `sk_clone_lock`), which spares a system call each.
+        socket.set_tcp_nodelay(true)?;
         socket.listen(BACKLOG)?;
     }
     Ok(socket.into())
@@ -48,9 +51,10 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
 
 /// Accepts for ever; every connection becomes a task of this thread.
 pub(super) async fn accept(listener: &TcpListener, on_refusal: OnRefusal) {
+    let ours = everyones_address(listener);
     loop {
         match listener.accept().await {
-            Ok((downstream, remote)) => take_in(downstream, remote, on_refusal),
+            Ok((downstream, remote)) => take_in(downstream, ours, remote, on_refusal),
             // The generator was gone before we came to it: nothing was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -70,9 +74,10 @@ pub(super) async fn accept_the_last(listener: &TcpListener, on_refusal: OnRefusa
     // The kernel is asked, not the event loop, which may not have heard of the last ones yet. Each refusal to accept is
     // one connection less, or the want of something that the pause may bring.
     let mut refusals = 0;
+    let ours = everyones_address(listener);
     loop {
         match accept_waiting(listener) {
-            Ok((downstream, remote)) => take_in(downstream, remote, on_refusal),
+            Ok((downstream, remote)) => take_in(downstream, ours, remote, on_refusal),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) if refusals < MOST_REFUSALS => {
@@ -93,19 +98,38 @@ fn accept_waiting(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)>
     Ok((TcpStream::from_std(accepted.into())?, remote))
 }
 
-fn take_in(downstream: TcpStream, remote: SocketAddr, on_refusal: OnRefusal) {
-    if let Err(error) = downstream.set_nodelay(true) {
-        tracing::trace!(%error, "a connection was reset before it was served");
-    }
+/// The local address that every accepted socket has; `None` where we listen on all addresses, and each must be asked.
+fn everyones_address(listener: &TcpListener) -> Option<SocketAddr> {
+    let address = listener.local_addr().ok();
+    address.filter(|local| !local.ip().is_unspecified())
+}
+
+fn take_in(downstream: TcpStream, local: Option<SocketAddr>, remote: SocketAddr, on_refusal: OnRefusal) {
+    let local = local.or_else(|| downstream.local_addr().ok()).unwrap_or(remote);
+    let tuple = FourTuple { local, remote };
     let admitted = worker::with(|worker| {
         let path = worker.deal();
         let admitted = worker.enter();
-        let accepted = Accepted::new(downstream, remote, path, worker);
+        let accepted = Accepted::new(downstream, tuple, path, worker);
         (accepted, admitted.then(|| worker.attempt(path)).flatten())
     });
     match admitted {
         Some((accepted, Some(attempt))) => drop(tokio::spawn(accepted.serve(attempt, on_refusal))),
         Some((accepted, None)) => accepted.turn_away(),
         None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_accepted_socket_sends_at_once_as_its_listener_was_told() {
+        let listeners = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        listeners[0].set_nonblocking(false).unwrap();
+        let _client = std::net::TcpStream::connect(listeners[0].local_addr().unwrap()).unwrap();
+        let (accepted, _) = listeners[0].accept().unwrap();
+        assert!(accepted.nodelay().unwrap());
     }
 }

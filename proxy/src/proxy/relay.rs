@@ -76,13 +76,23 @@ impl Relay {
         scratch: &mut [u8],
     ) -> Poll<()> {
         loop {
-            let up = self
-                .up
-                .poll(cx, &mut self.downstream, &mut self.upstream, scratch, watch);
+            let up = self.up.poll(
+                cx,
+                &mut self.downstream,
+                &mut self.upstream,
+                scratch,
+                watch,
+                self.down.finished(),
+            );
             let noticed_up = self.notice(up, Side::Downstream, Side::Upstream, watch);
-            let down = self
-                .down
-                .poll(cx, &mut self.upstream, &mut self.downstream, scratch, watch);
+            let down = self.down.poll(
+                cx,
+                &mut self.upstream,
+                &mut self.downstream,
+                scratch,
+                watch,
+                self.up.finished(),
+            );
             let noticed_down = self.notice(down, Side::Upstream, Side::Downstream, watch);
             self.tell(watch);
             if noticed_up || noticed_down {
@@ -209,6 +219,8 @@ impl Relay {
         if let Some(survivor) = self.unsettled()
             && now.since(since) < SETTLE_LIMIT
         {
+            self.up.finish_now(self.upstream.tcp());
+            self.down.finish_now(&self.downstream);
             while socket::unacknowledged(self.tcp(survivor)) > 0 {
                 if self.poll_alarm(cx, SETTLE_EVERY).is_pending() {
                     return Poll::Pending;

@@ -4,13 +4,13 @@
 
 use std::io;
 use std::mem;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use hopscope_attribution::evidence::{Ending, Observation, TcpFacts, WhyUnseen};
-use socket2::{SockFilter, SockRef};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use socket2::{SockFilter, SockRef, Socket};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::flow;
 use crate::sock_diag::tcp_info::TcpInfo;
@@ -27,6 +27,13 @@ pub(super) fn pending_failure(stream: &TcpStream) -> Option<Ending> {
 pub(super) fn reset_on_close(stream: &TcpStream) {
     if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
         tracing::debug!(%error, "a reset could not be handed on; the connection ends with a FIN");
+    }
+}
+
+/// Says FIN (shutdown(2)). A socket that is gone already cannot be told so.
+pub(super) fn finish(stream: &TcpStream) {
+    if let Err(error) = SockRef::from(stream).shutdown(Shutdown::Write) {
+        tracing::trace!(%error, "a FIN came too late");
     }
 }
 
@@ -106,7 +113,7 @@ pub(super) fn admit_no_more(listener: &TcpListener) -> io::Result<()> {
 
 /// Binds to an address and leaves the port to `connect()`, which may then share it with connections to other
 /// destinations (`IP_BIND_ADDRESS_NO_PORT`, ip(7), Linux 4.2).
-pub(super) fn bind_address_without_port(socket: &TcpSocket, source: Ipv4Addr) -> io::Result<()> {
+pub(super) fn bind_address_without_port(socket: &Socket, source: Ipv4Addr) -> io::Result<()> {
     let on: libc::c_int = 1;
     let length = libc::socklen_t::try_from(mem::size_of_val(&on)).unwrap_or(0);
     #[expect(unsafe_code, reason = "IP_BIND_ADDRESS_NO_PORT has no safe wrapper")]
@@ -123,5 +130,5 @@ pub(super) fn bind_address_without_port(socket: &TcpSocket, source: Ipv4Addr) ->
     if answer != 0 {
         return Err(io::Error::last_os_error());
     }
-    socket.bind(SocketAddr::new(source.into(), 0))
+    socket.bind(&SocketAddr::new(source.into(), 0).into())
 }

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hopscope_attribution::evidence::{ConnectFailure, Moment, Span, TlsFailure, Upstream};
-use tokio::net::{TcpSocket, TcpStream};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::clock::RunClock;
@@ -57,6 +59,8 @@ pub(super) struct Attempted {
     pub(super) stream: Option<UpstreamStream>,
     /// The outcome for the record.
     pub(super) outcome: Upstream,
+    /// The address that the stream is connected to.
+    pub(super) remote: Option<SocketAddr>,
     /// The address that the name resolved to, to be remembered.
     pub(super) resolved: Option<SocketAddr>,
 }
@@ -186,6 +190,7 @@ impl Attempt {
                 after: Self::lasted(began, clock),
                 failure,
             },
+            remote: None,
             resolved,
         };
         let (address, resolved) = match address {
@@ -210,9 +215,14 @@ impl Attempt {
             return Attempted {
                 stream: Some(UpstreamStream::Plain(tcp)),
                 outcome,
+                remote: Some(address),
                 resolved,
             };
         };
+        // Its messages are small, and several of ours come after one another.
+        if let Err(error) = tcp.set_nodelay(true) {
+            return failed(connect_failure(&error), resolved);
+        }
         match timeout_at(deadline, tls.handshake(&host, tcp)).await {
             Ok(Ok(stream)) => {
                 let tls_after = Self::lasted(began, clock) - tcp_after;
@@ -223,6 +233,7 @@ impl Attempt {
                 Attempted {
                     stream: Some(UpstreamStream::Tls(Box::new(stream))),
                     outcome,
+                    remote: Some(address),
                     resolved,
                 }
             }
@@ -244,16 +255,27 @@ async fn resolve(host: &str, port: u16) -> Option<SocketAddr> {
 }
 
 async fn connect(address: SocketAddr, source: Option<std::net::Ipv4Addr>) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking(),
+        Some(Protocol::TCP),
+    )?;
     if let Some(source) = source {
         super::socket::bind_address_without_port(&socket, source)?;
     }
-    let stream = socket.connect(address).await?;
-    stream.set_nodelay(true)?;
+    match socket.connect(&address.into()) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+        Err(error) => return Err(error),
+    }
+    let stream = TcpStream::from_std(socket.into())?;
+    // Not `TcpSocket::connect`: that asks every socket for its error, which epoll has told already.
+    let ready = stream.ready(Interest::WRITABLE | Interest::ERROR).await?;
+    if (ready.is_error() || ready.is_write_closed())
+        && let Some(error) = stream.take_error()?
+    {
+        return Err(error);
+    }
     Ok(stream)
 }
 

@@ -1,0 +1,83 @@
+//! One direction between two real sockets.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+
+/// Somebody who does not look.
+struct Blind;
+
+impl Watch for Blind {
+    fn now(&mut self) -> Moment {
+        Moment(0)
+    }
+    fn see(&mut self, _from: Side, _bytes: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+    fn taken(&mut self, _from: Side, _total: u64) {}
+    fn unread_run(&self, _from: Side) -> u64 {
+        0
+    }
+    fn skip(&mut self, _from: Side, _count: u64) {}
+    fn relayed(&mut self, _from: Side, _arrival: Arrival) {}
+    fn ended(&mut self, _side: Side, _end: SideEnd) {}
+}
+
+/// Two connected sockets.
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connected = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (connected, listener.accept().await.unwrap().0)
+}
+
+/// Lets the flow move what there is until the sink has passed on `bytes`, or the flow is over.
+async fn flown(flow: &mut Flow, source: &mut TcpStream, sink: &mut TcpStream, bytes: u64, last: bool) {
+    let mut scratch = vec![0; FIRST_READ];
+    poll_fn(|cx| {
+        let turn = flow.poll(cx, source, sink, &mut scratch, &mut Blind, last);
+        if turn == Turn::SourceFinished || (flow.passed() < bytes && turn != Turn::Over) {
+            if turn == Turn::SourceFinished {
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_a_second_write_upstream_needs_to_be_told_to_go_at_once() {
+    let (mut generator, mut downstream) = pair().await;
+    let (mut upstream, _server) = pair().await;
+    let mut up = Flow::new(Side::Downstream);
+    generator.write_all(b"first").await.unwrap();
+    flown(&mut up, &mut downstream, &mut upstream, 5, false).await;
+    assert!(!upstream.nodelay().unwrap());
+    generator.write_all(b"second").await.unwrap();
+    flown(&mut up, &mut downstream, &mut upstream, 11, false).await;
+    assert!(upstream.nodelay().unwrap());
+}
+
+#[tokio::test]
+async fn the_first_fin_is_said_and_the_last_is_left_to_the_close() {
+    let (generator, mut downstream) = pair().await;
+    let (mut upstream, mut server) = pair().await;
+    drop(generator);
+    let mut up = Flow::new(Side::Downstream);
+    flown(&mut up, &mut downstream, &mut upstream, u64::MAX, false).await;
+    assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 0, "it was said");
+    drop(server);
+    let mut down = Flow::new(Side::Upstream);
+    let (mut sink, mut reader) = pair().await;
+    flown(&mut down, &mut upstream, &mut sink, u64::MAX, true).await;
+    assert!(down.over() && down.finished());
+    let unsaid = socket2::SockRef::from(&reader).recv(&mut [std::mem::MaybeUninit::uninit(); 8]);
+    assert_eq!(unsaid.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    down.finish_now(&sink);
+    assert_eq!(reader.read(&mut [0; 8]).await.unwrap(), 0, "it had to be said");
+}
