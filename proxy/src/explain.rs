@@ -20,7 +20,7 @@ mod wrk;
 
 pub use detect::{Unrecognised, parse};
 pub use reading::{Cannot, Next, Reading, Said, TunnelReading};
-pub use summary::{Group, GroupsFrom, Quantiles, Summary, Tool};
+pub use summary::{FailedRequest, Group, GroupsFrom, Quantiles, Summary, Tool};
 pub use text::render;
 
 /// Reads a result and says what it says.

@@ -12,6 +12,7 @@ pub mod derive;
 pub mod figures;
 pub mod html;
 pub mod input;
+pub mod join;
 pub mod json;
 pub mod markdown;
 pub mod model;

@@ -15,6 +15,9 @@ use hopscope_tests::program;
 use hopscope_tests::report::Report;
 use hopscope_tests::server::{Server, certificate_for, free_address};
 
+/// How long Envoy waits for its target.
+const HALF_A_SECOND: Duration = Duration::from_millis(500);
+
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Asks over a connection of its own and gives all that came back.
@@ -217,7 +220,7 @@ fn haproxys_own_answers_are_told_from_those_of_the_application_behind_it() -> Re
 fn envoys_own_answers_are_told_from_those_of_the_application_behind_it() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let application = Application::start()?;
-    let envoy = Server::envoy(folder.path(), application.address())?;
+    let envoy = Server::envoy(folder.path(), application.address(), HALF_A_SECOND, false)?;
     let report = five(&envoy, "/silent", 504, folder.path())?;
     assert_eq!(
         report.charged("lb-gateway-timeout").failures,
@@ -235,7 +238,7 @@ fn envoys_own_answers_are_told_from_those_of_the_application_behind_it() -> Resu
     assert_eq!(report.number("/totals/delivered_errors"), 5, "{}", report.shown());
     drop(envoy);
 
-    let envoy = Server::envoy(folder.path(), free_address()?)?;
+    let envoy = Server::envoy(folder.path(), free_address()?, HALF_A_SECOND, false)?;
     let report = five(&envoy, "/ok", 503, folder.path())?;
     assert_eq!(
         report.verdict().split(' ').next(),

@@ -45,6 +45,16 @@ pub fn image() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The lab's shop: `HOPSCOPE_LAB_SHOP`, or built by cargo if need be.
+///
+/// # Errors
+/// Where there is none and it cannot be built.
+pub fn shop() -> Result<PathBuf> {
+    static PATH: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let arguments = ["build", "--package", "hopscope-lab", "--example", "shop"];
+    built(&PATH, "HOPSCOPE_LAB_SHOP", "examples/shop", &arguments)
+}
+
 fn built(
     once: &'static OnceLock<Result<PathBuf, String>>,
     variable: &str,
@@ -63,9 +73,12 @@ fn locate(variable: &str, file: &str, arguments: &[&str]) -> Result<PathBuf> {
         }
         return Ok(path);
     }
-    // This test runs from target/PROFILE/deps.
-    let own = std::env::current_exe().context("the path of this test")?;
-    let folder = own.ancestors().nth(2).context("the target folder")?;
+    // A test runs from target/PROFILE/deps, xtask from target/PROFILE.
+    let own = std::env::current_exe().context("the path of this program")?;
+    let mut folder = own.parent().context("the target folder")?;
+    if folder.ends_with("deps") {
+        folder = folder.parent().context("the target folder")?;
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.arg("--quiet").args(arguments);

@@ -49,6 +49,22 @@ impl Report {
         self.value.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
     }
 
+    /// Every cause that is charged with anything, and with how many failures.
+    pub fn causes(&self) -> Vec<(String, u64)> {
+        let hops = self.value.pointer("/hops").and_then(Value::as_array);
+        let causes = hops
+            .into_iter()
+            .flatten()
+            .filter_map(|hop| hop.get("causes")?.as_array())
+            .flatten();
+        causes
+            .filter_map(|charge| {
+                let cause = charge.get("cause")?.as_str()?.to_owned();
+                Some((cause, charge.get("failures")?.as_u64()?))
+            })
+            .collect()
+    }
+
     /// Whether the flag at this JSON pointer is set.
     pub fn flag(&self, pointer: &str) -> bool {
         self.value

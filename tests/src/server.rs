@@ -6,41 +6,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
 
 use crate::process::Process;
 
 /// A server may take its time on a loaded machine.
 const START_LIMIT: Duration = Duration::from_secs(20);
-
-const ENVOY: &str = r#"static_resources:
-  listeners:
-  - address: %LISTEN%
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: in
-          route_config:
-            virtual_hosts:
-            - name: all
-              domains: ["*"]
-              routes:
-              - match: { prefix: "/" }
-                route: { cluster: out, timeout: 0.5s }
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-  clusters:
-  - name: out
-    type: STATIC
-    load_assignment:
-      cluster_name: out
-      endpoints:
-      - lb_endpoints:
-        - endpoint: { address: %TARGET% }
-"#;
 
 /// A running server.
 #[derive(Debug)]
@@ -89,28 +60,77 @@ impl Server {
         Self::start(Command::new("haproxy").arg("-db").arg("-f").arg(&file), address)
     }
 
-    /// Envoy in front of one target, waiting half a second for its answers.
+    /// HAProxy in TCP mode in front of one target; it cuts a connection on which nothing moves for `idle`.
+    ///
+    /// # Errors
+    /// Where haproxy is missing.
+    pub fn haproxy_tcp(folder: &Path, target: SocketAddr, idle: Duration) -> Result<Self> {
+        let address = free_address()?;
+        let idle = idle.as_millis();
+        let text = format!(
+            "global\n  nbthread 1\ndefaults\n  mode tcp\n  timeout connect 1s\n  timeout client {idle}ms\n  \
+             timeout server {idle}ms\nlisten front\n  bind {address}\n  server only {target}\n"
+        );
+        let file = folder.join("haproxy.cfg");
+        std::fs::write(&file, text).context("writing haproxy.cfg")?;
+        Self::start(Command::new("haproxy").arg("-db").arg("-f").arg(&file), address)
+    }
+
+    /// Envoy in front of one target that it waits for `patience`; requests under `/products` go to a cluster without an
+    /// endpoint where `empty` says so.
     ///
     /// # Errors
     /// Where envoy is missing or refuses its configuration.
-    pub fn envoy(folder: &Path, target: SocketAddr) -> Result<Self> {
+    pub fn envoy(folder: &Path, target: SocketAddr, patience: Duration, empty: bool) -> Result<Self> {
         let address = free_address()?;
-        let socket = |address: SocketAddr| {
-            format!(
-                "{{ socket_address: {{ address: {}, port_value: {} }} }}",
-                address.ip(),
-                address.port()
-            )
+        let (host, port) = (target.ip(), target.port());
+        let endpoint =
+            json!({"endpoint": {"address": {"socket_address": {"address": host, "port_value": port}}}});
+        let cluster = |name: &str, endpoints: &[Value]| {
+            json!({
+                "name": name, "type": "STATIC", "connect_timeout": "1s",
+                "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
+            })
         };
-        let text = ENVOY
-            .replace("%LISTEN%", &socket(address))
-            .replace("%TARGET%", &socket(target));
-        let file = folder.join("envoy.yaml");
-        std::fs::write(&file, text).context("writing envoy.yaml")?;
+        let route = |prefix: &str, cluster: &str| {
+            let timeout = format!("{}s", patience.as_secs_f64());
+            json!({"match": {"prefix": prefix}, "route": {"cluster": cluster, "timeout": timeout}})
+        };
+        let mut routes = vec![route("/", "target")];
+        if empty {
+            routes.insert(0, route("/products", "empty"));
+        }
+        let manager = json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": "front",
+            "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
+            "http_filters": [{
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+            }],
+        });
+        let config = json!({"static_resources": {
+            "listeners": [{
+                "name": "front",
+                "address": {"socket_address": {"address": address.ip(), "port_value": address.port()}},
+                "filter_chains": [{"filters": [{
+                    "name": "envoy.filters.network.http_connection_manager", "typed_config": manager,
+                }]}],
+            }],
+            "clusters": [cluster("target", &[endpoint]), cluster("empty", &[])],
+        }});
+        let file = folder.join("envoy.json");
+        std::fs::write(&file, config.to_string()).context("writing envoy.json")?;
         let mut command = Command::new("envoy");
-        // Two Envoys on one host must not meet in shared memory.
         command
-            .args(["--concurrency", "1", "--disable-hot-restart", "-c"])
+            .args([
+                "--concurrency",
+                "1",
+                "--disable-hot-restart",
+                "--log-level",
+                "error",
+                "-c",
+            ])
             .arg(&file);
         Self::start(&mut command, address)
     }

@@ -55,6 +55,10 @@ const GATES: &[Gate] = &[
         name: "kernels",
         command: &["cargo", "xtask", "kernels", "--kernel", "6.1"],
     },
+    Gate {
+        name: "scorecard",
+        command: &["cargo", "xtask", "scorecard", "--extent", "smoke"],
+    },
 ];
 
 /// Passes every gate, or says which one did not hold.

@@ -16,18 +16,25 @@ use crate::ci;
 
 mod card;
 mod page;
+mod real;
 
 use card::{Card, Tally};
 
 /// What to play.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Every scenario once, tuned and held-out in turn: what CI plays
-    #[arg(long, conflicts_with = "quick")]
-    smoke: bool,
-    /// One tuned and one held-out seed for every scenario: a few minutes
+    /// How many plays: each scenario four times, twice or once
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "EXTENT",
+        conflicts_with = "real"
+    )]
+    extent: Extent,
+    /// Real parts instead of the lab's: k6, kubectl, HAProxy, nginx and Envoy, which must be on PATH
     #[arg(long)]
-    quick: bool,
+    real: bool,
     /// Write docs/accuracy.md after less than the full set as well
     #[arg(long)]
     write: bool,
@@ -37,6 +44,28 @@ pub(crate) struct Args {
     /// Plays at a time: more than cores, and hopscope's verdict is rightly that it was starved
     #[arg(long, value_name = "N", default_value_t = 2)]
     jobs: usize,
+}
+
+/// How many plays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Extent {
+    /// Every seed of both sets: what docs/accuracy.md shows
+    #[default]
+    Full,
+    /// One tuned and one held-out seed for every scenario
+    Quick,
+    /// Every scenario once, tuned and held-out in turn: what CI plays
+    Smoke,
+}
+
+impl Extent {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Quick => "quick",
+            Self::Smoke => "smoke",
+        }
+    }
 }
 
 /// A set of plays of every scenario.
@@ -90,6 +119,9 @@ struct Played {
 /// Plays, counts, writes, and fails below the floors.
 pub(crate) fn execute(args: &Args) -> Result<()> {
     let root = ci::root()?;
+    if args.real {
+        return score_real(&root, args);
+    }
     let built = Command::new("cargo")
         .args(["build", "--package", "hopscope"])
         .current_dir(&root)
@@ -109,16 +141,7 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
             (set, Tally::of(&cards.iter().filter(of_it).collect::<Vec<_>>()))
         })
         .collect();
-    let named = |name| {
-        if args.smoke {
-            "smoke"
-        } else if args.quick {
-            "quick"
-        } else {
-            name
-        }
-    };
-    let page = page::page(named("full"), &played, &tallies);
+    let page = page::page(args.extent.word(), &played, &tallies);
     ci::say(&page);
     ci::say(&format!(
         "{} plays took {} s",
@@ -128,18 +151,39 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
     if args.only.is_some() {
         return Ok(());
     }
-    let full = !args.quick && !args.smoke;
-    if full || args.write {
-        std::fs::write(root.join("docs/accuracy.md"), &page).context("writing docs/accuracy.md")?;
+    if args.extent == Extent::Full || args.write {
+        page::write(&root, page::LAB, &page)?;
     }
+    let tallies: Vec<(&str, Tally)> = tallies
+        .into_iter()
+        .map(|(set, tally)| (set.name, tally))
+        .collect();
     hold(cards, &tallies)
 }
 
+/// Plays with real parts, counts, writes, and fails below the same floors.
+fn score_real(root: &Path, args: &Args) -> Result<()> {
+    let began = Instant::now();
+    let (cards, joined) = real::all(args.only.as_deref())?;
+    let tally = Tally::of(&cards.iter().collect::<Vec<_>>());
+    let page = page::real(&cards, &tally, joined);
+    ci::say(&page);
+    ci::say(&format!(
+        "{} real plays took {} s",
+        cards.len(),
+        began.elapsed().as_secs()
+    ));
+    if args.only.is_some() {
+        return Ok(());
+    }
+    page::write(root, page::REAL, &page)?;
+    hold(&cards, &[("real", tally)])
+}
+
 /// Fails when a floor does not hold.
-fn hold(cards: &[Card], tallies: &[(&Set, Tally)]) -> Result<()> {
+fn hold(cards: &[Card], tallies: &[(&str, Tally)]) -> Result<()> {
     let mut broken = Vec::new();
-    for (set, tally) in tallies {
-        let name = set.name;
+    for (name, tally) in tallies {
         for (what, share, floor) in [
             ("hop", tally.full.hop_share(), HOP_FLOOR),
             ("cause", tally.full.cause_share(), CAUSE_FLOOR),
@@ -198,13 +242,12 @@ fn plays(binary: &Path, args: &Args) -> Result<Vec<Play>> {
     let mut plays = Vec::new();
     for (nth, scenario) in names.lines().filter(wanted).enumerate() {
         for (number, set) in SETS.iter().enumerate() {
-            if args.smoke && nth % SETS.len() != number {
+            if args.extent == Extent::Smoke && nth % SETS.len() != number {
                 continue;
             }
-            let each = if args.quick || args.smoke {
-                1
-            } else {
-                set.plays.len()
+            let each = match args.extent {
+                Extent::Full => set.plays.len(),
+                Extent::Quick | Extent::Smoke => 1,
             };
             for (seed, level) in set.plays.iter().take(each) {
                 plays.push(Play {
@@ -223,6 +266,10 @@ fn plays(binary: &Path, args: &Args) -> Result<Vec<Play>> {
 fn all(binary: &Path, plays: &[Play], jobs: usize) -> Result<Played> {
     let folder = std::env::temp_dir().join(format!("hopscope-scorecard-{}", std::process::id()));
     std::fs::create_dir_all(&folder).context("making a folder for the recordings")?;
+    // A build meanwhile must not change what is scored.
+    let program = folder.join("hopscope");
+    std::fs::copy(binary, &program).context("copying hopscope")?;
+    let binary = program.as_path();
     let done: Mutex<BTreeMap<usize, Result<Card>>> = Mutex::new(BTreeMap::new());
     let (alone, together): (Vec<usize>, Vec<usize>) =
         (0..plays.len()).partition(|nth| plays[*nth].scenario == "starved");

@@ -23,6 +23,8 @@ pub(crate) struct Case<'e> {
     /// The same for each route of a path.
     pub(crate) route_baselines: BTreeMap<(PathId, RouteId), Baseline>,
     pub(crate) notes: Vec<Note>,
+    /// What differs between paths, whoever is charged.
+    pub(crate) contrasts: Vec<Finding>,
     pub(crate) unknowns: Vec<Unknown>,
     pub(crate) observer: ObserverStatement,
     /// Rows that should exist and do not: each could have told against any charge.
@@ -81,6 +83,7 @@ impl<'e> Case<'e> {
             baselines: baselines(evidence),
             route_baselines: route_baselines(evidence),
             notes: Vec::new(),
+            contrasts: Vec::new(),
             unknowns: Vec::new(),
             observer: ObserverStatement::default(),
             rows_lost: 0,

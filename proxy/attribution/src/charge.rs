@@ -73,6 +73,7 @@ pub(crate) fn conclude(mut case: Case<'_>) -> Diagnosis {
         verdict,
         advice: advice::of(&case, &hops),
         hops,
+        contrasts: case.contrasts,
         unknowns: case.unknowns,
         observer: case.observer,
         charges: charges.into_values().collect(),

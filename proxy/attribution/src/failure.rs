@@ -10,6 +10,8 @@ use crate::evidence::{
     PathId, Protocol, Side, Span, Upstream,
 };
 
+use crate::verdict::Judged;
+
 /// The rule of a failure that no rule has decided.
 pub(crate) const UNDECIDED: &str = "undecided";
 
@@ -63,6 +65,21 @@ impl Failure {
         self.victim = ruling.victim;
         self.contradicted = ruling.contradicted;
         self.rule = rule;
+    }
+
+    /// What it is charged with so far.
+    pub(crate) fn judged(&self) -> Judged {
+        Judged {
+            at: self.at,
+            connection: self.id,
+            exchange: (self.exchange != NONE).then_some(self.exchange),
+            path: self.path,
+            status: match self.what {
+                What::Answered { status, .. } => Some(status),
+                What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } => None,
+            },
+            cause: self.cause,
+        }
     }
 
     pub(crate) fn age(&self) -> Span {

@@ -31,7 +31,7 @@ mod statistics;
 pub use first::{first_charge, first_charge_without_exchange};
 
 use evidence::Evidence;
-use verdict::Diagnosis;
+use verdict::{Diagnosis, Judged};
 
 /// Judges a run: every failure is charged once, to a hop or to `unknown`, with the reasons for and against.
 ///
@@ -40,9 +40,21 @@ use verdict::Diagnosis;
 /// saw because they never reached hopscope.
 #[must_use]
 pub fn attribute(evidence: &Evidence) -> Diagnosis {
+    charge::conclude(judged(evidence))
+}
+
+/// The same, and beside it the charge of each failure that has a row, in the order of time.
+#[must_use]
+pub fn attribute_each(evidence: &Evidence) -> (Diagnosis, Vec<Judged>) {
+    let case = judged(evidence);
+    let each = case.failures.iter().map(failure::Failure::judged).collect();
+    (charge::conclude(case), each)
+}
+
+fn judged(evidence: &Evidence) -> case::Case<'_> {
     let mut case = case::Case::open(evidence);
     for rule in rules::RULES {
         (rule.apply)(&mut case);
     }
-    charge::conclude(case)
+    case
 }

@@ -1,7 +1,7 @@
 //! What the core concludes: every failure charged, with the evidence for and against.
 
 use crate::cause::Cause;
-use crate::evidence::{ConnectionId, PathId};
+use crate::evidence::{ConnectionId, Moment, PathId};
 use crate::hop::Hop;
 
 /// The whole conclusion of one run.
@@ -11,6 +11,8 @@ pub struct Diagnosis {
     pub verdict: Verdict,
     /// Every hop that is charged with a failure, most failures first.
     pub hops: Vec<HopCharge>,
+    /// Where the load travelled over several paths: how their failure rates and their latencies differ, whoever is charged.
+    pub contrasts: Vec<Finding>,
     /// What the evidence does not decide, and the one experiment that would.
     pub unknowns: Vec<Unknown>,
     /// What to do next, most useful first.
@@ -111,6 +113,23 @@ pub struct Charge {
     pub victims: u64,
     /// A few of the connections, the earliest first, for a person to look up.
     pub examples: Vec<ConnectionId>,
+}
+
+/// What one failure is charged with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// When it was over for the generator.
+    pub at: Moment,
+    /// The connection that it happened on.
+    pub connection: ConnectionId,
+    /// Index into the evidence's exchanges; `None` for a connection that failed without one.
+    pub exchange: Option<u32>,
+    /// The path.
+    pub path: PathId,
+    /// The status of the answer, where a complete one came.
+    pub status: Option<u16>,
+    /// The cause, which says the hop.
+    pub cause: Cause,
 }
 
 /// A question that the evidence leaves open.

@@ -17,7 +17,8 @@ Examples:
   hopscope report hopscope-20260131T120000.sqlite
   hopscope report run.sqlite --html report.html --markdown ticket.md
   hopscope report run.sqlite --json - | jq .verdict
-  hopscope report run.sqlite --k6 summary.json
+  hopscope report run.sqlite --k6 points.json       (k6 run --out json=points.json: failure by failure)
+  hopscope report run.sqlite --k6 summary.json      (totals only)
   hopscope report run.sqlite --agent http://10.0.0.7:9464 --agent http://10.0.0.8:9464 --save-evidence nodes.jsonl
   hopscope report run.sqlite --agent-evidence nodes.jsonl
   hopscope report run.sqlite --fail-on 'tunnel>0.5%' --fail-on 'cause:backend-reset>0'";
@@ -30,8 +31,9 @@ pub struct Args {
     #[arg(value_name = "RECORDING")]
     recording: PathBuf,
 
-    /// Compare with what k6 counted: each of its failures gets a hop or `unknown`, and differences are stated.
-    /// Any form of result that `hopscope explain` reads
+    /// Join with what k6 counted: each of its failures gets a hop or `unknown`, and differences are stated.
+    /// Any form of result that `hopscope explain` reads; `--out json=FILE` and `--out csv=FILE` have a time for each
+    /// failure, and are joined one by one
     #[arg(
         long,
         value_name = "FILE",
@@ -100,15 +102,24 @@ pub fn execute(args: &Args) -> Result<Exit, ReportError> {
     let recording = Recording::open(&args.recording)?;
     args.output.check()?;
     let result = args.k6.as_ref().or(args.oha.as_ref()).or(args.wrk.as_ref());
+    let mut failures = Default::default();
     let generator = match result {
         Some(file) => {
             let (summary, _) = super::explain::read(file)?;
             let result = summary.generator_result();
+            failures = (summary.failures, summary.targets);
             Some(result.ok_or_else(|| ResultError::NoTotals(file.clone()))?)
         }
         None => None,
     };
     let node = args.nodes.ask(&recording)?;
-    let report = Report::of_recording_with(&recording, Witnesses { generator, node });
+    let report = Report::of_recording_with(
+        &recording,
+        Witnesses {
+            generator,
+            failures,
+            node,
+        },
+    );
     Ok(args.output.deliver(&report)?)
 }

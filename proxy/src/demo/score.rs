@@ -243,6 +243,7 @@ mod tests {
                 headline: String::new(),
             },
             hops: Vec::new(),
+            contrasts: Vec::new(),
             unknowns: Vec::new(),
             advice: Vec::new(),
             observer: ObserverStatement::default(),

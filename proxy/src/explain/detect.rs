@@ -166,6 +166,7 @@ fn csv_points(input: impl Read) -> Result<Summary, Unrecognised> {
         return Err(Unrecognised::Unknown);
     };
     let (time, name, status) = (column("timestamp"), column("name"), column("status"));
+    let url = column("url");
     let (error, code, expected) = (column("error"), column("error_code"), column("expected_response"));
     let mut record = csv::ByteRecord::new();
     while reader
@@ -185,6 +186,7 @@ fn csv_points(input: impl Read) -> Result<Summary, Unrecognised> {
                 .or_else(|| super::k6_points::unix_seconds(&time))
         });
         let tags = Tags {
+            url: field(url),
             name: field(name),
             status: field(status),
             error: field(error),

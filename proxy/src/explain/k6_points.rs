@@ -8,7 +8,7 @@ use hopscope_attribution::evidence::Span;
 use serde::Deserialize;
 use std::borrow::Cow;
 
-use super::summary::{Group, GroupsFrom, Quantiles, Summary, Tool};
+use super::summary::{FailedRequest, Group, GroupsFrom, MOST_FAILURES, Quantiles, Summary, Tool};
 use crate::recording::Distribution;
 use crate::report::figures::ratio;
 
@@ -35,11 +35,34 @@ pub(super) struct Points {
     cells: Option<HashMap<(usize, u64), (u64, u64)>>,
     first: Option<f64>,
     last: Option<f64>,
+    failures: Vec<FailedRequest>,
+    targets: Targets,
+}
+
+/// What failed requests asked for, each kept once.
+#[derive(Debug, Default)]
+struct Targets {
+    known: HashMap<String, u32>,
+    names: Vec<String>,
+}
+
+impl Targets {
+    fn number(&mut self, target: &str) -> u32 {
+        if let Some(number) = self.known.get(target) {
+            return *number;
+        }
+        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        self.known.insert(target.to_owned(), number);
+        self.names.push(target.to_owned());
+        number
+    }
 }
 
 /// The tags of one point that matter here.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Tags<'a> {
+    #[serde(borrow, default)]
+    pub(super) url: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     pub(super) name: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -89,6 +112,8 @@ impl Points {
             cells: Some(HashMap::new()),
             first: None,
             last: None,
+            failures: Vec::new(),
+            targets: Targets::default(),
         }
     }
 
@@ -138,6 +163,23 @@ impl Points {
                 *self.errors.entry(error_words(tags)).or_default() += times;
             }
         }
+        if failed
+            && let Some(at_unix_us) = at.and_then(|at| micros(at * 1e3))
+            && self.failures.len() < MOST_FAILURES
+        {
+            let target = tags.url.as_deref().or(tags.name.as_deref()).unwrap_or_default();
+            let failure = FailedRequest {
+                at_unix_us,
+                target: self.targets.number(path_of(target)),
+                status: delivered(tags).then_some(status),
+                code: code(tags).unwrap_or(0),
+            };
+            // A point stands for one request, but for a script that adds them up itself.
+            let times = usize::try_from(times)
+                .unwrap_or(1)
+                .min(MOST_FAILURES - self.failures.len());
+            self.failures.extend(std::iter::repeat_n(failure, times));
+        }
         let group = self.group(tags.name.as_deref().unwrap_or("(unnamed)"));
         if let Some(of) = self.groups.get_mut(group) {
             let side = if failed { &mut of.failed } else { &mut of.ok };
@@ -159,13 +201,7 @@ impl Points {
 
     /// The group of a name. Names that are whole URLs lose scheme, host and query.
     fn group(&mut self, name: &str) -> usize {
-        let name = match name.split_once("://") {
-            Some((_, rest)) => {
-                let path = rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/");
-                path.split(['?', '#']).next().unwrap_or(path)
-            }
-            None => name,
-        };
+        let name = path_of(name);
         let name = if self.names.len() >= MOST_GROUPS && !self.names.contains_key(name) {
             OTHERS
         } else {
@@ -202,6 +238,8 @@ impl Points {
         summary.errors = self.errors;
         summary.groups = self.groups;
         summary.groups_from = GroupsFrom::Requests;
+        summary.failures = self.failures;
+        summary.targets = self.targets.names;
         Some(summary)
     }
 
@@ -235,6 +273,19 @@ impl Points {
     }
 }
 
+/// The path of a URL, without scheme, host and query; a name that is no URL stays what it is.
+fn path_of(name: &str) -> &str {
+    let Some((_, rest)) = name.split_once("://") else {
+        return name;
+    };
+    let path = rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/");
+    path.split(['?', '#']).next().unwrap_or(path)
+}
+
+fn code(tags: &Tags<'_>) -> Option<u32> {
+    tags.error_code.as_deref().and_then(|code| code.parse().ok())
+}
+
 fn status(tags: &Tags<'_>) -> u16 {
     tags.status
         .as_deref()
@@ -253,11 +304,7 @@ fn succeeded(tags: &Tags<'_>) -> bool {
 /// Whether a failure is a complete answer. k6's codes 1400 to 1599 stand for statuses; every other one, and status 0,
 /// for an exchange that broke (k6, `lib/netext/httpext/error_codes.go`).
 fn delivered(tags: &Tags<'_>) -> bool {
-    let code = tags
-        .error_code
-        .as_deref()
-        .and_then(|code| code.parse::<u32>().ok());
-    status(tags) != 0 && code.is_none_or(|code| code == 0 || (1_400..1_600).contains(&code))
+    status(tags) != 0 && code(tags).is_none_or(|code| code == 0 || (1_400..1_600).contains(&code))
 }
 
 /// `1220 read: connection reset by peer`, shortened, without the addresses that make each one different.
@@ -299,7 +346,7 @@ fn micros(millis: f64) -> Option<u64> {
     (0.0..3.6e12).contains(&millis).then_some((millis * 1e3) as u64)
 }
 
-/// Seconds since 1970 of an RFC 3339 time. The offset is left out: within one run it does not change.
+/// Seconds since 1970 of an RFC 3339 time, to the microsecond. A time without an offset is taken as UTC.
 pub(super) fn unix_seconds(text: &str) -> Option<f64> {
     let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u32>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
@@ -321,7 +368,26 @@ pub(super) fn unix_seconds(text: &str) -> Option<f64> {
     };
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
     let days = days.checked_sub(719_469)?;
-    Some(f64::from(days) * 86_400.0 + f64::from(hour * 3_600 + minute * 60 + second))
+    let rest = text.get(19..)?;
+    let digits = rest.strip_prefix('.').map_or(0, |fraction| {
+        fraction.bytes().take_while(u8::is_ascii_digit).count()
+    });
+    let fraction = match digits {
+        0 => 0.0,
+        _ => format!("0{}", rest.get(..=digits)?).parse::<f64>().ok()?,
+    };
+    let offset = rest.get(digits + usize::from(digits > 0)..)?;
+    let offset = match offset.as_bytes() {
+        [] | [b'Z' | b'z'] => 0.0,
+        [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
+            let part = |range: std::ops::Range<usize>| offset.get(range)?.parse::<u32>().ok();
+            let seconds = f64::from(part(1..3)? * 3_600 + part(4..6)? * 60);
+            if *sign == b'+' { seconds } else { -seconds }
+        }
+        _ => return None,
+    };
+    let whole = f64::from(days) * 86_400.0 + f64::from(hour * 3_600 + minute * 60 + second);
+    Some(whole + fraction - offset)
 }
 
 #[cfg(test)]
@@ -329,13 +395,13 @@ mod tests {
     use super::unix_seconds;
 
     #[test]
-    fn a_time_is_read_to_the_second() {
+    fn a_time_is_read_to_the_microsecond() {
         assert_eq!(unix_seconds("1970-01-01T00:00:00Z"), Some(0.0));
         assert_eq!(
             unix_seconds("2026-11-22T22:08:28.677642947Z"),
-            Some(1_795_385_308.0)
+            Some(1_795_385_308.677_642_947)
         );
-        assert_eq!(unix_seconds("2000-02-29T00:00:00+02:00"), Some(951_782_400.0));
+        assert_eq!(unix_seconds("2000-02-29T00:00:00+02:00"), Some(951_775_200.0));
         for wrong in [
             "",
             "now",

@@ -60,6 +60,28 @@ pub struct Summary {
     /// Successes of groups that hardly failed, in seconds in which requests of other groups failed. Only a result with
     /// a time for every request says it.
     pub clean_while_others_failed: Option<u64>,
+    /// Every failure with its time, where the result has them, up to two million of them.
+    #[serde(skip)]
+    pub failures: Vec<FailedRequest>,
+    /// What the failures ask for: [`FailedRequest::target`] is an index into it.
+    #[serde(skip)]
+    pub targets: Vec<String>,
+}
+
+/// Failures that are kept one by one: of what comes after, only the counts are.
+pub(super) const MOST_FAILURES: usize = 2_000_000;
+
+/// One request that the generator counted as failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailedRequest {
+    /// When it ended, microseconds since 1970.
+    pub at_unix_us: u64,
+    /// Index into [`Summary::targets`]: its path, or the name that the script gave it.
+    pub target: u32,
+    /// The status of the answer; `None` where no complete one came.
+    pub status: Option<u16>,
+    /// The generator's own code for the error; k6's are in `lib/netext/httpext/error_codes.go`.
+    pub code: u32,
 }
 
 /// Quantiles in seconds, as far as they are stated.
@@ -127,6 +149,8 @@ impl Summary {
             groups: Vec::new(),
             groups_from: GroupsFrom::Nothing,
             clean_while_others_failed: None,
+            failures: Vec::new(),
+            targets: Vec::new(),
         }
     }
 

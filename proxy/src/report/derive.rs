@@ -45,6 +45,7 @@ impl Report {
                 headline: diagnosis.verdict.headline.clone(),
             },
             paths: paths(measured, evidence, diagnosis),
+            contrasts: diagnosis.contrasts.iter().map(finding).collect(),
             routes: routes(measured, evidence),
             unknowns: diagnosis
                 .unknowns

@@ -185,6 +185,12 @@ fn paths(page: &mut Page, report: &Report) {
             &time(path.latency.p99),
         ]);
     }
+    if !report.contrasts.is_empty() {
+        page.line("");
+    }
+    for contrast in &report.contrasts {
+        page.line(&format!("- {}", escaped(&contrast.statement)));
+    }
 }
 
 fn routes(page: &mut Page, report: &Report) {

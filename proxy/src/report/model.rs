@@ -29,6 +29,8 @@ pub struct Report {
     pub hops: Vec<HopReport>,
     /// Figures by path.
     pub paths: Vec<PathReport>,
+    /// Where there are several paths: how their failure rates and latencies differ.
+    pub contrasts: Vec<FindingReport>,
     /// Figures by path and route, most failures first.
     pub routes: Vec<RouteReport>,
     /// What the evidence does not decide.
@@ -313,6 +315,9 @@ pub struct GeneratorReport {
     pub requests_beyond_ours: i64,
     /// Its failures less ours.
     pub failed_beyond_ours: i64,
+    /// Where its result has a time for each failure: how many were found among ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joined: Option<JoinedReport>,
     /// Every failure that it counted, by the hop that it is charged to. The sum is `failed`.
     pub failures_by_hop: BTreeMap<&'static str, u64>,
     /// Its own words for failures, each with how often.
@@ -364,4 +369,15 @@ fn cause_or_null<S: Serializer>(cause: &Option<Cause>, serializer: S) -> Result<
         Some(cause) => serializer.serialize_some(cause.word()),
         None => serializer.serialize_none(),
     }
+}
+
+/// A generator's failures found again one by one, by time, route and status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct JoinedReport {
+    /// Failures that it stated with a time.
+    pub stated: u64,
+    /// Those of them that were found in the recording.
+    pub found: u64,
+    /// Those of the found that ended within 50 ms of ours.
+    pub within_50_ms: u64,
 }

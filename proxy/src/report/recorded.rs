@@ -1,10 +1,13 @@
 //! From a recording to its report: read, attribute, derive.
 
-use hopscope_attribution::attribute;
+use hopscope_attribution::attribute_each;
 use hopscope_attribution::evidence::{Evidence, GeneratorResult, NodeEvidence, Observation};
+use hopscope_attribution::hop::Hop;
 
 use super::input::RouteMeasurement;
+use super::join::{self, Join};
 use super::model::Report;
+use crate::explain::FailedRequest;
 use crate::recording::Recording;
 
 /// What others saw of a run, to be judged with its recording.
@@ -12,6 +15,8 @@ use crate::recording::Recording;
 pub struct Witnesses {
     /// What the load generator counted, where its result is given.
     pub generator: Option<GeneratorResult>,
+    /// Its failures one by one, where its result has their times, and what they asked for.
+    pub failures: (Vec<FailedRequest>, Vec<String>),
     /// What the kernels on the path saw, where it was asked for; it takes the place of what the recording has.
     pub node: Option<Observation<NodeEvidence>>,
 }
@@ -19,29 +24,36 @@ pub struct Witnesses {
 impl Report {
     /// The diagnosis of a recording. The same recording gives the same report.
     pub fn of_recording(recording: &Recording) -> Self {
-        Self::judged(recording, recording.evidence())
+        Self::judged(recording, recording.evidence(), &Witnesses::default())
     }
 
     /// The same, joined with what others saw of the run.
     pub fn of_recording_with(recording: &Recording, witnesses: Witnesses) -> Self {
         let mut evidence = recording.evidence().clone();
-        if let Some(result) = witnesses.generator {
-            evidence.generator = Observation::Seen(result);
+        if let Some(result) = &witnesses.generator {
+            evidence.generator = Observation::Seen(result.clone());
         }
-        if let Some(node) = witnesses.node {
-            evidence.node = node;
+        if let Some(node) = &witnesses.node {
+            evidence.node = node.clone();
         }
-        Self::judged(recording, &evidence)
+        Self::judged(recording, &evidence, &witnesses)
     }
 
-    fn judged(recording: &Recording, evidence: &Evidence) -> Self {
+    fn judged(recording: &Recording, evidence: &Evidence, witnesses: &Witnesses) -> Self {
         let measured: Vec<_> = recording.figures().iter().map(RouteMeasurement::from).collect();
-        Self::new(
-            recording.facts(),
-            recording.exit_code(),
-            &measured,
-            evidence,
-            &attribute(evidence),
-        )
+        let (diagnosis, each) = attribute_each(evidence);
+        let facts = recording.facts();
+        let mut report = Self::new(facts, recording.exit_code(), &measured, evidence, &diagnosis);
+        let (failures, targets) = &witnesses.failures;
+        if let Some(generator) = report.generator.as_mut().filter(|_| !failures.is_empty()) {
+            let join: Join = join::join(evidence, facts.started_unix_us, &each, failures, targets);
+            let charged = diagnosis.charges.iter();
+            let clients = charged.filter(|charge| charge.cause.hop() == Hop::Client);
+            let clients = clients.fold(0_u64, |sum, charge| sum.saturating_add(charge.failures));
+            let on_record = each.iter().filter(|failure| failure.cause.hop() == Hop::Client);
+            let never_came = clients.saturating_sub(u64::try_from(on_record.count()).unwrap_or(u64::MAX));
+            generator.join(&join, never_came);
+        }
+        report
     }
 }

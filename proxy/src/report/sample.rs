@@ -58,6 +58,7 @@ pub(crate) fn empty() -> Report {
                 headline: "Nothing failed, because nothing was sent.".to_owned(),
             },
             hops: Vec::new(),
+            contrasts: Vec::new(),
             unknowns: Vec::new(),
             advice: Vec::new(),
             observer: ObserverStatement::default(),
@@ -263,6 +264,7 @@ fn diagnosis() -> Diagnosis {
                 )],
             }],
         }],
+        contrasts: Vec::new(),
         unknowns: vec![Unknown {
             question: "Which service behind the gateway fails?".to_owned(),
             experiment: "kubectl logs deploy/api-gateway --since=10m | grep -c ' 503 '".to_owned(),

@@ -2,22 +2,74 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 
 use super::card::{Card, Part, Tally};
+use super::real::Joined;
 use super::{Played, Set};
 
 const HOPS: [&str; 6] = ["client", "observer", "tunnel", "lb", "backend", "unknown"];
 
-/// The whole page.
+/// The part of the page that the lab's plays write.
+pub(super) const LAB: &str = "lab";
+/// The part that the plays with real parts write.
+pub(super) const REAL: &str = "real";
+
+/// Puts a part into docs/accuracy.md, in place of the one that was there.
+pub(super) fn write(root: &Path, part: &str, text: &str) -> Result<()> {
+    let file = root.join("docs/accuracy.md");
+    let old = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+    let (begin, end) = (format!("<!-- {part}: begin -->"), format!("<!-- {part}: end -->"));
+    let (before, rest) = old
+        .split_once(&begin)
+        .with_context(|| format!("{} has no `{begin}`", file.display()))?;
+    let (_, after) = rest
+        .split_once(&end)
+        .with_context(|| format!("{} has no `{end}`", file.display()))?;
+    std::fs::write(&file, format!("{before}{begin}\n{text}{end}{after}"))
+        .with_context(|| format!("writing {}", file.display()))
+}
+
+/// The part of the plays with real parts.
+pub(super) fn real(cards: &[Card], tally: &Tally, joined: Joined) -> String {
+    let mut out = String::new();
+    line(
+        &mut out,
+        format_args!(
+            "{} plays: {} failures charged, the hop right for {:.2} %, the cause for {:.2} %, {:.2} % left open, {} false tunnel convictions, {} healthy runs convicted.",
+            tally.plays,
+            tally.full.charged,
+            tally.full.hop_share() * 100.0,
+            tally.full.cause_share() * 100.0,
+            tally.full.unknown_share() * 100.0,
+            tally.false_tunnel,
+            tally.healthy_convicted
+        ),
+    );
+    line(
+        &mut out,
+        format_args!(
+            "`hopscope report --k6` joined what k6 itself counted: {} failures, {} of them found in the recording by time, route and status, {} charged to a hop, the rest `unknown`.",
+            joined.failed, joined.found, joined.charged
+        ),
+    );
+    out.push_str("\n### Hops: made against charged\n\n");
+    hops(&mut out, cards);
+    out.push_str("\n### Causes that were taken for another\n\n");
+    mistakes(&mut out, cards);
+    out.push_str("\n### Plays\n\n");
+    scenarios(&mut out, cards);
+    out.push_str("\n### Where the evidence does not suffice\n\n");
+    knowable(&mut out, cards);
+    out
+}
+
+/// The lab's part of the page.
 pub(super) fn page(extent: &str, played: &Played, tallies: &[(&Set, Tally)]) -> String {
     let cards = played.cards.as_slice();
-    let mut out = String::from(
-        "# How often the verdict is right\n\n\
-         Written by `cargo xtask scorecard`; do not edit.\n\
-         Every scenario of the lab is played through the real binary, and each failure's charge is held against what was injected.\n\
-         Failures that the diagnosis leaves open are not counted as right or wrong: their share is a column of its own.\n\
-         `knowable` is a verdict that says what can be known from where hopscope stands, where that is less than the truth: each such scenario is named below with the reason.\n\n",
-    );
+    let mut out = String::new();
     let mut names: Vec<&str> = cards.iter().map(|card| card.scenario.as_str()).collect();
     names.dedup();
     let healthy = cards.iter().filter(|card| card.answer == "healthy");
@@ -50,13 +102,13 @@ pub(super) fn page(extent: &str, played: &Played, tallies: &[(&Set, Tally)]) -> 
     }
     out.push('\n');
     summary(&mut out, tallies);
-    out.push_str("\n## Hops: injected against charged\n\nFailures, both sets of seeds.\n\n");
+    out.push_str("\n### Hops: injected against charged\n\nFailures, both sets of seeds.\n\n");
     hops(&mut out, cards);
-    out.push_str("\n## Causes that were taken for another\n\n");
+    out.push_str("\n### Causes that were taken for another\n\n");
     mistakes(&mut out, cards);
-    out.push_str("\n## Scenarios\n\n");
+    out.push_str("\n### Scenarios\n\n");
     scenarios(&mut out, cards);
-    out.push_str("\n## Where the evidence does not suffice\n\n");
+    out.push_str("\n### Where the evidence does not suffice\n\n");
     knowable(&mut out, cards);
     out
 }

@@ -149,6 +149,13 @@ impl Forward {
         opened.saturating_sub(self.ended.partition_point(|ended| *ended < at))
     }
 
+    /// The indices of the connections that its side ended between two moments.
+    pub(super) fn cut_between(&self, from: Moment, to: Moment) -> impl Iterator<Item = &u32> {
+        let start = self.cuts.partition_point(|(at, _)| *at < from);
+        let cuts = self.cuts.get(start..).unwrap_or(&[]).iter();
+        cuts.take_while(move |(at, _)| *at <= to).map(|(_, index)| index)
+    }
+
     /// When most of what stood was ended by the forward's side at once, and nothing survived it.
     pub(super) fn collapses(&self) -> Vec<Collapse> {
         let mut collapses = Vec::new();

@@ -1,5 +1,7 @@
 //! Several paths to the same application in one run: what differs between them, and what they share.
 
+mod latency;
+
 use std::collections::BTreeMap;
 
 use super::Rule;
@@ -17,7 +19,7 @@ use crate::verdict::Finding;
 pub(super) const RULE: Rule = Rule {
     name: "path-contrast",
     symptom: "the same load over several paths fails on one of them, or on all alike",
-    evidence: "failure rates of the paths with the 95 % interval of their difference, dealt at random in one run",
+    evidence: "failure rates of the paths, and how long their good answers take, each with the 95 % interval of the difference, dealt at random in one run",
     verdict: "backend, when a path without the hop in question fails in the same way as often; a difference alone convicts nobody",
     proves: "failures that two paths share come from what they share: the application",
     cannot_prove: "that a path which fails more often is itself at fault: it also pins one pod, comes from 127.0.0.1, carries another Host header and passes by the mesh",
@@ -67,6 +69,8 @@ fn apply(case: &mut Case<'_>) {
             tell(case, *first, *second);
         }
     }
+    let compared = latency::compared(case);
+    case.contrasts.extend(compared);
 }
 
 /// Charges to the backend what a path shares with one that lacks the hop in question.
@@ -178,6 +182,7 @@ fn tell(case: &mut Case<'_>, first: (PathId, u64, u64), second: (PathId, u64, u6
         statement,
         numbers,
     };
+    case.contrasts.push(finding.clone());
     let worse = if high < 0.0 { second.0 } else { first.0 };
     if differ {
         case.note(About::Hop(Hop::Backend), Speaks::Against, finding.clone());

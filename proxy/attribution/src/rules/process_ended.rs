@@ -24,6 +24,10 @@ pub(super) const RULE: Rule = Rule {
 const SOON: Span = Span(1_000_000);
 /// hopscope's own wake-ups around one moment.
 const SLACK: Span = Span(50_000);
+/// A server that closes after its answer does so within this time, even a loaded one.
+const PAUSE: Span = Span(20_000);
+/// Fewer connections than this are a coincidence.
+const TOGETHER: usize = 3;
 /// A process that restarts for an hour is told a few times, and counted in full.
 const TOLD: usize = 5;
 
@@ -39,7 +43,9 @@ fn apply(case: &mut Case<'_>) {
     let mut ends: Vec<End> = Vec::new();
     for forward in Forward::all(case, PathKind::Direct) {
         for collapse in forward.collapses() {
-            ends.extend(attempts.after(forward.path, collapse));
+            if taken_by_surprise(case, &forward, collapse) {
+                ends.extend(attempts.after(forward.path, collapse));
+            }
         }
     }
     if ends.is_empty() {
@@ -72,6 +78,22 @@ fn apply(case: &mut Case<'_>) {
     for end in ends.iter().take(TOLD) {
         tell(case, end);
     }
+}
+
+/// Whether the connections were ended in the middle of something or in a pause: one that is closed behind its last answer
+/// has done what it was for.
+fn taken_by_surprise(case: &Case<'_>, forward: &Forward, collapse: Collapse) -> bool {
+    let surprised = |index: &&u32| {
+        case.evidence
+            .connections
+            .get(**index as usize)
+            .is_some_and(|row| {
+                row.last_byte
+                    .is_some_and(|last| row.upstream_end.at.since(last) >= PAUSE)
+            })
+    };
+    let ended = forward.cut_between(collapse.from, collapse.to);
+    ended.filter(surprised).count() >= TOGETHER
 }
 
 /// When connects of each direct path were refused, and when they stood, in order.

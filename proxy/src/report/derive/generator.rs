@@ -6,10 +6,11 @@ use hopscope_attribution::evidence::GeneratorResult;
 use hopscope_attribution::hop::Hop;
 
 use crate::report::figures::{counted, grouped};
-use crate::report::model::{GeneratorReport, HopReport, Totals};
+use crate::report::join::Join;
+use crate::report::model::{GeneratorReport, HopReport, JoinedReport, Totals};
 
-/// Joins totals to totals. A result file has no connection in it that ours could be matched with one by one, so only
-/// what the two totals force is charged, and the rest is `unknown`.
+/// Joins totals to totals: only what the two totals force is charged, and the rest is `unknown`. A result with a time for
+/// each failure is joined one by one instead ([`GeneratorReport::join`]).
 pub(super) fn joined(result: &GeneratorResult, totals: &Totals, hops: &[HopReport]) -> GeneratorReport {
     let mut errors = BTreeMap::new();
     for (word, times) in &result.errors {
@@ -22,9 +23,57 @@ pub(super) fn joined(result: &GeneratorResult, totals: &Totals, hops: &[HopRepor
         failed: result.failed,
         requests_beyond_ours: difference(result.requests, totals.requests),
         failed_beyond_ours: difference(result.failed, totals.failures_charged),
+        joined: None,
         failures_by_hop: by_hop(result.failed, hops),
         errors,
         remarks: remarks(result, totals),
+    }
+}
+
+impl GeneratorReport {
+    /// Puts what was found one by one in the place of what the totals force. `never_came` is how many failures the
+    /// diagnosis charges to the generator's own host that never reached hopscope.
+    pub fn join(&mut self, join: &Join, never_came: u64) {
+        let tool = &self.tool;
+        let mut by_hop: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for (hop, failures) in &join.by_hop {
+            by_hop.insert(hop.word(), *failures);
+        }
+        let missing = self.failed.saturating_sub(join.found);
+        let clients = never_came.min(missing);
+        for (hop, failures) in [(Hop::Client, clients), (Hop::Unknown, missing - clients)] {
+            if failures > 0 {
+                let sum = by_hop.entry(hop.word()).or_default();
+                *sum = sum.saturating_add(failures);
+            }
+        }
+        self.failures_by_hop = by_hop;
+        let mut remarks = vec![format!(
+            "{tool} states the time of {}: {} found in the recording by time, route and status, {} within 50 ms.",
+            counted(join.stated, "failure"),
+            grouped(join.found),
+            grouped(join.close),
+        )];
+        if missing > 0 {
+            let codes = join
+                .missing
+                .iter()
+                .map(|(code, times)| format!("{code} × {}", grouped(*times)));
+            remarks.push(format!(
+                "{} not found: they never reached hopscope, or are none by its rules; {tool}'s own error codes of them: {}.",
+                counted(missing, "failure"),
+                codes.collect::<Vec<_>>().join(", "),
+            ));
+        }
+        // What was said of requests still holds; what was said of failures was said of totals.
+        self.remarks.retain(|remark| remark.contains("request"));
+        remarks.append(&mut self.remarks);
+        self.remarks = remarks;
+        self.joined = Some(JoinedReport {
+            stated: join.stated,
+            found: join.found,
+            within_50_ms: join.close,
+        });
     }
 }
 
@@ -62,7 +111,8 @@ fn remarks(result: &GeneratorResult, totals: &Totals) -> Vec<String> {
     }
     if result.requests < totals.requests {
         remarks.push(format!(
-            "hopscope saw {} more than {tool} counted: those under way when it stopped, a warm-up, or another client.",
+            "hopscope saw {} more than {tool} counted: those under way when it stopped, those that its HTTP library \
+             repeated by itself after a kept-alive connection had ended (Go's does), or another client's.",
             counted(totals.requests - result.requests, "request"),
         ));
     }

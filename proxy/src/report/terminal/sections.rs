@@ -166,6 +166,9 @@ fn paths(out: &mut String, report: &Report, screen: Screen) {
         ]);
     }
     out.push_str(&table.render(screen));
+    for contrast in &report.contrasts {
+        screen.hang(out, "  ", Ink::Plain, &contrast.statement);
+    }
 }
 
 fn failed_cell(failed: u64) -> Cell {

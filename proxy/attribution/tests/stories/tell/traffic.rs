@@ -168,6 +168,8 @@ impl Told {
         if bytes_down > 0 && connection.first_byte_down.is_none() {
             connection.first_byte_down = Some(Span(end.since(connection.opened).0));
         }
+        // Of an exchange without an answer, the request's.
+        connection.last_byte = Some(if bytes_down > 0 { end } else { began });
         if used > 0 {
             connection.first_byte_down = Some(Span(3_000));
         }
