@@ -25,6 +25,7 @@ pub mod evidence;
 pub mod format;
 pub mod hops;
 pub mod infer;
+pub mod join;
 pub mod judge;
 pub mod layout;
 pub mod loader;

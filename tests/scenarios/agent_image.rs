@@ -33,7 +33,9 @@ exec "$@"
 
 /// A command within the image, with these capabilities and no way to others.
 fn within(network: &Netns, capabilities: &[u32], words: &[&str]) -> Result<Command> {
-    let kept: String = capabilities.iter().map(|bit| format!(",+cap_{bit}")).collect();
+    let kept = capabilities
+        .iter()
+        .fold(String::new(), |kept, bit| kept + &format!(",+cap_{bit}"));
     let mut command = Command::new("nsenter");
     command
         .env_clear()

@@ -1,5 +1,6 @@
 //! The real binary against real parts. Needs root; `cargo xtask scenarios` plays them.
 
+mod agent_across_hosts;
 mod agent_connects;
 mod agent_healthy;
 mod agent_hops;

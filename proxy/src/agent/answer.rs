@@ -1,10 +1,11 @@
 //! Answers of agents, as the report takes them: fresh from the wire or from a file, placed in the recording's time.
 
 use hopscope_attribution::evidence::node::KernelWindow;
-use hopscope_attribution::evidence::{Connection, Moment, NodeEvidence, Observation, Span};
+use hopscope_attribution::evidence::{Moment, NodeEvidence, Observation, Span};
 use hopscope_attribution::hop::Hop;
 
-use super::evidence::{Clock, Head, Line, Seen, Unreadable, join, read};
+use super::evidence::{Head, Line, Seen, Unreadable, read};
+use super::join::{Clock, Recorded, join};
 
 /// By how much two hosts' clocks may differ where nobody measured it: a second, which NTP keeps with ease.
 const UNMEASURED: Span = Span(1_000_000);
@@ -23,6 +24,8 @@ pub struct Joined {
     pub sockets: usize,
     /// Those of them that belong to a recorded connection.
     pub on_record: usize,
+    /// Those of these that were told by the bytes that passed, their order and their time, and not by addresses.
+    pub by_ledger: usize,
     /// By how much the agent's clock may be misjudged.
     pub clock_error: Span,
 }
@@ -84,9 +87,9 @@ impl Answer {
     }
 
     /// Joins it to the connections of a recording that began at `began_unix_us` of our own clock.
-    pub fn join(&self, connections: &[Connection], began_unix_us: u64) -> (NodeEvidence, Joined) {
+    pub fn join(&self, recorded: Recorded<'_>, began_unix_us: u64) -> (NodeEvidence, Joined) {
         let clock = self.clock(began_unix_us);
-        let mut evidence = join(&self.lines, connections, clock);
+        let (mut evidence, by_ledger) = join(&self.lines, recorded, clock);
         if let Some(length) = self.forgotten(clock) {
             evidence.windows.push(KernelWindow {
                 from: Moment::default(),
@@ -104,6 +107,7 @@ impl Answer {
         let joined = Joined {
             sockets: evidence.sockets.len(),
             on_record: on_record.count(),
+            by_ledger,
             clock_error: evidence.clock_error,
         };
         (evidence, joined)

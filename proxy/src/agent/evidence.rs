@@ -1,16 +1,12 @@
-//! `hopscope.evidence/1`: what an agent saw, as JSON Lines. Bounded, versioned, joined to a recording by a pure function.
+//! `hopscope.evidence/1`: what an agent saw, as JSON Lines. Bounded, versioned, joined to a recording by [`super::join`].
 //!
 //! The first line is a [`Head`]; the others are [`Line`]s in order of their number. A reader skips fields and kinds of
 //! line that it does not know, so that a newer agent can say more.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, KernelWindow, SocketBytes};
-use hopscope_attribution::evidence::{
-    Connection, ConnectionId, Moment, NodeEvidence, Observation, Span, WhyUnseen,
-};
-use hopscope_attribution::hop::Hop;
+use hopscope_attribution::evidence::node::KernelEnd;
 use serde::{Deserialize, Serialize};
 
 /// The version that is written, and the only one that is read.
@@ -70,6 +66,9 @@ pub enum Seen {
 pub struct SocketSeen {
     /// When, microseconds since 1970.
     pub unix_us: u64,
+    /// For how long before that it lived since its `connect`, microseconds; absent where that was not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_us: Option<u64>,
     /// Its own address.
     pub local: SocketAddr,
     /// The other side's.
@@ -263,123 +262,6 @@ pub fn read(text: &str) -> Result<(Head, Vec<Line>), Unreadable> {
         }
     }
     Ok((head, read))
-}
-
-/// How an agent's clock relates to the recording's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Clock {
-    /// When the recording began, microseconds since 1970 on the agent's clock.
-    pub began_unix_us: u64,
-    /// By how much that may be wrong.
-    pub error: Span,
-}
-
-impl Clock {
-    /// From one question and its answer, as NTP does: the agent's `now` lies between sending and receiving, so the
-    /// middle is off by at most half the round trip.
-    pub fn estimate(asked: Moment, answered: Moment, agents_now_unix_us: u64) -> Self {
-        let round_trip = answered.since(asked).0;
-        let middle = asked.0.saturating_add(round_trip / 2);
-        Self {
-            began_unix_us: agents_now_unix_us.saturating_sub(middle),
-            error: Span(round_trip.div_ceil(2)),
-        }
-    }
-
-    fn moment(&self, unix_us: u64) -> Option<Moment> {
-        unix_us.checked_sub(self.began_unix_us).map(Moment)
-    }
-}
-
-/// Joins an agent's lines to the connections of a recording.
-///
-/// A socket belongs to a connection when it has its four addresses, from either end, and ended within its life give or
-/// take a second and the clock's error: an address pair can come again. What cannot be joined stays, unjoined.
-/// What happened before the recording began is left out.
-pub fn join(lines: &[Line], connections: &[Connection], clock: Clock) -> NodeEvidence {
-    let mut by_ends: HashMap<(SocketAddr, SocketAddr), Vec<&Connection>> = HashMap::new();
-    for connection in connections {
-        for ends in connection
-            .upstream_tuple
-            .iter()
-            .chain([&connection.downstream_tuple])
-        {
-            let key = ordered(ends.local, ends.remote);
-            by_ends.entry(key).or_default().push(connection);
-        }
-    }
-    let slack = Span(clock.error.0.saturating_add(1_000_000));
-    let mut evidence = NodeEvidence {
-        clock_error: clock.error,
-        ..NodeEvidence::default()
-    };
-    for line in lines {
-        match &line.seen {
-            Seen::Socket(socket) => {
-                let Some(at) = clock.moment(socket.unix_us) else {
-                    continue;
-                };
-                let Some(end) = end_from_word(&socket.end, socket.retransmits) else {
-                    continue;
-                };
-                let candidates = by_ends.get(&ordered(socket.local, socket.remote));
-                let connection = candidates.and_then(|all| all.iter().find(|one| lived_at(one, at, slack)));
-                evidence.sockets.push(KernelSocket {
-                    at,
-                    connection: seen_or(connection.map(|one| one.id), WhyUnseen::NotWatched),
-                    owner: hop(&socket.owner),
-                    peer: hop(&socket.peer),
-                    end,
-                    bytes: match (socket.bytes_received, socket.bytes_acked) {
-                        (Some(received), Some(acknowledged)) => Observation::Seen(SocketBytes {
-                            received,
-                            acknowledged,
-                        }),
-                        _ => Observation::Unseen(WhyUnseen::NotSupported),
-                    },
-                });
-            }
-            Seen::Window(window) => {
-                let Some(from) = clock.moment(window.from_unix_us) else {
-                    continue;
-                };
-                evidence.windows.push(KernelWindow {
-                    from,
-                    length: Span(window.length_us),
-                    hop: Hop::from_word(&window.hop).unwrap_or(Hop::Unknown),
-                    syn_retransmits: window.syn_retransmits,
-                    accept_queue_overflows: window.accept_queue_overflows,
-                    events_lost: window.events_lost,
-                });
-            }
-            Seen::Newer => {}
-        }
-    }
-    evidence
-}
-
-fn lived_at(connection: &Connection, at: Moment, slack: Span) -> bool {
-    let began = at + slack >= connection.opened;
-    let not_over = connection
-        .closed
-        .seen()
-        .is_none_or(|closed| at <= *closed + slack);
-    began && not_over
-}
-
-fn ordered(one: SocketAddr, other: SocketAddr) -> (SocketAddr, SocketAddr) {
-    if one <= other { (one, other) } else { (other, one) }
-}
-
-fn seen_or(id: Option<ConnectionId>, why: WhyUnseen) -> Observation<ConnectionId> {
-    id.map_or(Observation::Unseen(why), Observation::Seen)
-}
-
-fn hop(word: &str) -> Observation<Hop> {
-    match Hop::from_word(word) {
-        Some(Hop::Unknown) | None => Observation::Unseen(WhyUnseen::NotWatched),
-        Some(hop) => Observation::Seen(hop),
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! From what the kernel said of both ends of a connection to the hop and cause that are charged. Pure.
 
 use hopscope_attribution::cause::Cause;
-use hopscope_attribution::evidence::node::KernelEnd;
+use hopscope_attribution::evidence::node::{KernelEnd, SocketBytes};
 use hopscope_attribution::hop::Hop;
 
 const EPIPE: u32 = 32;
@@ -243,6 +243,22 @@ pub fn told_by(end: &End) -> Option<&'static str> {
         | KernelEnd::AcceptQueueFull
         | KernelEnd::ClosedFirst
         | KernelEnd::ClosedByPeer => None,
+    }
+}
+
+/// What passed through a socket without what is no payload: the kernel counts SYN and FIN as a byte each where they
+/// are acknowledged (`tcp_snd_una_update`) or received (`tcp_rcv_nxt_update`), except those of a handshake that was
+/// accepted.
+pub fn payload(end: &End, acknowledged: u64, received: u64) -> SocketBytes {
+    use hopscope_abi::state::{CLOSING, FIN_WAIT2, LAST_ACK};
+    let stood = end.state != state::SYN_SENT;
+    let own_fin = matches!(end.state, FIN_WAIT2 | CLOSING) || (end.state == LAST_ACK && end.error == 0);
+    let others_fin = matches!(end.state, state::CLOSE_WAIT | FIN_WAIT2 | CLOSING | LAST_ACK);
+    SocketBytes {
+        acknowledged: acknowledged
+            .saturating_sub(u64::from(end.active && stood))
+            .saturating_sub(u64::from(own_fin)),
+        received: received.saturating_sub(u64::from(others_fin)),
     }
 }
 

@@ -5,11 +5,12 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use hopscope_attribution::evidence::node::KernelWindow;
-use hopscope_attribution::evidence::{Connection, Moment, NodeEvidence, Observation, Span, WhyUnseen};
+use hopscope_attribution::evidence::{Moment, NodeEvidence, Observation, Span, WhyUnseen};
 use hopscope_attribution::hop::Hop;
 use tokio::sync::oneshot;
 
-use super::evidence::{Clock, Journal, join};
+use super::evidence::Journal;
+use super::join::{Clock, Recorded, join};
 use super::observe::unix_us;
 use super::{Agent, Config};
 
@@ -84,7 +85,7 @@ impl LocalProbes {
     }
 
     /// Stops, and joins what was seen to the connections of the recording, which began at `began_unix_us`.
-    pub fn finish(self, connections: &[Connection], began_unix_us: u64) -> Observation<NodeEvidence> {
+    pub fn finish(self, recorded: Recorded<'_>, began_unix_us: u64) -> Observation<NodeEvidence> {
         // A thread that is gone already is found out by its join.
         let _gone_already = self.stop.send(());
         let Ok(journal) = self.thread.join() else {
@@ -99,7 +100,7 @@ impl LocalProbes {
             began_unix_us,
             error: Span(0),
         };
-        let mut evidence = join(&lines, connections, clock);
+        let (mut evidence, _) = join(&lines, recorded, clock);
         if forgotten > 0 {
             // Too much failed to be kept: with this, absence proves nothing.
             evidence.windows.push(KernelWindow {
@@ -132,7 +133,11 @@ mod tests {
             "{}",
             local.summary()
         );
-        let seen = local.finish(&[], 0);
+        let nothing = Recorded {
+            connections: &[],
+            paths: &[],
+        };
+        let seen = local.finish(nothing, 0);
         assert!(matches!(seen, Observation::Unseen(WhyUnseen::NotPermitted)));
     }
 }

@@ -204,12 +204,15 @@ impl Observer {
             let Some(how) = judge::kernel_end(end) else {
                 continue;
             };
+            let payload = (close.untold != Untold::Error)
+                .then(|| judge::payload(end, close.bytes_acked, close.bytes_received));
             let reset = gathered
                 .resets_sent
                 .iter()
                 .find(|reset| reset.socket.ends.local == socket.ends.local);
             self.journal.push(Seen::Socket(Box::new(SocketSeen {
-                unix_us: unix_us(),
+                unix_us: unix_us().saturating_sub(super::monotonic_ns().saturating_sub(socket.at) / 1_000),
+                age_us: close.age_us,
                 local: socket.ends.local,
                 remote: socket.ends.remote,
                 netns: socket.netns,
@@ -221,8 +224,8 @@ impl Observer {
                 errno: judge::errno(end.error),
                 told_by: judge::told_by(end).map(ToOwned::to_owned),
                 retransmits: close.retransmits,
-                bytes_acked: (close.untold != Untold::Error).then_some(close.bytes_acked),
-                bytes_received: (close.untold != Untold::Error).then_some(close.bytes_received),
+                bytes_acked: payload.map(|bytes| bytes.acknowledged),
+                bytes_received: payload.map(|bytes| bytes.received),
                 process: socket
                     .owner
                     .as_ref()

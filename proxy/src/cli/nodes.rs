@@ -108,7 +108,7 @@ impl NodeOptions {
         let known = recording.evidence();
         let mut node = known.node.clone();
         for (name, answer) in &told {
-            let (evidence, joined) = answer.join(&known.connections, recording.facts().started_unix_us);
+            let (evidence, joined) = answer.join(known.into(), recording.facts().started_unix_us);
             let counts = if answer.had_probes() {
                 ""
             } else {
@@ -116,9 +116,9 @@ impl NodeOptions {
             };
             let milliseconds = joined.clock_error.0.div_ceil(1_000);
             tell(&format!(
-                "hopscope: {name}: {} ends of sockets within the recording, {} of them of its connections; clock known \
-                 to {milliseconds} ms{counts}",
-                joined.sockets, joined.on_record
+                "hopscope: {name}: {} ends of sockets within the recording, {} of them of its connections ({} \
+                 by bytes, order and time); clock known to {milliseconds} ms{counts}",
+                joined.sockets, joined.on_record, joined.by_ledger
             ));
             node = answer::add(node, evidence);
         }
@@ -186,7 +186,7 @@ fn workload_ports(vias: &[Via]) -> Vec<u16> {
 pub fn keep(probes: LocalProbes, file: &Path) -> Result<(), RecordingError> {
     let recording = Recording::open(file)?;
     let began = recording.facts().started_unix_us;
-    let node = probes.finish(&recording.evidence().connections, began);
+    let node = probes.finish(recording.evidence().into(), began);
     recording::add_node(file, &node)
 }
 

@@ -257,3 +257,28 @@ fn a_connection_that_only_its_client_believed_in_is_the_queues() {
         assert_eq!(charge(&end, full), Some(Cause::BackendAcceptQueue));
     }
 }
+
+#[test]
+fn what_is_no_payload_is_not_in_the_ledger() {
+    let of = |end: &End, acknowledged, received| {
+        let bytes = payload(end, acknowledged, received);
+        (bytes.acknowledged, bytes.received)
+    };
+    assert_eq!(of(&SYN_SENT, 0, 0), (0, 0));
+    assert_eq!(of(&ESTABLISHED, 55, 200), (54, 200));
+    let accepted = End {
+        active: false,
+        ..ESTABLISHED
+    };
+    assert_eq!(of(&accepted, 200, 54), (200, 54));
+    let half_closed = End {
+        state: state::CLOSE_WAIT,
+        ..accepted
+    };
+    assert_eq!(of(&half_closed, 0, 55), (0, 54));
+    let clean = End {
+        state: hopscope_abi::state::FIN_WAIT2,
+        ..ESTABLISHED
+    };
+    assert_eq!(of(&clean, 56, 201), (54, 200));
+}

@@ -1,0 +1,190 @@
+//! Which recorded connection a socket belonged to. Pure.
+//!
+//! On the recording's own host, and wherever no address is translated, the four addresses say it. Behind a tunnel or a
+//! translation they do not: then the byte ledger, the order and the time do ([`ledger`]), and say nothing where they
+//! fit more than one.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow, SocketBytes};
+use hopscope_attribution::evidence::{
+    Connection, Evidence, Moment, NodeEvidence, Observation, Path, Span, WhyUnseen,
+};
+use hopscope_attribution::hop::Hop;
+
+use super::evidence::{Line, Seen, SocketSeen, end_from_word};
+
+mod ledger;
+
+/// How an agent's clock relates to the recording's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// When the recording began, microseconds since 1970 on the agent's clock.
+    pub began_unix_us: u64,
+    /// By how much that may be wrong.
+    pub error: Span,
+}
+
+impl Clock {
+    /// From one question and its answer, as NTP does: the agent's `now` lies between sending and receiving, so the
+    /// middle is off by at most half the round trip.
+    pub fn estimate(asked: Moment, answered: Moment, agents_now_unix_us: u64) -> Self {
+        let round_trip = answered.since(asked).0;
+        let middle = asked.0.saturating_add(round_trip / 2);
+        Self {
+            began_unix_us: agents_now_unix_us.saturating_sub(middle),
+            error: Span(round_trip.div_ceil(2)),
+        }
+    }
+
+    /// The recording's time of one of the agent's; `None` for what was before the recording began for certain.
+    fn moment(&self, unix_us: u64) -> Option<Moment> {
+        let certainly_before = unix_us.saturating_add(self.error.0) < self.began_unix_us;
+        (!certainly_before).then(|| Moment(unix_us.saturating_sub(self.began_unix_us)))
+    }
+}
+
+/// The connections that sockets are joined to.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded<'a> {
+    /// In the order in which they were accepted.
+    pub connections: &'a [Connection],
+    /// The paths that they were dealt to.
+    pub paths: &'a [Path],
+}
+
+impl<'a> From<&'a Evidence> for Recorded<'a> {
+    fn from(evidence: &'a Evidence) -> Self {
+        Self {
+            connections: &evidence.connections,
+            paths: &evidence.paths,
+        }
+    }
+}
+
+/// A socket that an agent told of, placed in the recording's time.
+#[derive(Clone, Copy, Debug)]
+struct Placed<'a> {
+    seen: &'a SocketSeen,
+    at: Moment,
+    owner: Option<Hop>,
+    peer: Option<Hop>,
+}
+
+/// Joins an agent's lines to the connections of a recording, and says how many sockets were joined by the byte ledger.
+///
+/// By addresses a socket belongs to a connection when it has its four addresses, from either end, and ended within its
+/// life give or take a second and the clock's error: an address pair can come again. What cannot be joined stays,
+/// unjoined. What happened before the recording began is left out.
+pub fn join(lines: &[Line], recorded: Recorded<'_>, clock: Clock) -> (NodeEvidence, usize) {
+    let by_ends = by_ends(recorded.connections);
+    let slack = Span(clock.error.0.saturating_add(1_000_000));
+    let mut evidence = NodeEvidence {
+        clock_error: clock.error,
+        ..NodeEvidence::default()
+    };
+    let mut placed = Vec::new();
+    for line in lines {
+        match &line.seen {
+            Seen::Socket(socket) => {
+                let Some(at) = clock.moment(socket.unix_us) else {
+                    continue;
+                };
+                let Some(end) = end_from_word(&socket.end, socket.retransmits) else {
+                    continue;
+                };
+                let candidates = by_ends.get(&ordered(socket.local, socket.remote));
+                let connection = candidates.and_then(|all| all.iter().find(|one| lived_at(one, at, slack)));
+                let (owner, peer) = (hop(&socket.owner), hop(&socket.peer));
+                placed.push(Placed {
+                    seen: socket,
+                    at,
+                    owner,
+                    peer,
+                });
+                evidence.sockets.push(KernelSocket {
+                    at,
+                    connection: seen_or(connection.map(|one| one.id), WhyUnseen::NotWatched),
+                    owner: seen_or(owner, WhyUnseen::NotWatched),
+                    peer: seen_or(peer, WhyUnseen::NotWatched),
+                    end,
+                    bytes: match (socket.bytes_received, socket.bytes_acked) {
+                        (Some(received), Some(acknowledged)) => Observation::Seen(SocketBytes {
+                            received,
+                            acknowledged,
+                        }),
+                        _ => Observation::Unseen(WhyUnseen::NotSupported),
+                    },
+                });
+            }
+            Seen::Window(window) => {
+                let Some(from) = clock.moment(window.from_unix_us) else {
+                    continue;
+                };
+                evidence.windows.push(KernelWindow {
+                    from,
+                    length: Span(window.length_us),
+                    hop: Hop::from_word(&window.hop).unwrap_or(Hop::Unknown),
+                    syn_retransmits: window.syn_retransmits,
+                    accept_queue_overflows: window.accept_queue_overflows,
+                    events_lost: window.events_lost,
+                });
+            }
+            Seen::Newer => {}
+        }
+    }
+    let joined: Vec<bool> = evidence
+        .sockets
+        .iter()
+        .map(|socket| socket.connection.seen().is_some())
+        .collect();
+    let by_ledger = ledger::pair(&placed, &joined, recorded, clock.error);
+    for (socket, id) in &by_ledger {
+        if let Some(socket) = evidence.sockets.get_mut(*socket) {
+            socket.connection = Observation::Seen(*id);
+        }
+    }
+    (evidence, by_ledger.len())
+}
+
+type Ends = (SocketAddr, SocketAddr);
+
+fn by_ends(connections: &[Connection]) -> HashMap<Ends, Vec<&Connection>> {
+    let mut found: HashMap<Ends, Vec<&Connection>> = HashMap::new();
+    for connection in connections {
+        for ends in connection
+            .upstream_tuple
+            .iter()
+            .chain([&connection.downstream_tuple])
+        {
+            let key = ordered(ends.local, ends.remote);
+            found.entry(key).or_default().push(connection);
+        }
+    }
+    found
+}
+
+fn lived_at(connection: &Connection, at: Moment, slack: Span) -> bool {
+    let began = at + slack >= connection.opened;
+    let not_over = connection
+        .closed
+        .seen()
+        .is_none_or(|closed| at <= *closed + slack);
+    began && not_over
+}
+
+fn ordered(one: SocketAddr, other: SocketAddr) -> Ends {
+    if one <= other { (one, other) } else { (other, one) }
+}
+
+fn seen_or<T>(found: Option<T>, why: WhyUnseen) -> Observation<T> {
+    found.map_or(Observation::Unseen(why), Observation::Seen)
+}
+
+fn hop(word: &str) -> Option<Hop> {
+    Hop::from_word(word).filter(|hop| *hop != Hop::Unknown)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! By addresses, by time, and the clock between two hosts.
+
+use hopscope_attribution::evidence::{ConnectionId, Ending, FourTuple, PathId, Protocol, SideEnd, Upstream};
+
+use super::*;
+
+pub(super) fn socket(unix_us: u64, local: &str, remote: &str) -> Seen {
+    Seen::Socket(Box::new(SocketSeen {
+        unix_us,
+        age_us: None,
+        local: local.parse().unwrap(),
+        remote: remote.parse().unwrap(),
+        netns: 7,
+        cookie: Some(9),
+        owner: "tunnel".to_owned(),
+        peer: "backend".to_owned(),
+        end: "connect-refused".to_owned(),
+        cause: Some("backend-refused".to_owned()),
+        errno: Some("ECONNREFUSED".to_owned()),
+        told_by: Some("reset".to_owned()),
+        retransmits: 0,
+        bytes_acked: Some(0),
+        bytes_received: Some(0),
+        process: "containerd".to_owned(),
+        workload: String::new(),
+        reset_reason: None,
+        drops: vec!["NO_SOCKET".to_owned()],
+    }))
+}
+
+/// A connection of the first path.
+pub(super) fn connection(id: u64, opened: u64, closed: u64) -> Connection {
+    let end = SideEnd {
+        at: Moment(closed),
+        how: Ending::Fin,
+    };
+    Connection {
+        id: ConnectionId(id),
+        path: PathId::default(),
+        opened: Moment(opened),
+        closed: Observation::Seen(Moment(closed)),
+        upstream: Upstream::Connected {
+            tcp: Span(1),
+            tls: None,
+        },
+        downstream_tuple: FourTuple {
+            local: "127.0.0.1:8080".parse().unwrap(),
+            remote: "127.0.0.1:50000".parse().unwrap(),
+        },
+        upstream_tuple: Some(FourTuple {
+            local: "10.0.0.1:41000".parse().unwrap(),
+            remote: "10.0.0.2:3000".parse().unwrap(),
+        }),
+        downstream_end: end,
+        upstream_end: end,
+        bytes_up: 0,
+        bytes_down: 0,
+        first_byte_up: None,
+        first_byte_down: None,
+        last_byte: None,
+        blocked_up: Span(0),
+        blocked_down: Span(0),
+        protocol: Protocol::Silent,
+        exchanges: 0,
+        downstream_tcp: Observation::default(),
+        upstream_tcp: Observation::default(),
+    }
+}
+
+#[test]
+fn a_socket_is_joined_by_its_addresses_from_either_end_and_by_time() {
+    let clock = Clock {
+        began_unix_us: 1_000,
+        error: Span(10),
+    };
+    let lines: Vec<_> = [
+        socket(2_000, "10.0.0.2:3000", "10.0.0.1:41000"),
+        socket(90_000_000, "10.0.0.2:3000", "10.0.0.1:41000"),
+        socket(2_000, "10.0.0.2:3001", "10.0.0.1:41000"),
+        socket(500, "10.0.0.2:3000", "10.0.0.1:41000"),
+    ]
+    .into_iter()
+    .zip(0..)
+    .map(|(seen, seq)| Line { seq, seen })
+    .collect();
+    let joined = join(
+        &lines,
+        Recorded {
+            connections: &[connection(3, 500, 5_000)],
+            paths: &[],
+        },
+        clock,
+    )
+    .0;
+    let ids: Vec<_> = joined
+        .sockets
+        .iter()
+        .map(|socket| socket.connection.seen().copied())
+        .collect();
+    assert_eq!(
+        ids,
+        [Some(ConnectionId(3)), None, None],
+        "the last one was before the recording began"
+    );
+    assert_eq!(joined.sockets[0].at, Moment(1_000));
+    assert_eq!(joined.sockets[0].owner, Observation::Seen(Hop::Tunnel));
+    assert_eq!(joined.clock_error, Span(10));
+}
+
+#[test]
+fn the_clock_is_off_by_at_most_half_the_round_trip() {
+    let clock = Clock::estimate(Moment(100), Moment(300), 1_000_000);
+    assert_eq!(
+        clock,
+        Clock {
+            began_unix_us: 999_800,
+            error: Span(100)
+        }
+    );
+}
