@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::proxy::raise_descriptor_limit;
+
 pub mod agent;
 pub mod conduct;
 pub mod demo;
@@ -36,6 +38,28 @@ enum Command {
     Explain(explain::Args),
     Doctor(doctor::Args),
     Agent(agent::Args),
+}
+
+/// Descriptors without which nothing that stays can begin: event loops, listeners, the recording, kubectl's pipes.
+const LEAST_DESCRIPTORS: u64 = 64;
+
+impl Command {
+    /// Whether there are descriptors to begin with, for a command that stays. An event loop that gets none for its
+    /// signals can only panic, so this comes before it.
+    fn enough_descriptors(&self) -> Result<(), String> {
+        match self {
+            Self::Report(_) | Self::Explain(_) | Self::Doctor(_) => Ok(()),
+            Self::Demo(_) | Self::Run(_) | Self::Proxy(_) | Self::Agent(_) => {
+                match raise_descriptor_limit() {
+                    Ok(allowed) if allowed < LEAST_DESCRIPTORS => Err(format!(
+                        "this process may open {allowed} files, and {LEAST_DESCRIPTORS} are the least to begin with: raise \
+                     the limit with `ulimit -n`"
+                    )),
+                    Ok(_) | Err(_) => Ok(()),
+                }
+            }
+        }
+    }
 }
 
 /// How the program ends.
@@ -68,6 +92,10 @@ impl From<Exit> for ExitCode {
 /// Reads the command line, does what it says, and says how that ended.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(message) = cli.command.enough_descriptors() {
+        tell(&format!("hopscope: {message}"));
+        return Exit::CouldNotRun.into();
+    }
     let outcome = match cli.command {
         Command::Demo(args) => demo::execute(&args).map_err(|error| (error.exit(), error.to_string())),
         Command::Run(args) => run::execute(args).map_err(|error| (error.exit(), error.to_string())),

@@ -28,7 +28,7 @@ mod upstream;
 mod worker;
 
 pub use clock::RunClock;
-pub use process::connections_within;
+pub use process::{connections_within, raise_descriptor_limit};
 pub use refusal::OnRefusal;
 pub use session::{Config, Hurry, Session, StartError};
 pub use tls::TlsSetupError;

@@ -4,6 +4,7 @@ mod bench;
 mod churn;
 mod ci;
 mod ebpf;
+mod endurance;
 mod fuzz;
 mod image;
 mod kernels;
@@ -32,6 +33,8 @@ enum Task {
     Scorecard(scorecard::Args),
     /// Measure the proxy beside others, or check the tables made from that.
     Bench(bench::Args),
+    /// Run at full rate for a long time: memory stays flat, the recording small, and nothing is unaccounted for.
+    Endurance(endurance::Args),
     /// Feed the readers of foreign bytes with what libFuzzer invents, for a bounded time.
     Fuzz(fuzz::Args),
     /// Check the rules that neither the compiler nor clippy holds.
@@ -52,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         Task::Scenarios { filter } => ci::scenarios(&ci::root()?, &filter),
         Task::Scorecard(args) => scorecard::execute(&args),
         Task::Bench(args) => bench::execute(&args),
+        Task::Endurance(args) => endurance::execute(&args),
         Task::Fuzz(args) => fuzz::execute(&args),
         Task::Tidy => tidy::check(&ci::root()?),
         Task::Ebpf(args) => ebpf::execute(&args),

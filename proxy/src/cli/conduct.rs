@@ -146,7 +146,14 @@ pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Res
                 signals.next().await;
                 None
             }
-            Load::Command(words) => run_command(words, session.address(), &mut signals).await?,
+            Load::Command(words) => match run_command(words, session.address(), &mut signals).await {
+                Ok(code) => code,
+                Err(error) => {
+                    drop(display);
+                    session.abandon();
+                    return Err(error);
+                }
+            },
         };
         let hurry = session.hurry();
         let grace = options.grace;

@@ -12,7 +12,7 @@ const RESERVED: u64 = 96;
 ///
 /// # Errors
 /// When the limits cannot be read.
-pub(super) fn raise_descriptor_limit() -> io::Result<u64> {
+pub fn raise_descriptor_limit() -> io::Result<u64> {
     let limit = limit(libc::RLIMIT_NOFILE)?;
     let raised = libc::rlimit {
         rlim_cur: limit.rlim_max,

@@ -139,7 +139,7 @@ impl Session {
     /// Binds, begins the recording and starts the workers. `watchers` see all that is recorded.
     ///
     /// # Errors
-    /// When something that every run needs cannot be had; nothing is left behind then but an empty recording.
+    /// When something that every run needs cannot be had; nothing is left behind then.
     pub fn start(config: &Config, watchers: Vec<Box<dyn Watcher>>) -> Result<Self, StartError> {
         let system = |what| move |source| StartError::System { what, source };
         let descriptor_limit =
@@ -165,7 +165,13 @@ impl Session {
         let (recording, closing) =
             recording::create(&config.recording, &facts, &recording_options(config), watchers)?;
 
-        let tunnels = Tunnels::start(config, clock, &recording)?;
+        let tunnels = match Tunnels::start(config, clock, &recording) {
+            Ok(tunnels) => tunnels,
+            Err(error) => {
+                closing.discard();
+                return Err(error);
+            }
+        };
         let counters = Arc::new(Counters::new(process::connections_within(descriptor_limit)));
         let (stop, stopping) = watch::channel(Stop::Running);
         let mut workers = Vec::new();
@@ -230,6 +236,21 @@ impl Session {
     /// # Errors
     /// When the recording could not be closed.
     pub fn finish(mut self, grace: Duration, exit_code: Option<i32>) -> Result<Summary, RecordingError> {
+        self.stop_all(grace);
+        drop(self.tunnels);
+        let ended = self.clock.now();
+        drop(self.recording);
+        self.closing.finish(FinalFacts { ended, exit_code })
+    }
+
+    /// Ends a run that did not come about, and leaves no recording of it.
+    pub fn abandon(mut self) {
+        self.stop_all(Duration::ZERO);
+        drop((self.tunnels, self.recording));
+        self.closing.discard();
+    }
+
+    fn stop_all(&mut self, grace: Duration) {
         self.stop.send_replace(Stop::By(Instant::now() + grace));
         for worker in self.workers.drain(..) {
             if worker.join().is_err() {
@@ -237,10 +258,6 @@ impl Session {
             }
         }
         self.health.stop();
-        drop(self.tunnels);
-        let ended = self.clock.now();
-        drop(self.recording);
-        self.closing.finish(FinalFacts { ended, exit_code })
     }
 
     /// Something that can cut the grace of [`Self::finish`] short from elsewhere.

@@ -18,6 +18,7 @@ use super::facts::{FinalFacts, Options, RunFacts, Summary};
 use super::losses::{LossCounters, LossKind, Losses};
 use super::recorder::Recorder;
 use super::second::{SampleLimits, Second};
+use super::store;
 use super::watcher::Watcher;
 use super::writer;
 
@@ -208,6 +209,14 @@ impl RecordingHandle {
 }
 
 impl Closing {
+    /// Ends a recording of which nothing came, and removes it.
+    pub fn discard(self) {
+        let path = self.path.clone();
+        match self.finish(FinalFacts::default()) {
+            Ok(_) | Err(_) => store::remove(&path),
+        }
+    }
+
     /// Writes what is still queued, closes the file properly and says what it holds. Waits for the writer.
     ///
     /// Drop every [`Recorder`] first: what one of them hands over later is lost.

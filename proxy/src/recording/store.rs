@@ -49,18 +49,23 @@ impl Store {
             }
             Err(error) => return Err(failed(error.to_string())),
         }
+        Self::begin_in(path, facts, options).map_err(|error| {
+            // It was not there before, and nothing is in it.
+            remove(path);
+            failed(error.to_string())
+        })
+    }
+
+    fn begin_in(path: &FilePath, facts: &RunFacts, options: &Options) -> rusqlite::Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let database = Connection::open_with_flags(path, flags).map_err(|error| failed(error.to_string()))?;
         let mut store = Self {
-            database,
+            database: Connection::open_with_flags(path, flags)?,
             path: path.to_path_buf(),
             addresses: AddressBook::default(),
             ballast: ballast(path),
             limited: options.max_bytes.is_some(),
         };
-        store
-            .lay_out(facts, options)
-            .map_err(|error| failed(error.to_string()))?;
+        store.lay_out(facts, options)?;
         Ok(store)
     }
 
@@ -86,7 +91,8 @@ impl Store {
         database.pragma_update(None, "user_version", VERSION)?;
         database.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         database.pragma_update(None, "synchronous", "NORMAL")?;
-        database.pragma_update(None, "cache_size", -4_000)?;
+        // Rows are only ever added: what is worth keeping in memory is the end of each table.
+        database.pragma_update(None, "cache_size", -1_000)?;
         // Checkpoints are ours to run: an error of an automatic one looks like that of the commit before it.
         database.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
         if let Some(bytes) = options.max_bytes {
@@ -263,17 +269,30 @@ impl Store {
     /// Size of the file and of the log beside it.
     pub(super) fn bytes(&self) -> u64 {
         let size = |path: &FilePath| std::fs::metadata(path).map_or(0, |file| file.len());
-        let mut log = self.path.clone().into_os_string();
-        log.push("-wal");
-        size(&self.path) + size(FilePath::new(&log))
+        size(&self.path) + size(&beside(&self.path, "-wal"))
+    }
+}
+
+/// The file of that name with an ending: SQLite keeps its log and the log's index there.
+fn beside(path: &FilePath, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// Removes a recording with what lies beside it, as far as it is there.
+pub(super) fn remove(path: &FilePath) {
+    for file in [path.to_path_buf(), beside(path, "-wal"), beside(path, "-shm")] {
+        match std::fs::remove_file(file) {
+            Ok(()) | Err(_) => {}
+        }
     }
 }
 
 /// A file without a name that takes up disk space, which is freed when it is dropped. Without it a recording on a
 /// full disk ends without its last words; nothing else is lost, so failing to make it is not an error.
 fn ballast(path: &FilePath) -> Option<File> {
-    let mut name = path.to_path_buf().into_os_string();
-    name.push("-ballast");
+    let name = beside(path, "-ballast");
     let mut file = OpenOptions::new().write(true).create_new(true).open(&name).ok()?;
     let written = file.write_all(&vec![1; BALLAST_BYTES]);
     std::fs::remove_file(&name).ok()?;
