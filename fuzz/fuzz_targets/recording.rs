@@ -7,27 +7,156 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use hopscope::recording::Recording;
+use hopscope::recording::{self, FinalFacts, Options, Recording, RunFacts};
 use hopscope::report::terminal::{self, Screen};
 use hopscope::report::{Report, html, json, markdown};
+use hopscope_attribution::evidence::{
+    Author, Connection, ConnectionId, Cut, Delivery, Ending, Exchange, FourTuple, Method, Moment, Observation, PathId,
+    PathKind, Phases, Protocol, RouteId, SideEnd, Span, TcpFacts, Upstream,
+};
 use libfuzzer_sys::fuzz_target;
 use rusqlite::types::Value;
 
-const SMALL: &[u8] = include_bytes!("../seeds/recording/small.sqlite");
+/// A small recording with something in every table that takes a row of zeroes, and every column there is.
+struct Base {
+    bytes: Vec<u8>,
+    cells: Vec<(String, String)>,
+}
+
+fn base() -> &'static Base {
+    static BASE: OnceLock<Base> = OnceLock::new();
+    BASE.get_or_init(|| {
+        let file = scratch();
+        drop(std::fs::remove_file(&file));
+        record(&file);
+        let cells = cells(&file);
+        let mut tables: Vec<&str> = cells.iter().map(|(table, _)| table.as_str()).collect();
+        tables.dedup();
+        for table in tables {
+            let database = rusqlite::Connection::open(&file).expect("a database");
+            let columns = cells.iter().filter(|(of, _)| of == table).count();
+            let zeroes = vec!["0"; columns].join(", ");
+            // Some tables have a row of that key already.
+            let inserted = database.execute(&format!("INSERT INTO {table} VALUES ({zeroes})"), ());
+            if inserted.is_ok() && Recording::open(&file).is_err() {
+                let last = format!("DELETE FROM {table} WHERE rowid = (SELECT max(rowid) FROM {table})");
+                database.execute(&last, ()).expect("the row is there");
+            }
+        }
+        let database = rusqlite::Connection::open(&file).expect("a database");
+        database.execute_batch("PRAGMA page_size = 512; VACUUM").expect("a smaller file");
+        drop(database);
+        Recording::open(&file).expect("it can be read before anything is altered");
+        let bytes = std::fs::read(&file).expect("the file");
+        Base { bytes, cells }
+    })
+}
 
 /// Every column of every table.
-fn cells() -> &'static [(String, String)] {
-    static CELLS: OnceLock<Vec<(String, String)>> = OnceLock::new();
-    CELLS.get_or_init(|| {
-        let file = scratch();
-        std::fs::write(&file, SMALL).expect("a temporary file");
-        let database = rusqlite::Connection::open(&file).expect("the seed is a database");
-        let mut statement = database
-            .prepare("SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table'")
-            .expect("SQLite lists its tables");
-        let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)));
-        rows.and_then(Iterator::collect).expect("SQLite lists its columns")
-    })
+fn cells(file: &Path) -> Vec<(String, String)> {
+    let database = rusqlite::Connection::open(file).expect("a database");
+    let mut statement = database
+        .prepare("SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table'")
+        .expect("SQLite lists its tables");
+    let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.and_then(Iterator::collect).expect("SQLite lists its columns")
+}
+
+fn record(file: &Path) {
+    let path = |name: &str, kind| hopscope_attribution::evidence::Path {
+        name: name.to_owned(),
+        kind,
+        target: "127.0.0.1:1".to_owned(),
+    };
+    let facts = RunFacts {
+        started_unix_us: 1_795_385_308_000_000,
+        paths: vec![path("tunnel", PathKind::Tunnel), path("lb", PathKind::Lb)],
+        command: Some(vec!["wrk".to_owned()]),
+        version: "0.1.0".to_owned(),
+    };
+    let (handle, closing) = recording::create(file, &facts, &Options::default(), Vec::new()).expect("a recording");
+    handle.route(RouteId(0), "/a/:id");
+    let mut recorder = handle.recorder();
+    for id in 0..6_u8 {
+        let path = PathId(id % 2);
+        recorder.accepted(path);
+        recorder.exchange(&exchange(id, path));
+        recorder.connection(connection(id, path));
+    }
+    recorder.added(Span(90));
+    drop((recorder, handle));
+    let ended = FinalFacts {
+        ended: Moment(2_000_000),
+        exit_code: Some(0),
+    };
+    closing.finish(ended).expect("it is closed");
+}
+
+fn connection(id: u8, path: PathId) -> Connection {
+    let at = Moment(u64::from(id) * 100_000);
+    let end = |how| SideEnd { at, how };
+    let tuple = FourTuple {
+        local: ([127, 0, 0, 1], 8_080).into(),
+        remote: ([127, 0, 0, 1], 40_000).into(),
+    };
+    Connection {
+        id: ConnectionId(id.into()),
+        path,
+        opened: at,
+        closed: Observation::Seen(at),
+        upstream: Upstream::Connected {
+            tcp: Span(120),
+            tls: None,
+        },
+        downstream_tuple: tuple,
+        upstream_tuple: Some(tuple),
+        downstream_end: end(Ending::Fin),
+        upstream_end: end(Ending::Reset),
+        bytes_up: 120,
+        bytes_down: 1_200,
+        first_byte_up: Some(Span(10)),
+        first_byte_down: Some(Span(700)),
+        last_byte: Some(at),
+        blocked_up: Span(0),
+        blocked_down: Span(3),
+        protocol: Protocol::Http1,
+        exchanges: 1,
+        downstream_tcp: Observation::Seen(TcpFacts::default()),
+        upstream_tcp: Observation::Seen(TcpFacts::default()),
+    }
+}
+
+fn exchange(id: u8, path: PathId) -> Exchange {
+    Exchange {
+        connection: ConnectionId(id.into()),
+        path,
+        ordinal: 0,
+        method: Method::Get,
+        route: RouteId(0),
+        began: Moment(u64::from(id) * 100_000),
+        phases: Phases {
+            first_byte: Some(Span(500)),
+            total: Span(700),
+            ..Phases::default()
+        },
+        bytes_up: 100,
+        bytes_down: 1_100,
+        request_complete: true,
+        answered_early: false,
+        delivery: match id {
+            0 | 1 => Delivery::Complete {
+                status: 200,
+                author: Author::Unstated,
+            },
+            2 => Delivery::Complete {
+                status: 503,
+                author: Author::Unstated,
+            },
+            _ => Delivery::Nothing {
+                cut: Cut::UpstreamReset,
+            },
+        },
+    }
 }
 
 /// SQLite reads files, so the bytes must be one; a process fuzzes alone in its own.
@@ -68,7 +197,7 @@ fn alter(file: &Path, mut input: &[u8]) {
     let database = rusqlite::Connection::open(file).expect("the seed is a database");
     for _ in 0..8 {
         let [column, row] = take(&mut input, 2) else { break };
-        let (table, column) = &cells()[usize::from(*column) % cells().len()];
+        let (table, column) = &base().cells[usize::from(*column) % base().cells.len()];
         let value = value(&mut input);
         let sql = format!(
             "UPDATE {table} SET \"{column}\" = ? WHERE rowid = \
@@ -84,7 +213,7 @@ fuzz_target!(|input: &[u8]| {
     if input.starts_with(b"SQLite format 3\0") {
         std::fs::write(&file, input).expect("a temporary file");
     } else {
-        std::fs::write(&file, SMALL).expect("a temporary file");
+        std::fs::write(&file, &base().bytes).expect("a temporary file");
         alter(&file, input);
     }
     let told = match Recording::open(&file) {

@@ -7,10 +7,11 @@ use hopscope_attribution::evidence::Span;
 use super::frame::{LiveFrame, PathFrame};
 use crate::report::figures::{bytes, counted, grouped, length, percent, ratio};
 
-/// Below this width only the columns that tell most are shown.
-const NARROW: usize = 72;
+/// Below this width only the columns that tell most are shown. All of them fit a terminal of 80 columns, whose last one
+/// stays free.
+const NARROW: usize = 79;
 /// Longest name of a path that is shown in full.
-const NAME: usize = 14;
+const NAME: usize = 13;
 /// Causes that are shown.
 const CAUSES: usize = 3;
 /// Heights of the little bars, lowest first.
@@ -39,7 +40,11 @@ impl Row {
     }
 
     fn painted(&self, width: usize, colour: bool) -> String {
-        let mut left = width;
+        // Half a number is another number: what is cut says so.
+        let letters = |text: &str| text.chars().filter(|letter| !letter.is_control()).count();
+        let whole: usize = self.pieces.iter().map(|(_, text)| letters(text)).sum();
+        let is_cut = whole > width;
+        let mut left = if is_cut { width.saturating_sub(1) } else { width };
         let mut out = String::new();
         for (look, text) in &self.pieces {
             let cut: String = text
@@ -64,6 +69,9 @@ impl Row {
             } else {
                 out.push_str(&cut);
             }
+        }
+        if is_cut && width > 0 {
+            out.push('…');
         }
         out.trim_end().to_owned()
     }
@@ -119,7 +127,7 @@ fn heading(narrow: bool) -> Row {
         format!("  {:<NAME$}{:>9}{:>9}{:>10}", "path", "req/s", "failed", "p99")
     } else {
         format!(
-            "  {:<NAME$}{:>9}{:>8}{:>12}{:>11}{:>9}{:>10}{:>10}",
+            "  {:<NAME$}{:>8}{:>7}{:>12}{:>10}{:>9}{:>9}{:>9}",
             "path", "req/s", "open", "requests", "failed", "", "p50", "p99"
         )
     };
@@ -129,20 +137,25 @@ fn heading(narrow: bool) -> Row {
 fn path_row(path: &PathFrame, narrow: bool) -> Row {
     let row = Row::default().put(
         Look::Plain,
-        format!("  {:<NAME$}{:>9}", name(&path.name), grouped(path.rate)),
+        format!(
+            "  {:<NAME$}{:>rate$}",
+            name(&path.name),
+            grouped(path.rate),
+            rate = if narrow { 9 } else { 8 }
+        ),
     );
     let look = if path.failed > 0 { Look::Bad } else { Look::Plain };
     let share = ratio(path.failed, path.requests).map_or_else(|| "–".to_owned(), percent);
-    let p99 = format!("{:>10}", time(path.p99));
     if narrow {
+        let p99 = format!("{:>10}", time(path.p99));
         return row.put(look, format!("{share:>9}")).put(Look::Plain, p99);
     }
     row.put(
         Look::Plain,
-        format!("{:>8}{:>12}", grouped(path.open), grouped(path.requests)),
+        format!("{:>7}{:>12}", grouped(path.open), grouped(path.requests)),
     )
-    .put(look, format!("{:>11}{share:>9}", grouped(path.failed)))
-    .put(Look::Plain, format!("{:>10}{p99}", time(path.p50)))
+    .put(look, format!("{:>10}{share:>9}", grouped(path.failed)))
+    .put(Look::Plain, format!("{:>9}{:>9}", time(path.p50), time(path.p99)))
 }
 
 fn causes(frame: &LiveFrame) -> Option<Row> {

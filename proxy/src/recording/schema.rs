@@ -107,7 +107,12 @@ pub(super) fn insert<T: Columns>(table: &str) -> String {
 pub(super) fn select<T: Columns>(table: &str) -> String {
     let mut columns = Vec::with_capacity(T::WIDTH);
     T::names("", &mut columns);
-    format!("SELECT {} FROM {table} ORDER BY rowid", quoted(&columns))
+    // Each with its table: SQLite takes a quoted name that it does not know for a text.
+    let columns: Vec<_> = columns
+        .iter()
+        .map(|column| format!("{table}.\"{column}\""))
+        .collect();
+    format!("SELECT {} FROM {table} ORDER BY rowid", columns.join(", "))
 }
 
 fn quoted(columns: &[String]) -> String {

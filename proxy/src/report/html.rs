@@ -99,6 +99,12 @@ fn verdict(out: &mut Page, report: &Report) {
         figure(&grouped(totals.undelivered), "without a full answer");
     }
     figure(&grouped(totals.connections), "connections");
+    if totals.without_request() > 0 {
+        figure(
+            &grouped(totals.without_request()),
+            "of them failed before a request",
+        );
+    }
     page!(out, "</dl>\n");
     if let Some(advice) = report.advice.first() {
         page!(

@@ -3,7 +3,7 @@
 use super::figures::{bytes, confidence, counted, grouped, length, percent, ratio, time};
 use super::model::{CauseReport, FindingReport, Latency, Report};
 use super::terminal::paint::harmless;
-use super::terminal::statuses;
+use super::terminal::{connections, statuses};
 
 /// Routes listed, at most; the JSON has them all.
 const MOST_ROUTES: usize = 25;
@@ -98,7 +98,7 @@ fn verdict(page: &mut Page, report: &Report) {
             grouped(totals.undelivered),
         ));
     }
-    facts.push(counted(totals.connections, "connection"));
+    facts.push(connections(totals));
     facts.push(format!(
         "{} up, {} down",
         bytes(totals.bytes_up),

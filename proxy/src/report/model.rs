@@ -102,6 +102,13 @@ pub struct Totals {
     pub attempts: u64,
 }
 
+impl Totals {
+    /// Connections that failed without carrying a request: they are charged to somebody, and no request counts them.
+    pub const fn without_request(&self) -> u64 {
+        self.attempts.saturating_sub(self.requests)
+    }
+}
+
 /// Latency over all paths and routes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunLatency {

@@ -11,6 +11,7 @@ mod verdict;
 
 pub use paint::Screen;
 pub(in crate::report) use sections::statuses;
+pub(in crate::report) use verdict::connections;
 
 /// Lines of verdict, at most.
 pub const VERDICT_LINES: usize = 8;

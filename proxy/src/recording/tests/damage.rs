@@ -133,6 +133,13 @@ fn a_missing_table_is_named() {
 }
 
 #[test]
+fn a_missing_column_is_named() {
+    let place = small();
+    alter(&place, "ALTER TABLE connection DROP COLUMN blocked_up_us");
+    assert!(complaint(&place).contains("no such column: connection.blocked_up_us"));
+}
+
+#[test]
 fn a_damaged_page_says_how_much_could_be_read() {
     let place = small();
     let root: u64 = rusqlite::Connection::open(&place.file)

@@ -5,7 +5,7 @@ use hopscope_attribution::hop::Hop;
 use super::VERDICT_LINES;
 use super::paint::{Ink, Screen, columns, cut, harmless, wrap};
 use crate::report::figures::{confidence, counted, grouped, length, percent};
-use crate::report::model::{CauseReport, Report};
+use crate::report::model::{CauseReport, Report, Totals};
 
 /// Columns before the text of a labelled line.
 const LABEL: usize = 9;
@@ -53,7 +53,7 @@ fn charged(report: &Report) -> Option<&CauseReport> {
 
 fn summary(report: &Report, screen: Screen) -> String {
     let totals = &report.totals;
-    let mut parts = vec![counted(totals.connections, "connection")];
+    let mut parts = vec![connections(totals)];
     if totals.requests > 0 {
         parts.insert(0, counted(totals.requests, "request"));
         parts.push(match totals.failure_ratio {
@@ -68,6 +68,15 @@ fn summary(report: &Report, screen: Screen) -> String {
         parts.push("recording cut off".to_owned());
     }
     screen.paint(Ink::Faint, &cut(&parts.join(" · "), screen.width))
+}
+
+/// `421 connections (131 failed before a request)`
+pub(in crate::report) fn connections(totals: &Totals) -> String {
+    let all = counted(totals.connections, "connection");
+    match totals.without_request() {
+        0 => all,
+        failed => format!("{all} ({} failed before a request)", grouped(failed)),
+    }
 }
 
 fn charge(report: &Report, screen: Screen) -> String {
