@@ -59,13 +59,19 @@ pub(crate) fn charged(
         }
         Hop::Unknown => format!("The evidence does not decide {part}: {}.", open(case)),
         Hop::Observer => format!("Nobody else is charged with {part}: {why}."),
-        Hop::Client | Hop::Tunnel | Hop::Lb | Hop::Backend => format!(
-            "The {} {} {part}: {why}{}{}.",
-            noun(hop.hop),
-            hedge(confidence),
-            victims(cause),
-            cleared(case, hop.hop)
-        ),
+        Hop::Client | Hop::Tunnel | Hop::Lb | Hop::Backend => {
+            let (noun, hedge, victims) = (noun(hop.hop), hedge(confidence), victims(cause));
+            // Who is cleared comes first: on a small screen the end of a long sentence is cut.
+            match cleared(case, hop.hop) {
+                Some(cleared) => {
+                    format!(
+                        "The {noun} {hedge} {part}, and {cleared}. {}{victims}.",
+                        capital(&why)
+                    )
+                }
+                None => format!("The {noun} {hedge} {part}: {why}{victims}."),
+            }
+        }
     }
 }
 
@@ -89,6 +95,13 @@ fn reasons(hop: &HopCharge, main: &CauseCharge) -> String {
         String::new()
     };
     format!("{}{rest}", told.join("; "))
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// A hop in the middle of a sentence.
@@ -127,9 +140,9 @@ fn victims(cause: &CauseCharge) -> String {
 }
 
 /// What the answers themselves, and a contrast of routes, cleared on the way.
-fn cleared(case: &Case<'_>, hop: Hop) -> String {
+fn cleared(case: &Case<'_>, hop: Hop) -> Option<String> {
     if hop != Hop::Backend {
-        return String::new();
+        return None;
     }
     let (mut failed, mut delivered) = (0_u64, 0_u64);
     let mut on = [false; 4];
@@ -150,7 +163,7 @@ fn cleared(case: &Case<'_>, hop: Hop) -> String {
         (true, true) if !charged(Hop::Tunnel) && !charged(Hop::Lb) => "the tunnel and the load balancer are",
         (true, false) if !charged(Hop::Tunnel) => "the tunnel is",
         (false, true) if !charged(Hop::Lb) => "the load balancer is",
-        _ => return String::new(),
+        _ => return None,
     };
     let contrast = contrast(case).filter(|_| is_on(PathKind::Tunnel));
     let delivery = if delivered == failed {
@@ -163,10 +176,10 @@ fn cleared(case: &Case<'_>, hop: Hop) -> String {
         String::new()
     };
     match (delivery.as_str(), contrast) {
-        ("", None) => String::new(),
-        ("", Some(contrast)) => format!("; {carriers} cleared, {contrast}"),
-        (delivery, None) => format!("; {carriers} cleared: {delivery}"),
-        (delivery, Some(contrast)) => format!("; {carriers} cleared: {delivery}, and {contrast}"),
+        ("", None) => None,
+        ("", Some(contrast)) => Some(format!("{carriers} cleared, {contrast}")),
+        (delivery, None) => Some(format!("{carriers} cleared: {delivery}")),
+        (delivery, Some(contrast)) => Some(format!("{carriers} cleared: {delivery}, and {contrast}")),
     }
 }
 
