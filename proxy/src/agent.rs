@@ -14,6 +14,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 pub mod answer;
@@ -37,6 +39,7 @@ pub mod procfs;
 pub mod reasons;
 pub mod rung;
 pub mod server;
+pub mod snapshot;
 pub mod tracefs;
 pub mod whereabouts;
 pub mod world;
@@ -57,6 +60,8 @@ const DRAIN_EVERY: Duration = Duration::from_millis(20);
 const TALLY_EVERY: Duration = Duration::from_secs(1);
 /// How often new namespaces and workloads are looked for, and a window of counts ends.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often the sockets that live are listed: the listing costs a few microseconds a socket.
+const WALK_EVERY: Duration = Duration::from_secs(15);
 /// Records that are read before anyone else gets a turn; more than the ring holds.
 const AT_A_TIME: usize = 32_768;
 
@@ -194,6 +199,10 @@ impl Agent {
         let mut drain_ring = ticks(DRAIN_EVERY);
         let mut tally = ticks(TALLY_EVERY);
         let mut look = ticks(LOOK_EVERY);
+        let mut walk = ticks(WALK_EVERY);
+        // Nobody reads the gauges of an agent that answers nobody.
+        let walking = serving.is_some();
+        let (listed, mut living) = mpsc::channel(1);
         tokio::pin!(stop);
         loop {
             tokio::select! {
@@ -219,6 +228,13 @@ impl Agent {
                     observer.refresh();
                     observer.end_window();
                 }
+                _ = walk.tick(), if walking => {
+                    let (proc, namespaces) = observer.borrow().namespaces();
+                    let listed = listed.clone();
+                    // One that takes longer than the next tick is one too many: its list finds no room.
+                    spawn_blocking(move || drop(listed.try_send(snapshot::look(&proc, &namespaces))));
+                }
+                Some(all) = living.recv() => observer.borrow_mut().living(&all),
             }
         }
         if let Some(serving) = serving {

@@ -71,7 +71,8 @@ const REMEMBERED: usize = 4_096;
 /// The gathering.
 #[derive(Debug, Default)]
 pub struct Gathering {
-    cases: HashMap<Key, Case>,
+    /// With when each began, by which its place in the order is known.
+    cases: HashMap<Key, (u64, Case)>,
     order: VecDeque<(u64, Key)>,
     /// Drops of connections that had not ended, by connection; the oldest go first.
     dropped: HashMap<Key, Vec<Dropped>>,
@@ -79,8 +80,8 @@ pub struct Gathering {
 }
 
 impl Gathering {
-    /// Takes a record in. Gives back what has to be judged now: the oldest case when there are too many, and a
-    /// connect that never had a port, which no other record can belong to.
+    /// Takes a record in. Gives back what has to be judged now: the oldest case when there are too many, a connect that
+    /// never had a port, which no other record can belong to, and an earlier connection of the same addresses.
     pub fn add(&mut self, event: Event) -> Option<Case> {
         match event {
             Event::Closed(socket, close) if socket.ends.local.port() == 0 => {
@@ -91,7 +92,11 @@ impl Gathering {
             }
             Event::Closed(socket, close) => {
                 let (key, at) = (key(&socket), socket.at);
+                let earlier = self.over(key, &socket);
                 push(&mut self.case(key, at).ends, (socket, close), 2);
+                if earlier.is_some() {
+                    return earlier;
+                }
             }
             Event::ResetSent {
                 socket,
@@ -111,7 +116,11 @@ impl Gathering {
             }
             Event::ResetReceived(socket) => {
                 let (key, at) = (key(&socket), socket.at);
+                let earlier = self.over(key, &socket);
                 push(&mut self.case(key, at).resets_received, socket, KEPT);
+                if earlier.is_some() {
+                    return earlier;
+                }
             }
             Event::Dropped {
                 at,
@@ -144,16 +153,34 @@ impl Gathering {
 
     /// The next connection that has been waiting long enough at `now` (`CLOCK_MONOTONIC` nanoseconds).
     pub fn due(&mut self, now: u64) -> Option<Case> {
-        let (since, _) = self.order.front()?;
-        if now.saturating_sub(*since) < PATIENCE_NS {
-            return None;
+        loop {
+            let (since, _) = self.order.front()?;
+            if now.saturating_sub(*since) < PATIENCE_NS {
+                return None;
+            }
+            if let Some(case) = self.pop() {
+                return Some(case);
+            }
         }
-        self.pop()
     }
 
+    /// The oldest case; `None` when it has been judged already.
     fn pop(&mut self) -> Option<Case> {
-        let (_, key) = self.order.pop_front()?;
-        let mut case = self.cases.remove(&key)?;
+        let (since, key) = self.order.pop_front()?;
+        self.cases.get(&key).filter(|(began, _)| *began == since)?;
+        self.take(key)
+    }
+
+    /// The case of an earlier connection with the same addresses: this end of it is closed already. Whoever is refused
+    /// fast gets the same port again soon.
+    fn over(&mut self, key: Key, socket: &Socket) -> Option<Case> {
+        let (_, case) = self.cases.get(&key)?;
+        let closed = |(end, _): &(Socket, Close)| end.ends.local == socket.ends.local;
+        case.ends.iter().any(closed).then(|| self.take(key))?
+    }
+
+    fn take(&mut self, key: Key) -> Option<Case> {
+        let (_, mut case) = self.cases.remove(&key)?;
         if case.ends.is_empty() {
             self.remember(key, &case.drops);
         } else if let Some(drops) = self.dropped.remove(&key) {
@@ -184,10 +211,11 @@ impl Gathering {
 
     fn case(&mut self, key: Key, at: u64) -> &mut Case {
         let order = &mut self.order;
-        self.cases.entry(key).or_insert_with(|| {
+        let (_, case) = self.cases.entry(key).or_insert_with(|| {
             order.push_back((at, key));
-            Case::default()
-        })
+            (at, Case::default())
+        });
+        case
     }
 }
 
@@ -282,6 +310,26 @@ mod tests {
         }
         assert_eq!(gathering.due(u64::MAX).unwrap().ends.len(), 1);
         assert_eq!(gathering.due(u64::MAX).unwrap().ends.len(), 1);
+    }
+
+    #[test]
+    fn a_port_that_is_used_again_at_once_is_another_connection() {
+        let mut gathering = Gathering::default();
+        let end = |at| socket(at, "127.0.0.1:1", "127.0.0.1:2", 7);
+        let refuse = |gathering: &mut Gathering, at| {
+            let first = gathering.add(Event::ResetReceived(end(at)));
+            let second = gathering.add(Event::Closed(end(at + 1), Close::default()));
+            assert_eq!(second, None);
+            first
+        };
+        assert_eq!(refuse(&mut gathering, 0), None);
+        assert_eq!(refuse(&mut gathering, 10).unwrap().ends.len(), 1);
+        let third = refuse(&mut gathering, 20).unwrap();
+        assert_eq!((third.ends.len(), third.resets_received.len()), (1, 1));
+        assert_eq!(gathering.due(PATIENCE_NS), None);
+        assert_eq!(gathering.due(PATIENCE_NS + 19), None);
+        assert_eq!(gathering.due(PATIENCE_NS + 20).unwrap().ends.len(), 1);
+        assert_eq!(gathering.due(u64::MAX), None);
     }
 
     #[test]

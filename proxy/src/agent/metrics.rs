@@ -8,6 +8,10 @@ use hopscope_attribution::hop::Hop;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
+mod living;
+
+pub use living::Living;
+
 /// Workloads that have series of their own; the rest share [`OVERFLOW`].
 const WORKLOADS: usize = 200;
 
@@ -20,6 +24,7 @@ pub struct NodeMetrics {
     counters: BTreeMap<Series, u64>,
     connects: BTreeMap<Hop, ConnectTimes>,
     workloads: BTreeSet<(String, String)>,
+    living: BTreeMap<Hop, Living>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,6 +76,8 @@ families! {
         "Connects and packets over IPv4 for which there was no route, by the hop that lives in the namespace.",
     ZeroWindows = "hopscope_node_zero_windows_total" ["hop"]
         "Times that a receiver closed its window: the hop did not read.",
+    Bytes = "hopscope_node_bytes_total" ["hop", "direction"]
+        "Payload bytes that passed, while the agent watched, through sockets that lived long enough to be listed.",
     Events = "hopscope_events_total" ["probe"]
         "Kernel events that mattered.",
     EventsLost = "hopscope_events_lost_total" ["probe"]
@@ -212,6 +219,7 @@ impl NodeMetrics {
         if let Some(times) = self.connect_family() {
             families.push(times);
         }
+        families.extend(self.living_families());
         if !probes.is_empty() {
             let metrics = probes
                 .iter()

@@ -22,6 +22,7 @@ use super::world::{Workload, World};
 const ROWS_TO_KEEP: usize = 1_536;
 
 mod counters;
+mod live;
 
 /// What the agent knows, behind its HTTP server.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ pub struct Observer {
     counters: HashMap<Netns, Counters>,
     overflows: HashMap<Netns, SystemTime>,
     attempt_failed: Option<SystemTime>,
+    ledger: live::Ledger,
     window: BTreeMap<Hop, Window>,
     window_from: u64,
     lost: u64,
@@ -75,6 +77,7 @@ impl Observer {
             counters: HashMap::new(),
             overflows: HashMap::new(),
             attempt_failed: None,
+            ledger: live::Ledger::new(),
             window: BTreeMap::new(),
             window_from: unix_us(),
             lost: 0,
@@ -125,6 +128,7 @@ impl Observer {
                 return;
             }
         };
+        let last = matches!(event, Event::Closed(..));
         match &mut event {
             Event::Listening(socket) => {
                 self.world.place(socket);
@@ -134,7 +138,7 @@ impl Observer {
             Event::Closed(socket, _) | Event::ResetReceived(socket) | Event::ResetSent { socket, .. } => {
                 self.world.place(socket);
                 self.world.meet(socket.netns);
-                self.world.complete(socket);
+                self.world.complete(socket, last);
             }
             Event::Dropped { ends, reason, .. } if ends.remote.port() == 0 => {
                 // A classic tracepoint does not say whose packet it was.

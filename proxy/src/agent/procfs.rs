@@ -8,13 +8,13 @@ use std::{fs, io};
 
 use hopscope_attribution::evidence::FourTuple;
 
-use super::parse::Process;
-
 /// A network namespace: its inode number.
 pub type Netns = u32;
 
-/// Sockets that are taken over at start; more than that are left alone.
-const SNAPSHOT_LIMIT: usize = 65_536;
+/// Sockets whose owners are looked up; more than that stay without.
+const SOCKETS: usize = 131_072;
+/// Directories of a cgroup tree that are looked into.
+const CGROUPS: usize = 65_536;
 
 /// The namespace of a process.
 ///
@@ -127,19 +127,8 @@ pub fn sockets(proc: &Path, pid: u32) -> Vec<Listed> {
     found
 }
 
-/// A socket that was there before the probes, and who owns it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owned {
-    /// Its namespace.
-    pub netns: Netns,
-    /// What it is.
-    pub socket: Listed,
-    /// Whose it is; `None` where we may not look.
-    pub owner: Option<Process>,
-}
-
-/// All sockets of all namespaces, with their owners.
-pub fn snapshot(proc: &Path) -> Vec<Owned> {
+/// Processes by the inodes of the sockets that they hold, as far as we may look. One that several hold is the first's.
+pub fn owners(proc: &Path) -> HashMap<u64, u32> {
     let mut owners: HashMap<u64, u32> = HashMap::new();
     for pid in pids(proc) {
         let links = fs::read_dir(proc.join(pid.to_string()).join("fd"))
@@ -148,27 +137,13 @@ pub fn snapshot(proc: &Path) -> Vec<Owned> {
             .flatten();
         for link in links.filter_map(|entry| fs::read_link(entry.path()).ok()) {
             if let Some(inode) = socket_inode(&link)
-                && owners.len() < SNAPSHOT_LIMIT
+                && owners.len() < SOCKETS
             {
                 owners.entry(inode).or_insert(pid);
             }
         }
     }
-    let mut found = Vec::new();
-    for (netns, pid) in namespaces(proc) {
-        for socket in sockets(proc, pid) {
-            let owner = owners.get(&socket.inode).and_then(|pid| {
-                Some(Process {
-                    pid: *pid,
-                    comm: comm(proc, *pid)?,
-                })
-            });
-            if found.len() < SNAPSHOT_LIMIT {
-                found.push(Owned { netns, socket, owner });
-            }
-        }
-    }
-    found
+    owners
 }
 
 fn socket_inode(link: &Path) -> Option<u64> {
@@ -291,7 +266,7 @@ pub fn cgroups(root: &Path) -> HashMap<u64, String> {
         }
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
         // Links do not occur; a bound guards against a tree that is something else altogether.
-        if found.len() < SNAPSHOT_LIMIT {
+        if found.len() < CGROUPS {
             pending.extend(
                 entries
                     .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
@@ -347,14 +322,10 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_of_ours_is_in_the_snapshot_with_its_owner() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let all = snapshot(Path::new("/proc"));
-        let ours = all
-            .iter()
-            .find(|owned| owned.socket.state == 10 && owned.socket.ends.local.port() == port);
-        assert_eq!(ours.unwrap().owner.as_ref().unwrap().pid, std::process::id());
+    fn a_socket_of_ours_is_known_by_its_inode() {
+        let _listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let all = owners(Path::new("/proc"));
+        assert!(all.values().any(|pid| *pid == std::process::id()));
     }
 
     proptest! {

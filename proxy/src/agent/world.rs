@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hopscope_attribution::hop::Hop;
 
@@ -10,6 +11,7 @@ use super::cgroup;
 use super::hops::{HopTable, Leg};
 use super::parse::{PeerKind, Process, Socket, Tallied};
 use super::procfs::{self, Netns};
+use super::snapshot::{self, Live};
 use super::whereabouts::Whereabouts;
 
 /// Where the kernel's file systems are mounted.
@@ -52,8 +54,22 @@ pub struct World {
 
 #[derive(Debug)]
 struct Older {
-    owner: Option<Process>,
+    owner: Option<Arc<Process>>,
     active: bool,
+}
+
+/// Hops that were found of live sockets, while a list of them is gone through.
+pub type Known = HashMap<Alike, (Hop, Hop)>;
+
+/// What live sockets of one owner and peer have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Alike {
+    netns: Netns,
+    pid: u32,
+    active: bool,
+    port: u16,
+    loopback: bool,
+    balancer: bool,
 }
 
 /// Listeners and older sockets that are remembered.
@@ -78,28 +94,45 @@ impl World {
             blind: false,
         };
         world.refresh();
-        let all = procfs::snapshot(&world.mounts.proc);
-        for owned in &all {
-            if owned.socket.state == hopscope_abi::state::LISTEN
-                && let Some(owner) = &owned.owner
-            {
-                world
-                    .listeners
-                    .insert((owned.netns, owned.socket.ends.local.port()), owner.clone());
-            }
-        }
-        for owned in all {
-            let ends = owned.socket.ends;
-            if owned.socket.state != hopscope_abi::state::LISTEN {
-                let active = !world.listeners.contains_key(&(owned.netns, ends.local.port()));
+        world.take_over(snapshot::look(&world.mounts.proc, &world.seen_through()));
+        world
+    }
+
+    /// Takes over the sockets that were there before the probes.
+    fn take_over(&mut self, all: Vec<Live>) {
+        self.listeners_of(&all);
+        for live in all {
+            if live.state != hopscope_abi::state::LISTEN {
+                let active = !self.listeners.contains_key(&(live.netns, live.ends.local.port()));
                 let older = Older {
-                    owner: owned.owner,
+                    owner: live.owner,
                     active,
                 };
-                world.older.insert((owned.netns, ends.local, ends.remote), older);
+                self.older
+                    .insert((live.netns, live.ends.local, live.ends.remote), older);
             }
         }
-        world
+    }
+
+    /// Remembers the listeners among live sockets.
+    pub fn listeners_of(&mut self, all: &[Live]) {
+        for live in all {
+            if live.state == hopscope_abi::state::LISTEN
+                && let Some(owner) = &live.owner
+                && self.listeners.len() < REMEMBERED
+            {
+                self.listeners
+                    .insert((live.netns, live.ends.local.port()), Process::clone(owner));
+            }
+        }
+    }
+
+    /// Every namespace with one of its processes.
+    pub fn seen_through(&self) -> Vec<(Netns, u32)> {
+        self.namespaces
+            .iter()
+            .map(|(netns, pid)| (*netns, *pid))
+            .collect()
     }
 
     /// Where the host's processes are.
@@ -197,14 +230,17 @@ impl World {
     }
 
     /// Fills in what the probes did not see of a socket: an older one's owner, an accepted one's listener.
-    pub fn complete(&mut self, socket: &mut Socket) {
-        if let Some(older) = self
-            .older
-            .remove(&(socket.netns, socket.ends.local, socket.ends.remote))
+    /// With `last`, this is the last that will be told of it.
+    pub fn complete(&mut self, socket: &mut Socket, last: bool) {
+        let key = (socket.netns, socket.ends.local, socket.ends.remote);
+        if let Some(older) = self.older.get(&key)
             && socket.owner.is_none()
         {
             socket.active = older.active;
-            socket.owner = older.owner;
+            socket.owner = older.owner.as_ref().map(|owner| Process::clone(owner));
+        }
+        if last {
+            self.older.remove(&key);
         }
         if socket.owner.is_none() && !socket.active {
             socket.owner = self
@@ -224,6 +260,39 @@ impl World {
         let listener = self.listener_hop(socket);
         self.table
             .peer(owner, &self.leg(socket), socket.ends.remote, listener)
+    }
+
+    /// Owner and peer of a live socket; `known` keeps what was found, because most sockets are alike.
+    pub fn hops_of(&self, live: &Live, known: &mut Known) -> (Hop, Hop) {
+        let (local, remote) = (live.ends.local, live.ends.remote);
+        let active = !self.listeners.contains_key(&(live.netns, local.port()));
+        let alike = Alike {
+            netns: live.netns,
+            pid: live.owner.as_ref().map_or(0, |owner| owner.pid),
+            active,
+            port: if active { remote.port() } else { local.port() },
+            loopback: remote.ip().is_loopback(),
+            balancer: self.table.is_balancer(remote.ip()),
+        };
+        *known.entry(alike).or_insert_with(|| {
+            let owner = live.owner.as_deref().cloned();
+            let mut socket = Socket {
+                at: 0,
+                cookie: None,
+                key: 0,
+                cgroup: 0,
+                netns: live.netns,
+                owner,
+                active,
+                ends: live.ends,
+                state: live.state,
+            };
+            if socket.owner.is_none() && !active {
+                socket.owner = self.listeners.get(&(live.netns, local.port())).cloned();
+            }
+            let owner = self.owner(&socket);
+            (owner, self.peer(owner, &socket))
+        })
     }
 
     fn leg<'a>(&self, socket: &'a Socket) -> Leg<'a> {

@@ -113,6 +113,20 @@ impl States {
         Self::of(&[TcpState::Listen])
     }
 
+    /// Every state of a socket that somebody has or may get: all but `TIME_WAIT`, `CLOSE` and what is half open.
+    pub fn living() -> Self {
+        Self::of(&[
+            TcpState::Established,
+            TcpState::SynSent,
+            TcpState::FinWait1,
+            TcpState::FinWait2,
+            TcpState::CloseWait,
+            TcpState::LastAck,
+            TcpState::Listen,
+            TcpState::Closing,
+        ])
+    }
+
     /// Every state but listening and the remains of closed connections.
     pub fn connected() -> Self {
         Self::of(&[

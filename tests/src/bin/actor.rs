@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
@@ -21,10 +21,16 @@ fn main() -> Result<()> {
         ["reconnect", to, times] => reconnect(to.parse()?, times.parse()?),
         ["talk", to, how] => talk(to.parse()?, how),
         ["churn", rounds, times] => churn(rounds.parse()?, times.parse()?),
+        ["pace", per_second, seconds] => pace(per_second.parse()?, seconds.parse()?),
+        ["hold", pairs] => hold(pairs.parse()?),
+        ["refuse", to, times] => {
+            refuse(to.parse()?, times.parse()?);
+            Ok(())
+        }
         ["listen", on, backlog, how] => listen(on.parse()?, backlog.parse()?, how),
         _ => bail!(
             "connect ADDR TIMES PATIENCE_MS | reconnect ADDR TIMES | talk ADDR HOW | listen ADDR BACKLOG HOW | \
-             churn ROUND TIMES"
+             churn ROUND TIMES | pace PER_SECOND SECONDS | hold PAIRS | refuse ADDR TIMES"
         ),
     }
 }
@@ -123,6 +129,13 @@ fn talk(to: SocketAddr, how: &str) -> Result<()> {
                     }
                 }
             }
+        }
+        // Fills the other side's buffers, and stays until it is told to go.
+        "stall" => {
+            stream.set_write_timeout(Some(Duration::from_millis(300)))?;
+            while stream.write(&[0; 65_536]).is_ok() {}
+            say("stalled");
+            std::io::stdin().read_line(&mut String::new())?;
         }
         // Sends a fair amount, all of which is read.
         "send" => {
@@ -246,6 +259,54 @@ fn churn(round: u8, times: u32) -> Result<()> {
     let spent = cpu_ns()?.saturating_sub(before);
     say(&format!("ns {}", spent / u64::from(times.max(1))));
     Ok(())
+}
+
+/// Opens and closes connections to itself at a steady rate, and says how many it managed.
+fn pace(per_second: u32, seconds: u32) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    let port = listener.local_addr()?.port();
+    let all = u64::from(per_second) * u64::from(seconds);
+    let began = Instant::now();
+    let mut done = 0_u64;
+    while done < all && began.elapsed() < Duration::from_secs(u64::from(seconds)) {
+        let due = began.elapsed().as_micros() * u128::from(per_second) / 1_000_000;
+        if u128::from(done) >= due {
+            std::thread::sleep(Duration::from_micros(500));
+            continue;
+        }
+        // Each address is good for as many connections as there are ports, for as long as TIME_WAIT lasts.
+        let [.., high, low] = (done / 20_000).to_be_bytes();
+        let near = TcpStream::connect((Ipv4Addr::new(127, 2, high, low.max(1)), port))?;
+        let (far, _) = listener.accept()?;
+        drop(near);
+        drop(far);
+        done += 1;
+    }
+    say(&format!("paced {done} {}", began.elapsed().as_micros()));
+    Ok(())
+}
+
+/// Keeps connections to itself, until a line comes.
+fn hold(pairs: u32) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let to = listener.local_addr()?;
+    let mut held = Vec::new();
+    for _ in 0..pairs {
+        held.push(TcpStream::connect(to)?);
+        held.push(listener.accept()?.0);
+    }
+    say("holding");
+    std::io::stdin().read_line(&mut String::new())?;
+    drop(held);
+    Ok(())
+}
+
+/// Is refused as often and as fast as it goes.
+fn refuse(to: SocketAddr, times: u32) {
+    let refused = (0..times)
+        .filter(|_| TcpStream::connect(to).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused))
+        .count();
+    say(&format!("refused {refused}"));
 }
 
 /// CPU time of this process: the first number of its schedstat, to the nanosecond.
