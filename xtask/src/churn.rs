@@ -1,7 +1,10 @@
-//! What the probes cost the kernel: connections opened and closed as fast as they go, with the agent and without.
+//! What the agent costs: the kernel, per connection; its process, at a steady rate; its memory, beside many sockets.
 //!
+//! For the kernel's part connections are opened and closed as fast as they go, with the agent and without.
 //! Both ends are in one process in a namespace of its own, so every connection is ten state changes that the probes see
 //! and nothing else. Rounds with and without alternate, and medians are compared: a busy machine disturbs both alike.
+
+mod process;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -23,6 +26,24 @@ pub(crate) struct Args {
     /// Fail when the probes cost more than this a connection, in microseconds.
     #[arg(long, default_value_t = 2.5)]
     limit: f64,
+    /// Connections a second at which the agent's process is measured.
+    #[arg(long, default_value_t = 20_000)]
+    rate: u32,
+    /// For how many seconds.
+    #[arg(long, default_value_t = 10)]
+    seconds: u32,
+    /// Fail when the agent's process takes more of a core than this, in percent.
+    #[arg(long, default_value_t = 10.0)]
+    cpu_limit: f64,
+    /// Connections that stand, both ends here, while the agent's memory is measured: twice as many sockets.
+    #[arg(long, default_value_t = 25_000)]
+    held: u32,
+    /// Fail when the agent ever held more than this, in MiB.
+    #[arg(long, default_value_t = 64.0)]
+    memory_limit: f64,
+    /// Measure optimized builds.
+    #[arg(long)]
+    release: bool,
 }
 
 /// Measures, prints, and compares with the limit.
@@ -32,15 +53,20 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
         let built = Command::new("cargo")
             .current_dir(&root)
             .args(["build", "--quiet", "--bins", "--package", package])
+            .args(args.release.then_some("--release"))
             .status()?;
         ensure!(built.success(), "{package} does not build");
     }
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root.join("target"), Into::into)
-        .join("debug");
+        .join(if args.release { "release" } else { "debug" });
     let namespace = format!("hopscope-churn-{}", std::process::id());
     ip(&["netns", "add", &namespace])?;
-    let measured = measure(args, &target, &namespace);
+    let measured = measure(args, &target, &namespace).and_then(|kernel| {
+        process::at_rate(args, &target, &namespace)?;
+        process::beside(args, &target, &namespace)?;
+        Ok(kernel)
+    });
     ip(&["netns", "del", &namespace])?;
     let (without, with) = measured?;
     let cost = with - without;
@@ -62,7 +88,7 @@ fn measure(args: &Args, target: &Path, namespace: &str) -> Result<(f64, f64)> {
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for round in 0..args.rounds {
         without.push(churn(args, target, namespace, round.saturating_mul(2))?);
-        let mut agent = agent(target)?;
+        let (mut agent, _) = agent(target)?;
         let churned = churn(args, target, namespace, round.saturating_mul(2).saturating_add(1));
         agent.kill()?;
         agent.wait()?;
@@ -92,7 +118,8 @@ fn churn(args: &Args, target: &Path, namespace: &str, round: u8) -> Result<f64> 
     Ok(ns / 1_000.0)
 }
 
-fn agent(target: &Path) -> Result<Child> {
+/// An agent with its probes attached, and its address.
+fn agent(target: &Path) -> Result<(Child, String)> {
     let mut agent = Command::new(target.join("hopscope"))
         .args(["agent", "--listen", "127.0.0.1:0"])
         .stderr(Stdio::piped())
@@ -100,14 +127,16 @@ fn agent(target: &Path) -> Result<Child> {
     let said = agent.stderr.take().context("the agent's words")?;
     let mut lines = BufReader::new(said).lines().map_while(Result::ok);
     let mut attached = 0;
+    let mut address = String::new();
     for line in lines.by_ref() {
         attached += usize::from(line.ends_with(": attached"));
-        if line.contains("listening on") {
+        if let Some((_, at)) = line.split_once("listening on ") {
+            at.clone_into(&mut address);
             break;
         }
     }
     ensure!(attached > 0, "no probe attached: this needs root");
-    Ok(agent)
+    Ok((agent, address))
 }
 
 fn ip(words: &[&str]) -> Result<()> {

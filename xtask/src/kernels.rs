@@ -4,8 +4,8 @@
 //! runs is often virtual itself. The guest is an initrd of busybox, the agent, the scenarios' actor and their libraries.
 
 mod guest;
+mod pool;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -18,8 +18,11 @@ use crate::ebpf;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The series of a kernel, such as 6.1; may be given several times.
-    #[arg(long = "kernel", value_name = "SERIES", default_values = ["6.1", "6.12"])]
+    #[arg(long = "kernel", value_name = "SERIES", default_values = ["5.10", "6.1", "6.12"])]
     kernels: Vec<String>,
+    /// The best rung of the ladder that the agent may try there.
+    #[arg(long, default_value = "tp_btf")]
+    rung: String,
 }
 
 /// What is staged in every guest, where to look for it, and what the agent must say.
@@ -51,15 +54,17 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
     table.push_str("seconds |\n|---|---|---|---|---|---|---|\n");
     let mut wrong = Vec::new();
     for series in &args.kernels {
-        let package = package(series)?;
-        let kernel = fetch(&root, &package)?;
+        let kernel = pool::fetch(&root, series)?;
         let began = Instant::now();
-        let said = guest::run(&root, &kernel, &built)?;
+        let said = guest::run(&root, &kernel, &built, &args.rung)?;
         let took = began.elapsed().as_secs();
         let attached = said.lines().filter(|line| line.ends_with(": attached")).count();
         table.extend(["| ", &kernel.release, " | ", &attached.to_string(), " | "]);
-        if attached == 0 {
-            wrong.push(format!("{}: no probe attached", kernel.release));
+        if !said.contains(&format!("\"level\":\"{}\"", args.rung)) {
+            wrong.push(format!(
+                "{}: the rung {} does not hold",
+                kernel.release, args.rung
+            ));
         }
         for (failure, address, end, cause) in EXPECTED {
             let ours = |line: &&str| {
@@ -107,71 +112,6 @@ fn build(root: &Path) -> Result<Built> {
     Ok(Built {
         hopscope: target.join("debug/hopscope"),
         actor: target.join("debug/actor"),
-    })
-}
-
-/// An unpacked kernel.
-struct Kernel {
-    release: String,
-    image: PathBuf,
-    modules: PathBuf,
-}
-
-/// Debian's newest package of a series, for virtual machines.
-fn package(series: &str) -> Result<String> {
-    let output = Command::new("apt-cache")
-        .args([
-            "search",
-            "--names-only",
-            &format!("^linux-image-{series}[.].*-cloud-amd64$"),
-        ])
-        .output();
-    let output = output.context("starting apt-cache: this task needs Debian")?;
-    let names = String::from_utf8_lossy(&output.stdout).into_owned();
-    let newest = names
-        .lines()
-        .filter_map(|line| line.split(' ').next())
-        .max_by_key(|name| numbers(name));
-    newest
-        .map(ToOwned::to_owned)
-        .with_context(|| format!("apt knows no cloud kernel of the series {series}: apt-get update?"))
-}
-
-/// The numbers in a name, to find the newest by.
-fn numbers(name: &str) -> Vec<u64> {
-    name.split(|c: char| !c.is_ascii_digit())
-        .filter_map(|number| number.parse().ok())
-        .collect()
-}
-
-fn fetch(root: &Path, package: &str) -> Result<Kernel> {
-    let release = package.trim_start_matches("linux-image-").to_owned();
-    let folder = root.join("target/kernels").join(&release);
-    let image = folder.join("boot").join(format!("vmlinuz-{release}"));
-    if !image.exists() {
-        fs::create_dir_all(&folder)?;
-        run(Command::new("apt-get")
-            .current_dir(&folder)
-            .args(["download", "-qq", package]))?;
-        let entries = fs::read_dir(&folder)?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-        let archives: Vec<_> = entries
-            .filter(|path| path.extension().is_some_and(|end| end == "deb"))
-            .collect();
-        for archive in archives {
-            run(Command::new("dpkg").arg("-x").arg(&archive).arg(&folder))?;
-            fs::remove_file(&archive)?;
-        }
-    }
-    ensure!(image.exists(), "{package} has no {}", image.display());
-    let modules = ["lib/modules", "usr/lib/modules"].map(|at| folder.join(at).join(&release));
-    let modules = modules
-        .into_iter()
-        .find(|path| path.exists())
-        .context("the package has no modules")?;
-    Ok(Kernel {
-        release,
-        image,
-        modules,
     })
 }
 

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Built, Kernel, run as tool};
+use super::pool::Kernel;
+use super::{Built, run as tool};
 
 /// A guest that has not powered off by then hangs.
 const PATIENCE: &str = "180";
@@ -24,7 +25,7 @@ insmod /dummy.ko
 ip link add hole type dummy
 ip addr add 10.9.9.1/24 dev hole
 ip link set hole up
-hopscope agent --listen 127.0.0.1:9464 --workload-port 8080 --workload-port 8081 --workload-port 8082 --workload-port 8083 >/tmp/agent 2>&1 &
+hopscope agent --rung RUNG --listen 127.0.0.1:9464 --workload-port 8080 --workload-port 8081 --workload-port 8082 --workload-port 8083 >/tmp/agent 2>&1 &
 for i in $(seq 300); do grep -q 'listening on' /tmp/agent && break; usleep 100000; done
 cat /tmp/agent
 gateway listen 127.0.0.1:8081 16 linger >/dev/null 2>&1 &
@@ -50,11 +51,11 @@ poweroff -f
 ";
 
 /// Boots a kernel and gives what the guest wrote to its console.
-pub(super) fn run(root: &Path, kernel: &Kernel, built: &Built) -> Result<String> {
+pub(super) fn run(root: &Path, kernel: &Kernel, built: &Built, rung: &str) -> Result<String> {
     let folder = root
         .join("target/kernels")
         .join(format!("guest-{}", kernel.release));
-    let initrd = initrd(&folder, kernel, built)?;
+    let initrd = initrd(&folder, kernel, built, rung)?;
     let output = Command::new("timeout")
         .args([
             PATIENCE,
@@ -94,7 +95,7 @@ pub(super) fn run(root: &Path, kernel: &Kernel, built: &Built) -> Result<String>
     Ok(said)
 }
 
-fn initrd(folder: &Path, kernel: &Kernel, built: &Built) -> Result<PathBuf> {
+fn initrd(folder: &Path, kernel: &Kernel, built: &Built, rung: &str) -> Result<PathBuf> {
     let tree = folder.join("tree");
     if tree.exists() {
         fs::remove_dir_all(&tree)?;
@@ -140,7 +141,7 @@ fn initrd(folder: &Path, kernel: &Kernel, built: &Built) -> Result<PathBuf> {
         libraries(program, &tree)?;
     }
     module(kernel, &tree)?;
-    fs::write(tree.join("init"), INIT)?;
+    fs::write(tree.join("init"), INIT.replace("RUNG", rung))?;
     fs::set_permissions(tree.join("init"), fs::Permissions::from_mode(0o755))?;
     let initrd = folder.join("initrd.gz");
     let pack = format!(
