@@ -37,8 +37,6 @@ pub struct Options {
     pub sample_per_cell: usize,
     /// Successful exchanges kept per second and worker, over all cells.
     pub sample_per_second: usize,
-    /// Rows of failed exchanges after which further ones are counted, and not kept.
-    pub failed_rows: u64,
     /// Longest time between two commits: what a `kill -9` can cost.
     pub commit_every: Duration,
     /// The size in bytes that the file may not grow beyond, where there is one (`ulimit -f`).
@@ -51,7 +49,6 @@ impl Default for Options {
             queue: 512,
             sample_per_cell: 16,
             sample_per_second: 512,
-            failed_rows: 3_000_000,
             commit_every: Duration::from_millis(500),
             max_bytes: None,
         }

@@ -22,6 +22,9 @@ use super::schema::{APPLICATION_ID, VERSION};
 /// What the first bytes of every SQLite file are.
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
+/// Rows of exchanges that are read: a report takes about 300 bytes of memory for each.
+const MOST_EXCHANGES: u64 = 5_000_000;
+
 /// A run, as it was recorded.
 #[derive(Clone, Debug)]
 pub struct Recording {
@@ -49,8 +52,13 @@ impl Recording {
     /// # Errors
     /// When there is none, when it is something else, when a newer hopscope wrote it, and when it is damaged.
     pub fn open(path: &FilePath) -> Result<Self, RecordingError> {
+        Self::open_within(path, MOST_EXCHANGES)
+    }
+
+    /// The same with another bound on the exchanges that are read.
+    pub(crate) fn open_within(path: &FilePath, most_exchanges: u64) -> Result<Self, RecordingError> {
         let database = open(path)?;
-        load::load(&database).map_err(|damage| RecordingError::Read {
+        load::load(&database, most_exchanges).map_err(|damage| RecordingError::Read {
             path: path.to_path_buf(),
             reason: damage.to_string(),
         })

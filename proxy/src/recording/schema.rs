@@ -105,6 +105,11 @@ pub(super) fn insert<T: Columns>(table: &str) -> String {
 
 /// The statement that reads every row in the order in which it was written.
 pub(super) fn select<T: Columns>(table: &str) -> String {
+    select_where::<T>(table, "TRUE")
+}
+
+/// The same of the rows for which this holds.
+pub(super) fn select_where<T: Columns>(table: &str, condition: &str) -> String {
     let mut columns = Vec::with_capacity(T::WIDTH);
     T::names("", &mut columns);
     // Each with its table: SQLite takes a quoted name that it does not know for a text.
@@ -112,7 +117,10 @@ pub(super) fn select<T: Columns>(table: &str) -> String {
         .iter()
         .map(|column| format!("{table}.\"{column}\""))
         .collect();
-    format!("SELECT {} FROM {table} ORDER BY rowid", columns.join(", "))
+    format!(
+        "SELECT {} FROM {table} WHERE {condition} ORDER BY rowid",
+        columns.join(", ")
+    )
 }
 
 fn quoted(columns: &[String]) -> String {

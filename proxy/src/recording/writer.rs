@@ -56,7 +56,6 @@ struct Writer {
     watchers: Vec<Box<dyn Watcher>>,
     shared: Arc<Shared>,
     commit_every: Duration,
-    failed_rows_left: u64,
     assembly: Assembly,
     /// How far each worker has told, by its number; what a worker that has ended told is no limit any more.
     told: Vec<Moment>,
@@ -78,7 +77,6 @@ impl Writer {
             watchers,
             shared,
             commit_every: options.commit_every,
-            failed_rows_left: options.failed_rows,
             assembly: Assembly::default(),
             told: Vec::new(),
             until: Moment(0),
@@ -225,16 +223,10 @@ impl Writer {
     }
 
     fn failed(&mut self, failed: &[Exchange]) {
-        let room = usize::try_from(self.failed_rows_left).unwrap_or(usize::MAX);
-        let (kept, over) = failed.split_at(failed.len().min(room));
-        self.failed_rows_left -= kept.len() as u64;
-        self.shared
-            .losses
-            .add(LossKind::FailedExchange, over.len() as u64);
-        if self.write(LossKind::FailedExchange, kept.len() as u64, |store| {
-            store.insert(EXCHANGE, kept.iter())
+        if self.write(LossKind::FailedExchange, failed.len() as u64, |store| {
+            store.insert(EXCHANGE, failed.iter())
         }) {
-            self.rows_under_way.1 += kept.len() as u64;
+            self.rows_under_way.1 += failed.len() as u64;
         }
     }
 

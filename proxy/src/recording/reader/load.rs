@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
-use hopscope_attribution::evidence::{GeneratorResult, Path, PathId, Route, Span};
+use hopscope_attribution::evidence::{Exchange, GeneratorResult, Path, PathId, Route, Span};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Rows};
 
@@ -49,7 +49,9 @@ struct Tables<'d> {
     hosts: HashMap<i64, SocketAddr>,
 }
 
-pub(super) fn load(database: &Connection) -> Result<Recording, Damage> {
+/// Reads everything, of the exchanges about `most_exchanges`: a report holds all that it judges in memory, and a run may
+/// have failed more often than a machine has room for. What is left out is told as lost.
+pub(super) fn load(database: &Connection, most_exchanges: u64) -> Result<Recording, Damage> {
     let sqlite = |reason| Damage::Sqlite {
         table: "run",
         rows: 0,
@@ -64,6 +66,9 @@ pub(super) fn load(database: &Connection) -> Result<Recording, Damage> {
     tables.hosts = tables.hosts()?;
     let paths: Vec<(PathId, Path)> = tables.rows(schema::PATH)?;
     let run = tables.run()?;
+    let (exchanges, left_out) = tables.exchanges(most_exchanges)?;
+    let mut losses = tables.losses()?;
+    losses.failed_exchanges = losses.failed_exchanges.saturating_add(left_out);
     let parts = Parts {
         facts_started: run.get("started_unix_us").and_then(Value::number).unwrap_or(0),
         version: run.get("version").and_then(Value::text).unwrap_or_default(),
@@ -80,11 +85,11 @@ pub(super) fn load(database: &Connection) -> Result<Recording, Damage> {
             .and_then(|code| i32::try_from(code).ok()),
         accepts: run.get("accepts").and_then(Value::number).unwrap_or(0),
         paths: paths.into_iter().map(|(_, path)| path).collect(),
-        losses: tables.losses()?,
+        losses,
         routes: tables.routes()?,
         generator: tables.generator()?,
         connections: tables.rows(schema::CONNECTION)?,
-        exchanges: tables.rows(schema::EXCHANGE)?,
+        exchanges,
         traffic: tables.rows(schema::TRAFFIC)?,
         added: tables.rows(schema::ADDED)?,
         tunnels: tables.rows(schema::TUNNEL)?,
@@ -136,6 +141,27 @@ impl Tables<'_> {
             Ok(())
         })?;
         Ok(values)
+    }
+
+    /// The exchanges, and how many were left out because there are more than `most`: of the failed ones, as many as lie
+    /// evenly over the run.
+    fn exchanges(&self, most: u64) -> Result<(Vec<Exchange>, u64), Damage> {
+        let all = self.count(schema::EXCHANGE) as u64;
+        if all <= most {
+            return Ok((self.rows(schema::EXCHANGE)?, 0));
+        }
+        let every = all.div_ceil(most.max(1));
+        let select = schema::select_where::<Exchange>(
+            schema::EXCHANGE,
+            &format!("coalesce(delivery_status, 500) < 400 OR rowid % {every} = 0"),
+        );
+        let mut exchanges = Vec::new();
+        self.each(schema::EXCHANGE, &select, |row| {
+            exchanges.push(Exchange::read(&mut Cursor::new(row, &self.hosts))?);
+            Ok(())
+        })?;
+        let left_out = all.saturating_sub(exchanges.len() as u64);
+        Ok((exchanges, left_out))
     }
 
     /// How many rows a table has, as far as that can be told; only to ask for the memory once.

@@ -117,30 +117,37 @@ fn a_full_queue_never_blocks_a_worker_and_every_loss_is_counted() {
 }
 
 #[test]
-fn failed_exchanges_beyond_the_limit_are_counted_and_not_kept() {
+fn more_failures_than_a_report_can_hold_are_read_evenly_and_the_rest_is_told() {
     let place = place();
-    let (handle, closing) = begin(
-        &place,
-        &Options {
-            failed_rows: 10,
-            ..Options::default()
-        },
-    );
+    let (handle, closing) = begin(&place, &Options::default());
     let mut recorder = handle.recorder();
-    for at in 0..25 {
+    for at in 0..100 {
         recorder.exchange(&exchange(0, 0, 500, 1_000 + at, 500));
     }
+    recorder.exchange(&exchange(0, 0, 200, 2_000, 500));
     drop(recorder);
     let summary = finish(closing, 1);
     assert_eq!(
         (summary.exchange_rows, summary.accounting.exchanges_lost),
-        (10, 15)
+        (101, 0)
     );
+    let part = super::Recording::open_within(&place.file, 40).expect("it can be read");
+    let failed: Vec<_> = part
+        .evidence()
+        .exchanges
+        .iter()
+        .filter(|one| one.delivery.failed())
+        .collect();
+    assert_eq!(failed.len(), 33, "every third");
+    assert!(failed.iter().any(|one| one.began.0 < 530) && failed.iter().any(|one| one.began.0 > 570));
     assert_eq!(
-        read(&place).total().failed(),
-        25,
-        "the counts are exact all the same"
+        part.evidence().exchanges.len(),
+        34,
+        "what went well is a sample as it is"
     );
+    assert_eq!(part.evidence().observer.accounting.exchanges_lost, 67);
+    assert_eq!(part.total().failed(), 100, "the counts are exact all the same");
+    assert_eq!(read(&place).evidence().exchanges.len(), 101);
 }
 
 #[test]
