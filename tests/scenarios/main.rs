@@ -23,6 +23,8 @@ mod proxy_paths;
 mod proxy_upstreams;
 mod stage;
 mod tunnel_faults;
+mod tunnel_pod;
 mod tunnel_soak;
 mod tunnel_stalls;
 mod tunnel_starts;
+mod tunnel_watched;

@@ -5,14 +5,15 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use hopscope_tests::application::Application;
 use hopscope_tests::client::{self, Outcome};
 use hopscope_tests::cluster::{Cluster, POD_PORT};
 use hopscope_tests::hopscope::Hopscope;
-use hopscope_tests::kubectl::Kubectl;
+use hopscope_tests::kubectl::{self, Kubectl};
 use hopscope_tests::process;
 use hopscope_tests::report::{Charged, Report};
+use tempfile::TempDir;
 
 /// Long enough for anything that is to come, on a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,10 +28,21 @@ pub(crate) struct Stage {
 impl Stage {
     /// Builds the path with this kubectl and these words for the cluster and for hopscope, and sends one request.
     pub(crate) fn build(kubectl: &Kubectl, cluster: &[&str], hopscope: &[&str]) -> Result<Self> {
+        Self::build_to(&format!("pod/web:{POD_PORT}"), "", kubectl, cluster, hopscope)
+    }
+
+    /// The same with another object to forward to, and more in the target's query.
+    pub(crate) fn build_to(
+        object: &str,
+        query: &str,
+        kubectl: &Kubectl,
+        cluster: &[&str],
+        hopscope: &[&str],
+    ) -> Result<Self> {
         let application = Application::start()?;
         let cluster = Cluster::start(application.address(), cluster)?;
         let via = format!(
-            "tunnel=kubectl:pod/web:{POD_PORT}?kubeconfig={}&kubectl={}",
+            "tunnel=kubectl:{object}?kubeconfig={}&kubectl={}{query}",
             cluster.kubeconfig().display(),
             kubectl.path.display()
         );
@@ -81,23 +93,27 @@ impl Stage {
 
     /// The kubectl that hopscope runs.
     pub(crate) fn kubectl_pid(&self) -> Result<u32> {
-        match process::children(self.hopscope.id(), &["port-forward"])?.as_slice() {
+        match self.kubectl_pids()?.as_slice() {
             [pid] => Ok(*pid),
             found => bail!("hopscope runs {} kubectls", found.len()),
         }
     }
 
+    /// All kubectls that hopscope runs.
+    pub(crate) fn kubectl_pids(&self) -> Result<Vec<u32>> {
+        process::children(self.hopscope.id(), &["port-forward"])
+    }
+
+    /// Stops hopscope and gives its report; application and cluster are there until it is written.
+    pub(crate) fn finish(self) -> Result<Report> {
+        let report = self.hopscope.finish()?;
+        drop((self.application, self.cluster));
+        Ok(report)
+    }
+
     /// Stops hopscope and checks what it says.
     pub(crate) fn judge(self, expected: &[Expected]) -> Result<()> {
-        let Self {
-            hopscope,
-            application,
-            cluster,
-        } = self;
-        let report = hopscope.finish()?;
-        let verdict = check(&report, expected);
-        drop((application, cluster));
-        verdict
+        check(&self.finish()?, expected)
     }
 }
 
@@ -124,6 +140,64 @@ impl Waiting {
     }
 }
 
+/// Ways to the pod: kubectls, each over what it speaks.
+pub(crate) struct Ways {
+    ways: Vec<(String, Kubectl)>,
+    _scripts: TempDir,
+}
+
+impl Ways {
+    /// Every kubectl at hand, in its own way, and over plain SPDY too where that is another.
+    pub(crate) fn all() -> Result<Self> {
+        Self::of(kubectl::all()?)
+    }
+
+    /// The oldest and the youngest: plain and structured lines, SPDY and WebSocket.
+    pub(crate) fn extremes() -> Result<Self> {
+        let mut all = kubectl::all()?;
+        let youngest = all.split_off(all.len().saturating_sub(1));
+        all.truncate(1);
+        all.extend(youngest);
+        Self::of(all)
+    }
+
+    fn of(kubectls: Vec<Kubectl>) -> Result<Self> {
+        let scripts = TempDir::new()?;
+        let mut ways = Vec::new();
+        for kubectl in kubectls {
+            let minor = kubectl.minor;
+            if kubectl.speaks_websocket() {
+                ways.push((
+                    format!("kubectl 1.{minor} over SPDY"),
+                    kubectl.over_spdy(scripts.path())?,
+                ));
+            }
+            ways.push((format!("kubectl 1.{minor}"), kubectl));
+        }
+        Ok(Self {
+            ways,
+            _scripts: scripts,
+        })
+    }
+
+    /// Plays a row over each.
+    pub(crate) fn each(&self, row: impl Fn(&Kubectl) -> Result<()>) -> Result<()> {
+        for (way, kubectl) in &self.ways {
+            row(kubectl).with_context(|| format!("with {way}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// An outcome without an answer, which was not the client's own patience either.
+pub(crate) fn failed(outcome: Outcome) -> Result<()> {
+    ensure!(
+        !matches!(outcome, Outcome::Answered(_) | Outcome::TimedOut),
+        "{outcome:?}"
+    );
+    Ok(())
+}
+
 /// What the report must say.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Expected {
@@ -135,15 +209,18 @@ pub(crate) enum Expected {
     AtLeast(&'static str, u64),
     /// Nothing is charged with it.
     Innocent(&'static str),
+    /// The report says this somewhere.
+    Says(&'static str),
 }
 
-fn check(report: &Report, expected: &[Expected]) -> Result<()> {
+pub(crate) fn check(report: &Report, expected: &[Expected]) -> Result<()> {
     for expected in expected {
         let holds = match *expected {
             Expected::Verdict(verdict) => report.verdict() == verdict,
             Expected::Charged(cause, charged) => report.charged(cause) == charged,
             Expected::AtLeast(cause, failures) => report.charged(cause).failures >= failures,
             Expected::Innocent(cause) => report.charged(cause).failures == 0,
+            Expected::Says(words) => report.mentions(words),
         };
         ensure!(
             holds,

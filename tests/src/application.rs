@@ -23,12 +23,21 @@ impl Application {
     ///
     /// What it does by path: `/ok` answers 200; `/bytes/N` answers N bytes; `/silent` never answers; `/reset` resets
     /// after the head of its answer; `/close` answers and closes; `/late/MS` answers after MS milliseconds;
-    /// `/deaf` never reads the body. Anything else is 404.
+    /// `/deaf` never reads the body; `/early` answers without reading the body and closes; `/half` does the same, but ends
+    /// only its own direction and reads on. Anything else is 404.
     ///
     /// # Errors
     /// Where there is no port.
     pub fn start() -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a port for the application")?;
+        Self::start_on(Ipv4Addr::LOCALHOST)
+    }
+
+    /// The same on another address of this host, and on that alone.
+    ///
+    /// # Errors
+    /// Where there is no port.
+    pub fn start_on(address: Ipv4Addr) -> Result<Self> {
+        let listener = TcpListener::bind((address, 0)).context("a port for the application")?;
         let address = listener.local_addr()?;
         let (asked, answered) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let counters = (asked.clone(), answered.clone());
@@ -115,6 +124,19 @@ fn serve(connection: TcpStream, asked: &AtomicU64, answered: &AtomicU64) -> Resu
         let number: u64 = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
         if deed == "deaf" || deed == "silent" {
             return Ok(Some(writer));
+        }
+        if deed == "early" || deed == "half" {
+            writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")?;
+            answered.fetch_add(1, Ordering::Relaxed);
+            if deed == "half" {
+                writer.shutdown(std::net::Shutdown::Write)?;
+                std::io::copy(&mut reader, &mut std::io::sink())?;
+            } else {
+                // The answer shall be gone, and more of the body be here, before the kernel resets.
+                writer.set_read_timeout(Some(Duration::from_millis(200)))?;
+                writer.peek(&mut [0])?;
+            }
+            return Ok(None);
         }
         std::io::copy(&mut (&mut reader).take(length), &mut std::io::sink())?;
         match deed {

@@ -48,6 +48,19 @@ impl Cluster {
         self.folder.path().join("kubeconfig")
     }
 
+    /// The port of the API server.
+    ///
+    /// # Errors
+    /// Where the kubeconfig does not name it.
+    pub fn port(&self) -> Result<u16> {
+        let text = std::fs::read_to_string(self.kubeconfig())?;
+        let server = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("server: "))
+            .context("the kubeconfig names no server")?;
+        Ok(server.rsplit(':').next().unwrap_or_default().parse()?)
+    }
+
     /// A folder that lives as long as it does.
     pub fn folder(&self) -> &Path {
         self.folder.path()

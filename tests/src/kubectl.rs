@@ -53,6 +53,37 @@ pub fn within_versions(minors: std::ops::RangeInclusive<u32>) -> Result<Option<K
         .rfind(|kubectl| minors.contains(&kubectl.minor)))
 }
 
+impl Kubectl {
+    /// The same kubectl behind a line of shell, such as a limit or a variable, in a script in `folder`.
+    ///
+    /// # Errors
+    /// Where the script cannot be written.
+    pub fn behind(&self, folder: &Path, line: &str) -> Result<Self> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let script = folder.join(format!("kubectl-behind-{}", self.minor));
+        let text = format!("#!/bin/sh\n{line}\nexec '{}' \"$@\"\n", self.path.display());
+        std::fs::write(&script, text).with_context(|| format!("writing {}", script.display()))?;
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
+        Ok(Self {
+            minor: self.minor,
+            path: script,
+        })
+    }
+
+    /// The same kubectl over plain SPDY; 1.30 and older speak nothing else.
+    ///
+    /// # Errors
+    /// Where the script cannot be written.
+    pub fn over_spdy(&self, folder: &Path) -> Result<Self> {
+        self.behind(folder, "export KUBECTL_PORT_FORWARD_WEBSOCKETS=false")
+    }
+
+    /// Whether it tunnels over WebSocket unless it is told otherwise.
+    pub fn speaks_websocket(&self) -> bool {
+        self.minor >= 31
+    }
+}
+
 fn places() -> Vec<PathBuf> {
     if let Some(named) = std::env::var_os("HOPSCOPE_KUBECTL") {
         return std::env::split_paths(&named).collect();

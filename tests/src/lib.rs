@@ -2,10 +2,11 @@
 //!
 //! [`process`] runs a program and reads it; [`program`] finds hopscope and the lab's cluster, [`kubectl`] the kubectls;
 //! [`cluster`], [`hopscope`] and [`application`] are the parts of a path, [`client`] is the load.
-//! [`netns`] makes namespaces, [`cast`] plays in them, [`scrape`] asks the agent.
+//! [`netns`] makes namespaces, [`cgroup`] takes CPU time away, [`cast`] plays in them, [`scrape`] asks the agent.
 
 pub mod application;
 pub mod cast;
+pub mod cgroup;
 pub mod client;
 pub mod cluster;
 pub mod hopscope;

@@ -110,6 +110,22 @@ impl Netns {
         Ok(())
     }
 
+    /// Does something on a thread within it: sockets that it opens and processes that it starts are in there.
+    ///
+    /// # Errors
+    /// When it cannot be entered, or what was done fails.
+    pub fn within<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let place = std::fs::File::open(format!("/run/netns/{}", self.name))?;
+        // A thread of its own, so that nobody who comes later is in there without knowing.
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                enter(&place)?;
+                work()
+            });
+            inside.join().map_err(|_| anyhow::anyhow!("it panicked"))?
+        })
+    }
+
     /// Its number, as the kernel's records give it.
     ///
     /// # Errors
@@ -118,6 +134,15 @@ impl Netns {
         use std::os::unix::fs::MetadataExt;
         Ok(std::fs::metadata(format!("/run/netns/{}", self.name))?.ino())
     }
+}
+
+#[expect(unsafe_code, reason = "setns(2) has no safe form in std")]
+fn enter(place: &std::fs::File) -> Result<()> {
+    use std::os::fd::AsRawFd as _;
+    // SAFETY: setns takes a descriptor, which is open for as long as `place` is, and touches no memory.
+    let entered = unsafe { libc::setns(place.as_raw_fd(), libc::CLONE_NEWNET) };
+    ensure!(entered == 0, "setns: {}", std::io::Error::last_os_error());
+    Ok(())
 }
 
 impl Drop for Netns {

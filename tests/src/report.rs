@@ -83,6 +83,11 @@ impl Report {
         path.and_then(|path| path.get(field)?.as_u64()).unwrap_or(0)
     }
 
+    /// A field by its JSON pointer; null where there is none.
+    pub fn field(&self, pointer: &str) -> Value {
+        self.value.pointer(pointer).cloned().unwrap_or_default()
+    }
+
     /// What a cause is charged with; nothing where the report does not name it.
     pub fn charged(&self, cause: &str) -> Charged {
         let hops = self

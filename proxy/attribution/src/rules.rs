@@ -23,6 +23,7 @@ mod lateness;
 mod observer;
 mod path_contrast;
 mod process_ended;
+mod queue;
 mod rate_limit;
 mod route_contrast;
 mod silence;

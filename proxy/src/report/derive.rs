@@ -10,10 +10,11 @@ use super::figures::{float, ratio, rfc3339, rounded};
 use super::input::RouteMeasurement;
 use super::model::{
     AdviceReport, Bucket, CauseReport, ChargeReport, FindingReport, HopReport, ObserverReport, PathReport,
-    Report, RouteReport, Run, RunPath, SCHEMA, Timeline, Totals, UnknownReport, Verdict,
+    Report, RouteReport, Run, SCHEMA, Timeline, Totals, UnknownReport, Verdict,
 };
 use crate::recording::RunFacts;
 
+mod forwards;
 mod generator;
 mod quantiles;
 
@@ -113,11 +114,8 @@ fn run_section(run: &RunFacts, exit_code: Option<i32>, evidence: &Evidence) -> R
         paths: evidence
             .paths
             .iter()
-            .map(|path| RunPath {
-                name: path.name.clone(),
-                kind: path.kind.word(),
-                target: path.target.clone(),
-            })
+            .enumerate()
+            .map(|(index, path)| forwards::run_path(evidence, index, path))
             .collect(),
         command: run.command.clone(),
         exit_code,

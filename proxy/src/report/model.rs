@@ -65,7 +65,7 @@ pub struct Run {
 }
 
 /// A path, as it was given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunPath {
     /// Its name.
     pub name: String,
@@ -73,6 +73,57 @@ pub struct RunPath {
     pub kind: &'static str,
     /// Its target as it was typed.
     pub target: String,
+    /// Each process that carried the path's forward, in the order in which they took over. Empty where none was watched.
+    pub forwards: Vec<ForwardReport>,
+    /// What happened to them, the first and the last [`MOST_TURNS`] halves of it.
+    pub turns: Vec<TurnReport>,
+    /// How many turns there were in all.
+    pub turns_in_all: u64,
+}
+
+/// Turns of a forward's life that a report lists, at most.
+pub const MOST_TURNS: usize = 200;
+
+/// A process that carried a forward. What could not be seen is `null`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ForwardReport {
+    /// Which of the pool's kubectls, from 0.
+    pub member: u16,
+    /// Its process id on hopscope's host.
+    pub pid: Option<u32>,
+    /// Its command line.
+    pub command: Option<String>,
+    /// Whether it is a kubectl.
+    pub is_kubectl: Option<bool>,
+    /// Its version as it states it.
+    pub version: Option<String>,
+    /// The local port of the forward.
+    pub local_port: u16,
+    /// Who listens on that port of `127.0.0.1`: `forward`, `other:PID`, `stranger` or `nobody`.
+    pub on_ipv4: Option<String>,
+    /// The same of `::1`.
+    pub on_ipv6: Option<String>,
+    /// The pod that it forwards to, for as long as it runs.
+    pub pod: Option<String>,
+    /// The node of that pod.
+    pub node: Option<String>,
+    /// The container runtime of that node.
+    pub runtime: Option<String>,
+}
+
+/// A turn in the life of a forward.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TurnReport {
+    /// Seconds since the recording began.
+    pub at_seconds: f64,
+    /// Which of the pool's kubectls, from 0.
+    pub member: u16,
+    /// `started`, `found`, `ready`, `exited`, `replaced`, `left-down`, `stopped` or `drained`.
+    pub turn: &'static str,
+    /// Its exit code, where it ended by itself and had one.
+    pub exit_code: Option<i32>,
+    /// What kubectl said that explains it.
+    pub reason: Option<&'static str>,
 }
 
 /// Counts over all paths and routes.

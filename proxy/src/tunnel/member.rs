@@ -7,6 +7,7 @@ use std::time::Duration;
 use hopscope_attribution::evidence::Observation;
 use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::forward::Forward;
@@ -36,6 +37,9 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 /// A replaced kubectl is ended when no connection is left on it, at the latest after this.
 const DRAIN_LIMIT: Duration = Duration::from_mins(15);
 
+/// How long the end of a run waits for what is being found out of a kubectl.
+pub(super) const DESCRIPTION_LIMIT: Duration = Duration::from_secs(4);
+
 /// How often a replaced kubectl is looked at.
 const DRAIN_LOOK: Duration = Duration::from_millis(500);
 
@@ -58,6 +62,8 @@ struct Standing {
     forward: Forward,
     port: u16,
     since: Instant,
+    /// Finds out what it is, and tells it once.
+    described: JoinHandle<()>,
     /// Ends the sampling when it is dropped.
     _sampling: Sampling,
 }
@@ -120,6 +126,13 @@ impl Member {
         self.upstreams.set(self.reporter.member(), None);
         if let Some(standing) = current {
             standing.forward.end().await;
+            // A short run shall not lose what was found out at its start.
+            if tokio::time::timeout(DESCRIPTION_LIMIT, standing.described)
+                .await
+                .is_err()
+            {
+                tracing::debug!("what kubectl forwards to was not found out in time");
+            }
             self.reporter.life(TunnelLife::Stopped);
         }
     }
@@ -148,12 +161,13 @@ impl Member {
                     port,
                     said: forward.said(),
                 };
-                placing::tell(placed, &self.target, &self.reporter, self.version.clone());
+                let described = placing::tell(placed, &self.target, &self.reporter, self.version.clone());
                 Raised::Standing(Standing {
                     _sampling: gauge::sample(forward.pid(), port, forward.counts.clone(), &self.reporter),
                     forward,
                     port,
                     since: Instant::now(),
+                    described,
                 })
             }
             Some(Err(error)) => {

@@ -95,6 +95,57 @@ pub(super) fn is_kubectl(pid: u32) -> Observation<bool> {
     })
 }
 
+/// Flags of kubectl's whose value stands in a word of its own when it is not joined to them by `=`.
+const WITH_VALUE: [&str; 24] = [
+    "-n",
+    "-s",
+    "-v",
+    "--namespace",
+    "--server",
+    "--v",
+    "--address",
+    "--pod-running-timeout",
+    "--context",
+    "--cluster",
+    "--user",
+    "--kubeconfig",
+    "--token",
+    "--as",
+    "--as-group",
+    "--as-uid",
+    "--cache-dir",
+    "--certificate-authority",
+    "--client-certificate",
+    "--client-key",
+    "--request-timeout",
+    "--tls-server-name",
+    "--log-flush-frequency",
+    "--vmodule",
+];
+
+/// The pod that a `kubectl port-forward` names on its command line: `pod/web`, or `web` alone. `None` where it names
+/// something that stands for pods.
+pub(super) fn named_pod(words: &[String]) -> Option<String> {
+    let mut positional = Vec::new();
+    let mut rest = words.iter().skip(1);
+    while let Some(word) = rest.next() {
+        if WITH_VALUE.contains(&word.as_str()) {
+            rest.next();
+        } else if !word.starts_with('-') {
+            positional.push(word.as_str());
+        }
+    }
+    let target = positional
+        .iter()
+        .position(|word| *word == "port-forward")
+        .and_then(|at| positional.get(at + 1))?;
+    match target.split_once('/') {
+        None => Some((*target).to_owned()),
+        Some(("pod" | "pods" | "po", name)) => Some(name.to_owned()),
+        Some(_) => None,
+    }
+}
+
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
@@ -113,6 +164,24 @@ mod tests {
         assert_eq!(is_kubectl(us), Observation::Seen(false));
         drop(v4);
         assert_eq!(listeners(port).expect("readable").0, Listener::Nobody);
+    }
+
+    #[test]
+    fn the_pod_is_read_from_the_command_line_where_that_names_one() {
+        let named = |line: &str| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            named_pod(&words)
+        };
+        let web = Some("web".to_owned());
+        assert_eq!(named("kubectl port-forward web 80"), web);
+        assert_eq!(
+            named("kubectl -n shop port-forward --address 0.0.0.0 pod/web 3000:80"),
+            web
+        );
+        assert_eq!(named("kubectl --context=a port-forward -v 6 pods/web :80"), web);
+        assert_eq!(named("kubectl port-forward svc/web 80"), None);
+        assert_eq!(named("kubectl port-forward deployment/web 80"), None);
+        assert_eq!(named("kubectl get pods"), None);
     }
 
     #[test]

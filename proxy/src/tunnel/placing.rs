@@ -6,6 +6,7 @@ use std::time::Duration;
 use hopscope_attribution::evidence::tunnel::TunnelProcess;
 use hopscope_attribution::evidence::{Observation, WhyUnseen};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::kubectl;
 use super::owner;
@@ -39,7 +40,7 @@ pub(super) fn tell(
     target: &Arc<Target>,
     reporter: &Reporter,
     mut version: watch::Receiver<Observation<String>>,
-) {
+) -> JoinHandle<()> {
     let (target, reporter, at) = (target.clone(), reporter.clone(), reporter.now());
     tokio::spawn(async move {
         let (on_ipv4, on_ipv6) = match owner::listeners(placed.port) {
@@ -84,5 +85,5 @@ pub(super) fn tell(
             node,
             runtime,
         }));
-    });
+    })
 }

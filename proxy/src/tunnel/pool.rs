@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::kubectl;
-use super::member::{Member, RestartPolicy};
+use super::member::{DESCRIPTION_LIMIT, Member, RestartPolicy};
 use super::report::{Clock, Reporter, Sink, TunnelReport};
 use super::start_error::TunnelStartError;
 use super::target::Target;
@@ -163,7 +163,11 @@ impl Pool {
             let mut stop = self.stop.clone();
             tokio::select! {
                 () = asking => {}
-                _told = stop.wait_for(|stop| *stop) => {}
+                // The end of a short run leaves it some time still.
+                () = async {
+                    drop(stop.wait_for(|stop| *stop).await);
+                    tokio::time::sleep(DESCRIPTION_LIMIT).await;
+                } => {}
             }
         });
     }

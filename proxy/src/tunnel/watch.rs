@@ -184,7 +184,14 @@ impl Watcher {
                 local_port: port,
                 on_ipv4: Observation::Seen(subject.on_ipv4.seen_from(forward)),
                 on_ipv6: Observation::Seen(subject.on_ipv6.seen_from(forward)),
-                pod: Observation::Unseen(WhyUnseen::NotWatched),
+                // The API is not asked on behalf of whoever runs it: its command line says what it says.
+                pod: subject
+                    .pid
+                    .map_or(Observation::Unseen(WhyUnseen::NotPermitted), process::command)
+                    .seen()
+                    .filter(|_| is_kubectl == Observation::Seen(true))
+                    .and_then(|words| owner::named_pod(words))
+                    .map_or(Observation::Unseen(WhyUnseen::NotWatched), Observation::Seen),
                 node: Observation::Unseen(WhyUnseen::NotWatched),
                 runtime: Observation::Unseen(WhyUnseen::NotWatched),
             }));

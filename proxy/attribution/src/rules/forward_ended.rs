@@ -6,10 +6,12 @@
 
 mod blame;
 mod stall;
+mod unread_body;
 
 pub(super) use blame::trigger;
 use blame::{blame, during};
 use stall::Stall;
+use unread_body::unread_body;
 
 use std::collections::BTreeMap;
 
@@ -45,7 +47,7 @@ const AFTER: Span = Span(1_000_000);
 /// One end of a forward.
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "four witnesses that speak or do not, each by itself"
+    reason = "five witnesses that speak or do not, each by itself"
 )]
 struct End {
     path: PathId,
@@ -66,6 +68,8 @@ struct End {
     each: bool,
     /// It did not end: kubectl refused single streams, and the forward stood.
     stands: bool,
+    /// The request that ended it was answered in full: it is no failure, and all that are were its victims.
+    answered_trigger: bool,
     statement: String,
 }
 
@@ -85,6 +89,7 @@ fn apply(case: &mut Case<'_>) {
             }
             end.until = next(&reopened, path, end.to);
             blame(case, end);
+            unread_body(case, end);
         }
         for end in ends.iter().filter(|end| !end.stands) {
             charge(case, end, &forwards, &cut);
@@ -181,6 +186,7 @@ impl End {
             contradicted: false,
             each: false,
             stands: false,
+            answered_trigger: false,
             statement: String::new(),
         }
     }
@@ -271,7 +277,7 @@ fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward], cut: &[(Moment, 
             && !failure.victim
             && end.blame.is_some_and(|(cause, _)| cause == failure.cause)
     };
-    let mut triggered = case.failures.get(around).unwrap_or(&[]).iter().any(named);
+    let mut triggered = end.answered_trigger || case.failures.get(around).unwrap_or(&[]).iter().any(named);
     let stall = end
         .blame
         .filter(|(cause, _)| *cause == Cause::TunnelLost)

@@ -3,7 +3,7 @@
 use super::Rule;
 use super::client::due;
 use super::forward_ended::clock;
-use super::gauges::{State, Timeline};
+use super::gauges::{State, Timelines};
 use super::lateness::Lateness;
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
@@ -11,14 +11,14 @@ use crate::confidence::{GOOD, Ruling, STRONG};
 use crate::evidence::tunnel::TunnelMeaning;
 use crate::evidence::{Connection, Cut, Moment, Observation, PathId, PathKind, Span, TunnelLine};
 use crate::failure::{Failure, What};
-use crate::figures::{count, counted, real};
+use crate::figures::{count, counted, length, real};
 use crate::verdict::Finding;
 
 pub(super) const RULE: Rule = Rule {
     name: "forward-stalled",
-    symptom: "connections of a forward hang, or are reset 30.00 s after they were opened, without one byte of an answer",
+    symptom: "connections of a forward hang, or are ended at once or 30.00 s after they were opened, without one byte of an answer",
     evidence: "the 30.00 s of kubectl's stream creation; its `Timeout occurred` lines; its sockets and process, sampled ten times a second",
-    verdict: "tunnel, by what its sockets show: stopped, fd-limit, head-of-line with the reader that does not read, blackhole, else timeout",
+    verdict: "tunnel, by what its sockets show: stopped, output-blocked, fd-limit, head-of-line with the reader that does not read, blackhole, stream-refused, else timeout",
     proves: "kubectl did not get as far as copying bytes, or did not move any while these waited",
     cannot_prove: "which machine behind the API server did not answer, when kubectl's own sockets were healthy; anything about waits during which no sample was taken, or in which hopscope's own host was late: kubectl runs there too",
     apply,
@@ -34,34 +34,15 @@ const SHORTEST: Span = Span(1_000_000);
 fn apply(case: &mut Case<'_>) {
     let lateness = Lateness::of_forward(case);
     for path in case.paths_of(PathKind::Tunnel) {
-        let timeline = Timeline::of(case, path);
-        let lines = lines_of(case, path);
-        let out_of_descriptors = lines
-            .iter()
-            .filter(|line| line.meaning == TunnelMeaning::NoDescriptor)
-            .map(|line| line.at)
-            .min();
-        let timeouts: Vec<Moment> = lines
-            .iter()
-            .filter(|line| line.meaning == TunnelMeaning::StreamTimeout)
-            .map(|line| line.at)
-            .collect();
+        let timelines = Timelines::of(case, path);
+        let said = Said::of(lines_of(case, path));
         case.judge_where(
             RULE.name,
             |failure| failure.path == path && failure.is_open(),
-            |case, failure| {
-                judge(
-                    case,
-                    failure,
-                    timeline.as_ref(),
-                    out_of_descriptors,
-                    &timeouts,
-                    &lateness,
-                )
-            },
+            |case, failure| judge(case, failure, timelines.as_ref(), &said, &lateness),
         );
-        // A connect that the forwarder's full queue did not take.
-        tell(case, path, timeline.as_ref(), timeouts.len());
+        refused_streams(case, path, &said);
+        tell(case, path, timelines.as_ref(), &said);
     }
 }
 
@@ -72,15 +53,90 @@ fn lines_of<'e>(case: &Case<'e>, path: PathId) -> &'e [TunnelLine] {
     }
 }
 
+/// What kubectl said of streams and descriptors.
+struct Said {
+    timeouts: Vec<Moment>,
+    /// `Stream reset` in answer to a new stream.
+    refusals: Vec<Moment>,
+    /// When the accept loop of a forward ended, and its local port where the line states it.
+    no_descriptor: Vec<(Option<u16>, Moment)>,
+}
+
+impl Said {
+    fn of(lines: &[TunnelLine]) -> Self {
+        let when = |meaning| {
+            lines
+                .iter()
+                .filter(move |line| line.meaning == meaning)
+                .map(|line| line.at)
+        };
+        Self {
+            timeouts: when(TunnelMeaning::StreamTimeout).collect(),
+            refusals: when(TunnelMeaning::StreamReset).collect(),
+            no_descriptor: lines
+                .iter()
+                .filter(|line| line.meaning == TunnelMeaning::NoDescriptor)
+                .map(|line| (line.local_port, line.at))
+                .collect(),
+        }
+    }
+
+    /// Whether the connection was opened on a forward that had stopped to accept for want of descriptors.
+    fn out_of_descriptors(&self, connection: &Connection) -> bool {
+        let port = connection.upstream_tuple.map(|tuple| tuple.remote.port());
+        self.no_descriptor
+            .iter()
+            .any(|(of, at)| connection.opened >= *at && (of.is_none() || port.is_none() || *of == port))
+    }
+}
+
+/// How far kubectl's line and the end of the connection that it tells of may lie apart.
+const AT_ONCE: Span = Span(300_000);
+
+/// Streams that the far end refused at once: kubectl says one line for each, and ends the connection right away. Where
+/// more connections ended than lines came, which of them were refused is not known.
+fn refused_streams(case: &mut Case<'_>, path: PathId, said: &Said) {
+    if said.refusals.is_empty() {
+        return;
+    }
+    let unanswered = |case: &Case<'_>, failure: &Failure| {
+        failure.path == path
+            && failure.is_open()
+            && failure.cut_by_upstream()
+            && case
+                .connection(failure)
+                .is_some_and(|connection| connection.bytes_down == 0)
+    };
+    let ended: Vec<Moment> = case
+        .failures
+        .iter()
+        .filter(|failure| unanswered(case, failure))
+        .map(|failure| failure.at)
+        .collect();
+    let near = |moments: &[Moment], at: Moment| {
+        let start = moments.partition_point(|moment| *moment + AT_ONCE < at);
+        moments.partition_point(|moment| *moment <= at + AT_ONCE) - start
+    };
+    case.judge_where(
+        RULE.name,
+        |failure| failure.path == path && failure.is_open(),
+        |case, failure| {
+            let lines = near(&said.refusals, failure.at);
+            let told = lines > 0 && lines >= near(&ended, failure.at);
+            (told && unanswered(case, failure)).then_some(Ruling::charge(Cause::TunnelStreamRefused, STRONG))
+        },
+    );
+}
+
 fn judge(
     case: &Case<'_>,
     failure: &Failure,
-    timeline: Option<&Timeline>,
-    out_of_descriptors: Option<Moment>,
-    timeouts: &[Moment],
+    timelines: Option<&Timelines>,
+    said: &Said,
     lateness: &Lateness,
 ) -> Option<Ruling> {
     let connection = case.connection(failure)?;
+    let timeline = timelines.and_then(|timelines| timelines.through(Some(connection)));
     let unanswered = connection.bytes_down == 0;
     let from = failure.began;
     let prevailing = || {
@@ -89,7 +145,7 @@ fn judge(
             .then(|| timeline.and_then(|timeline| timeline.prevailing(from, failure.at)))
             .flatten()
     };
-    if unanswered && timed_out(connection, failure, timeouts) {
+    if unanswered && timed_out(connection, failure, &said.timeouts) {
         let cause = prevailing().map_or(Cause::TunnelTimeout, cause_of);
         return Some(Ruling::charge(cause, STRONG));
     }
@@ -98,7 +154,7 @@ fn judge(
     if !hung {
         return None;
     }
-    if unanswered && out_of_descriptors.is_some_and(|at| connection.opened >= at) {
+    if unanswered && said.out_of_descriptors(connection) {
         return Some(Ruling::charge(Cause::TunnelFdLimit, STRONG));
     }
     let state = prevailing()?;
@@ -151,7 +207,7 @@ const fn confidence_of(state: State) -> f64 {
     }
 }
 
-fn tell(case: &mut Case<'_>, path: PathId, timeline: Option<&Timeline>, timeouts: usize) {
+fn tell(case: &mut Case<'_>, path: PathId, timelines: Option<&Timelines>, said: &Said) {
     let charged = |cause: Cause| {
         case.failures
             .iter()
@@ -163,7 +219,7 @@ fn tell(case: &mut Case<'_>, path: PathId, timeline: Option<&Timeline>, timeouts
         statement,
         numbers,
     };
-    if let Some(timeline) = timeline {
+    if let Some(timelines) = timelines {
         let states = [
             (State::Stopped, "kubectl was stopped"),
             (
@@ -196,7 +252,7 @@ fn tell(case: &mut Case<'_>, path: PathId, timeline: Option<&Timeline>, timeouts
             ),
         ];
         for (state, words) in states {
-            let (samples, of) = timeline.count(state, Moment(0), Moment(u64::MAX));
+            let (samples, of) = timelines.count(state);
             if of > 0 && charged(cause_of(state)) {
                 let statement = format!(
                     "In {} of {} samples {words}.",
@@ -208,10 +264,25 @@ fn tell(case: &mut Case<'_>, path: PathId, timeline: Option<&Timeline>, timeouts
             }
         }
         if charged(Cause::TunnelHeadOfLine)
-            && let Some(port) = timeline.culprit()
+            && let Some(port) = timelines.culprit()
         {
             notes.push((Cause::TunnelHeadOfLine, culprit(case, path, port)));
         }
+        if charged(Cause::TunnelHeadOfLine)
+            && timelines.count(State::UploadStalled).1 > 0
+            && let Some(finding) = stalled_upload(case, path)
+        {
+            notes.push((Cause::TunnelHeadOfLine, finding));
+        }
+    }
+    let timeouts = said.timeouts.len();
+    if charged(Cause::TunnelStreamRefused) {
+        let statement = format!(
+            "kubectl said `Stream reset` {} while it opened streams, and the forward stood.",
+            counted(u64::try_from(said.refusals.len()).unwrap_or(0), "time", "times")
+        );
+        let numbers = vec![("lines", length(said.refusals.len()))];
+        notes.push((Cause::TunnelStreamRefused, finding(statement, numbers)));
     }
     if timeouts > 0 {
         for cause in [
@@ -232,6 +303,31 @@ fn tell(case: &mut Case<'_>, path: PathId, timeline: Option<&Timeline>, timeouts
     for (cause, finding) in notes {
         case.note(About::Cause(cause), Speaks::For, finding);
     }
+}
+
+/// Names the connection whose bytes nobody took at the pod's side: the one on which hopscope itself had to wait longest.
+fn stalled_upload(case: &Case<'_>, path: PathId) -> Option<Finding> {
+    let stalled = case
+        .evidence
+        .connections
+        .iter()
+        .filter(|connection| connection.path == path && connection.blocked_up >= SHORTEST)
+        .max_by_key(|connection| (connection.blocked_up, connection.bytes_up, connection.id))?;
+    let statement = format!(
+        "Connection {} (opened at {}) filled the tunnel: after {} bytes its application took no more, and it waited for {}.",
+        stalled.id.0,
+        clock(stalled.opened),
+        count(stalled.bytes_up),
+        stalled.blocked_up
+    );
+    Some(Finding {
+        rule: RULE.name,
+        statement,
+        numbers: vec![
+            ("connection", real(stalled.id.0)),
+            ("bytes_up", real(stalled.bytes_up)),
+        ],
+    })
 }
 
 /// Names the connection whose reader stalled the tunnel: hopscope's own port towards kubectl tells which it was.

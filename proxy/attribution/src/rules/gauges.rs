@@ -1,7 +1,7 @@
 //! What a forwarder's sockets and process were doing while a failure lasted.
 
 use crate::case::Case;
-use crate::evidence::{Moment, Observation, PathId, Span, TunnelGauge};
+use crate::evidence::{Connection, Moment, Observation, PathId, Span, TunnelGauge};
 
 /// States that a sample of a forwarder can be in, each with what it means for those that wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,28 +33,99 @@ const UNREAD: u32 = 4_096;
 /// Data in flight is acknowledged within a round trip; even a delayed acknowledgement takes no longer than 200 ms.
 const UNACKNOWLEDGED: Span = Span(1_500_000);
 
-/// The samples of one path's forwarders, summed so that any interval is answered at once.
-pub(super) struct Timeline {
-    at: Vec<Moment>,
-    /// For each sample, how many of each state came before it and with it.
-    sums: Vec<[u32; STATES]>,
-    culprits: Vec<(Moment, u16)>,
-}
+/// The samples of a path's forwarders, those of each forward by themselves: a pool has several, and one that was
+/// restarted is another one.
+pub(super) struct Timelines(Vec<(Option<u16>, Timeline)>);
 
-impl Timeline {
-    /// The samples of a path, where its gauges were read and there is one forwarder only: a pool's samples do not say
-    /// which connections they concern.
+impl Timelines {
+    /// The samples of a path, where any were taken.
     pub(super) fn of(case: &Case<'_>, path: PathId) -> Option<Self> {
         let Observation::Seen(tunnel) = case.tunnel(path) else {
             return None;
         };
         let gauges = tunnel.gauges.seen()?;
-        let member = gauges.first()?.member;
-        if gauges.iter().any(|gauge| gauge.member != member) {
-            return None;
+        let mut placed: Vec<(u16, Moment, u16)> = tunnel
+            .processes
+            .iter()
+            .map(|process| (process.member, process.at, process.local_port))
+            .collect();
+        placed.sort_unstable();
+        // Which forward a sample is of: that of the process that had taken over last.
+        let forward_of = |gauge: &TunnelGauge| {
+            let before = placed.partition_point(|(member, at, _)| (*member, *at) <= (gauge.member, gauge.at));
+            let last = before.checked_sub(1).and_then(|index| placed.get(index));
+            let port = last
+                .filter(|(member, ..)| *member == gauge.member)
+                .map(|(_, _, port)| *port);
+            (gauge.member, port)
+        };
+        let mut ordered: Vec<_> = gauges.iter().map(|gauge| (forward_of(gauge), gauge)).collect();
+        ordered.sort_by_key(|(forward, gauge)| (*forward, gauge.at));
+        let forwards: Vec<_> = ordered
+            .chunk_by(|(one, _), (other, _)| one == other)
+            .filter_map(|group| {
+                let ((_, port), _) = group.first()?;
+                Some((*port, Timeline::of(group.iter().map(|(_, gauge)| *gauge))))
+            })
+            .collect();
+        (!forwards.is_empty()).then_some(Self(forwards))
+    }
+
+    /// The samples of the forward that a connection went through; `None` where there are several and the connection is
+    /// of none that is known.
+    pub(super) fn through(&self, connection: Option<&Connection>) -> Option<&Timeline> {
+        self.of_port(connection.and_then(|connection| Some(connection.upstream_tuple?.remote.port())))
+    }
+
+    /// The samples of the forward with this local port.
+    pub(super) fn of_port(&self, port: Option<u16>) -> Option<&Timeline> {
+        match self.0.as_slice() {
+            [(_, only)] => Some(only),
+            several => several
+                .iter()
+                .find(|(of, _)| of.is_some() && *of == port)
+                .map(|(_, timeline)| timeline),
         }
-        let mut ordered: Vec<&TunnelGauge> = gauges.iter().collect();
-        ordered.sort_by_key(|gauge| gauge.at);
+    }
+
+    /// All samples, and how many of them were in a state.
+    pub(super) fn count(&self, state: State) -> (u32, u32) {
+        let counts = self
+            .0
+            .iter()
+            .map(|(_, timeline)| timeline.count(state, Moment(0), Moment(u64::MAX)));
+        counts.fold((0, 0), |all, (samples, of)| {
+            (all.0.saturating_add(samples), all.1.saturating_add(of))
+        })
+    }
+
+    /// The local port that was the worst reader most often, of those that stalled a forward.
+    pub(super) fn culprit(&self) -> Option<u16> {
+        let mut ports: Vec<u16> = self
+            .0
+            .iter()
+            .flat_map(|(_, timeline)| timeline.culprits.iter().copied())
+            .collect();
+        ports.sort_unstable();
+        ports
+            .chunk_by(|a, b| a == b)
+            .max_by_key(|group| group.len())
+            .and_then(|group| group.first())
+            .copied()
+    }
+}
+
+/// The samples of one forward, summed so that any interval is answered at once.
+pub(super) struct Timeline {
+    at: Vec<Moment>,
+    /// For each sample, how many of each state came before it and with it.
+    sums: Vec<[u32; STATES]>,
+    culprits: Vec<u16>,
+}
+
+impl Timeline {
+    /// Samples of one forward, in the order of time.
+    fn of<'e>(ordered: impl Iterator<Item = &'e TunnelGauge>) -> Self {
         let mut timeline = Self {
             at: Vec::new(),
             sums: Vec::new(),
@@ -70,11 +141,11 @@ impl Timeline {
             timeline.at.push(gauge.at);
             timeline.sums.push(sum);
             if let (State::HeadOfLine, Some(port)) = (state, gauge.worst_reader.seen()) {
-                timeline.culprits.push((gauge.at, *port));
+                timeline.culprits.push(*port);
             }
             earlier = Some(gauge);
         }
-        Some(timeline)
+        timeline
     }
 
     /// Samples within an interval, and how many of them were in a state.
@@ -121,17 +192,6 @@ impl Timeline {
     pub(super) fn healthy(&self, from: Moment, to: Moment) -> bool {
         let (samples, healthy) = self.count(State::Healthy, from, to);
         samples >= 5 && healthy.saturating_mul(20) >= samples.saturating_mul(19)
-    }
-
-    /// The local port that was the worst reader most often, of those that stalled the tunnel.
-    pub(super) fn culprit(&self) -> Option<u16> {
-        let mut ports: Vec<u16> = self.culprits.iter().map(|(_, port)| *port).collect();
-        ports.sort_unstable();
-        ports
-            .chunk_by(|a, b| a == b)
-            .max_by_key(|group| group.len())
-            .and_then(|group| group.first())
-            .copied()
     }
 }
 

@@ -3,8 +3,9 @@
 use super::Rule;
 use super::client::due;
 use super::ended::{LONG, ended_together};
-use super::gauges::Timeline;
+use super::gauges::Timelines;
 use super::lateness::Lateness;
+use super::queue::Queue;
 use crate::case::Case;
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling, STRONG};
@@ -15,7 +16,7 @@ use crate::failure::{Failure, What};
 pub(super) const RULE: Rule = Rule {
     name: "silence",
     symptom: "a request is sent in full, nothing comes until the generator leaves or the run ends, and it waited longer than an answer takes",
-    evidence: "acknowledgement of the request by the other kernel; on a tunnel path, healthy samples of the forwarder throughout and kubectl's words read and free of stream errors",
+    evidence: "acknowledgement of the request by the other kernel; on a tunnel path, healthy samples of the forwarder throughout, kubectl's words read and free of stream errors, and no bulk transfer to queue behind unless others were answered meanwhile",
     verdict: "backend-timeout on a direct path, and on a tunnel path whose forwarder was healthy all the while; else undetermined",
     proves: "the request had left, and what stood between was moving bytes while this one waited",
     cannot_prove: "that the application and not its host was late; on a path through a load balancer, which of the two was silent; anything about waits in which hopscope's own host was late",
@@ -99,16 +100,20 @@ fn tunnel(case: &mut Case<'_>, path: PathId, lateness: &Lateness) {
         .map(|line| line.at)
         .min()
         .unwrap_or(Moment(u64::MAX));
-    let Some(timeline) = Timeline::of(case, path) else {
+    let Some(timelines) = Timelines::of(case, path) else {
         return;
     };
+    let queue = Queue::of(case, path);
     case.judge_where(
         RULE.name,
         |failure| failure.path == path && failure.is_open(),
         |case, failure| {
             let healthy = failure.age() >= Span(600_000)
                 && failure.at < damaged
-                && timeline.healthy(failure.began, failure.at)
+                && timelines
+                    .through(case.connection(failure))
+                    .is_some_and(|timeline| timeline.healthy(failure.began, failure.at))
+                && !queue.may_explain(failure)
                 && !lateness.touches(failure.began, failure.at);
             (healthy && late(case, failure)).then_some(Ruling::charge(Cause::BackendTimeout, GOOD + 0.05))
         },

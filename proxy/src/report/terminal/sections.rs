@@ -6,7 +6,10 @@ use super::paint::{Ink, Screen, harmless};
 use super::table::{Cell, Column, Table};
 use super::{add, put};
 use crate::report::figures::{bytes, confidence, counted, grouped, length, percent, ratio, time};
-use crate::report::model::{CauseReport, FindingReport, Latency, Report, RouteReport};
+use crate::report::model::{CauseReport, FindingReport, Latency, Report, RouteReport, RunPath, TurnReport};
+
+/// Processes of a path's forward listed, at most.
+const MOST_FORWARDS: usize = 4;
 
 /// Routes listed, at most; the JSON has them all.
 const MOST_ROUTES: usize = 25;
@@ -53,6 +56,11 @@ fn run(out: &mut String, report: &Report, screen: Screen) {
         };
         screen.hang(out, "  ", Ink::Plain, &(command.join(" ") + &ended));
     }
+    for path in &run.paths {
+        for line in forwards(path) {
+            screen.hang(out, "  ", Ink::Plain, &line);
+        }
+    }
     if !run.complete {
         screen.hang(
             out,
@@ -61,6 +69,52 @@ fn run(out: &mut String, report: &Report, screen: Screen) {
             "The recording was not closed properly: it says nothing of what came after its end.",
         );
     }
+}
+
+/// What carried a path, a line for each process, and how often it was lost. The JSON has all of it.
+fn forwards(path: &RunPath) -> Vec<String> {
+    let mut lines: Vec<String> = path
+        .forwards
+        .iter()
+        .take(MOST_FORWARDS)
+        .map(|forward| {
+            let mut line = format!("{} ran through ", path.name);
+            match (forward.is_kubectl, &forward.version) {
+                (Some(true), Some(version)) => add(&mut line, format_args!("kubectl {version}")),
+                (Some(true), None) => line.push_str("kubectl"),
+                (Some(false) | None, _) => line.push_str("a forwarder"),
+            }
+            if let Some(pid) = forward.pid {
+                add(&mut line, format_args!(" (process {pid})"));
+            }
+            if let Some(pod) = &forward.pod {
+                add(&mut line, format_args!(" to pod {pod}"));
+            }
+            if let Some(node) = &forward.node {
+                add(&mut line, format_args!(" on {node}"));
+            }
+            if let Some(runtime) = &forward.runtime {
+                add(&mut line, format_args!(", {runtime}"));
+            }
+            line
+        })
+        .collect();
+    let more = path.forwards.len().saturating_sub(MOST_FORWARDS);
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    let lost = |turn: &&TurnReport| matches!(turn.turn, "exited" | "replaced");
+    if let Some(last) = path.turns.iter().rfind(lost) {
+        let mut line = format!(
+            "the forward of {} was last lost at {:.2} s",
+            path.name, last.at_seconds
+        );
+        if let Some(reason) = last.reason {
+            add(&mut line, format_args!(" ({reason})"));
+        }
+        lines.push(line);
+    }
+    lines
 }
 
 fn hops(out: &mut String, report: &Report, screen: Screen) {

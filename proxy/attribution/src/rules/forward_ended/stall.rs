@@ -9,7 +9,7 @@ use crate::failure::{Failure, What};
 use crate::rules::client::due;
 use crate::rules::forward::Forward;
 use crate::rules::forward_stalled::cause_of;
-use crate::rules::gauges::Timeline;
+use crate::rules::gauges::Timelines;
 
 /// What was known of a forward before one of its ends.
 pub(super) struct Stall {
@@ -18,7 +18,7 @@ pub(super) struct Stall {
     /// The last answer that came out of the forward before its end.
     delivered: Moment,
     end: Moment,
-    timeline: Option<Timeline>,
+    timelines: Option<Timelines>,
 }
 
 impl Stall {
@@ -49,7 +49,7 @@ impl Stall {
                 .max()
                 .unwrap_or(Moment(0)),
             end: end.from,
-            timeline: Timeline::of(case, end.path),
+            timelines: Timelines::of(case, end.path),
         }
     }
 
@@ -65,8 +65,9 @@ impl Stall {
             return None;
         }
         let state = self
-            .timeline
+            .timelines
             .as_ref()
+            .and_then(|timelines| timelines.through(case.connection(failure)))
             .and_then(|timeline| timeline.prevailing(failure.began, self.end));
         Some(state.map_or(Cause::TunnelTimeout, cause_of))
     }
