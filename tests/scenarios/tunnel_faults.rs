@@ -118,6 +118,10 @@ fn c1_c2_a_tunnel_that_ends_is_lost_however_it_ends() -> Result<()> {
                     Outcome::Refused | Outcome::Reset
                 ))
             })?;
+            // Its last words come when it ends.
+            eventually("kubectl is gone", PATIENCE, || {
+                Ok(stage.kubectl_pids()?.is_empty())
+            })?;
             stage
                 .judge(&[
                     Expected::Verdict("tunnel tunnel-lost"),

@@ -171,25 +171,35 @@ fn b9_a_pod_that_half_closes_ends_both_directions_and_nobody_is_charged() -> Res
 fn e6_a_throttled_tunnel_is_slow_and_who_waits_behind_a_long_answer_does_not_blame_the_pod() -> Result<()> {
     let stage = Stage::build(
         &kubectl::youngest()?,
-        &["--command", "tunnel throttle:400000"],
+        &["--command", "tunnel throttle:200000"],
         NEVER,
     )?;
     // Slow, and whole.
     let began = Instant::now();
-    let outcome = client::get(stage.address(), "/bytes/600000", PATIENCE);
+    let outcome = client::get(stage.address(), "/bytes/400000", PATIENCE);
     ensure!(outcome == Outcome::Answered(200), "{outcome:?}");
     ensure!(
         began.elapsed() > Duration::from_secs(1),
         "it was not throttled: {:?}",
         began.elapsed()
     );
-    // Behind eight seconds of somebody else's bytes.
-    let long = client::open(stage.address(), "/bytes/3200000")?;
-    long.peek(&mut [0]).context("the answer begins")?;
+    // Behind what others asked for before: each piece of theirs comes first.
+    let long: Vec<TcpStream> = (0..8)
+        .map(|_| client::open(stage.address(), "/bytes/300000"))
+        .collect::<Result<_>>()?;
+    for connection in &long {
+        connection.peek(&mut [0]).context("the answer begins")?;
+    }
     let address = stage.address();
-    let behind = std::thread::spawn(move || client::get_at_once(address, "/ok", 3, Duration::from_secs(3)));
-    let outcome = client::read(long, Duration::from_secs(40));
-    ensure!(outcome == Outcome::Answered(200), "{outcome:?}");
+    let behind = std::thread::spawn(move || client::get_at_once(address, "/ok", 3, Duration::from_secs(2)));
+    let whole: Vec<_> = long
+        .into_iter()
+        .map(|connection| std::thread::spawn(move || client::read(connection, Duration::from_secs(60))))
+        .collect();
+    for answer in whole {
+        let outcome = answer.join().map_err(|_| anyhow::anyhow!("it panicked"))?;
+        ensure!(outcome == Outcome::Answered(200), "{outcome:?}");
+    }
     let outcomes = behind.join().map_err(|_| anyhow::anyhow!("it panicked"))?;
     let late = outcomes
         .iter()

@@ -148,6 +148,7 @@ fn look(
         descriptor_limit: Observation::Unseen(WhyUnseen::NotWatched),
         stopped: Observation::Unseen(WhyUnseen::NotWatched),
         cpu_ms: Observation::Unseen(WhyUnseen::NotWatched),
+        cpu_wait_ms: Observation::Unseen(WhyUnseen::NotWatched),
         output_blocked: Observation::Unseen(WhyUnseen::NotWatched),
     })
 }

@@ -192,6 +192,7 @@ impl Sampler {
             descriptor_limit: self.descriptor_limit,
             stopped: stat.map(|stat| stat.stopped),
             cpu_ms: stat.map(|stat| stat.cpu_ms),
+            cpu_wait_ms: self.of_process(process::cpu_wait),
             output_blocked: self.output_blocked,
         })
     }

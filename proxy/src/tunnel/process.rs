@@ -85,6 +85,24 @@ pub(super) fn output_blocked(pid: u32) -> Observation<bool> {
     Observation::Seen(waits.iter().any(|wait| wait.ends_with(PIPE_WRITE)))
 }
 
+/// Milliseconds for which its threads were ready to run and had no CPU, each thread's added up: on a busy host, or held
+/// back by a quota of its control group. The second number of `schedstat`, nanoseconds.
+pub(super) fn cpu_wait(pid: u32) -> Observation<u64> {
+    let threads = match fs::read_dir(format!("/proc/{pid}/task")) {
+        Ok(threads) => threads,
+        Err(error) => return Observation::Unseen(why(&error)),
+    };
+    let waits = threads.filter_map(|thread| {
+        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        text.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    waits
+        .reduce(u64::saturating_add)
+        .map_or(Observation::Unseen(WhyUnseen::NotSupported), |nanos| {
+            Observation::Seen(nanos / 1_000_000)
+        })
+}
+
 /// The inodes of its sockets.
 pub(super) fn socket_inodes(pid: u32) -> Observation<HashSet<u32>> {
     match fs::read_dir(descriptor_folder(pid)) {

@@ -126,6 +126,8 @@ pub struct TunnelGauge {
     pub stopped: Observation<bool>,
     /// CPU milliseconds that it used so far.
     pub cpu_ms: Observation<u64>,
+    /// Milliseconds for which its threads were ready to run and had no CPU, so far, each thread's added up.
+    pub cpu_wait_ms: Observation<u64>,
     /// Whether a thread of it waits to write into a pipe that nobody reads.
     pub output_blocked: Observation<bool>,
 }

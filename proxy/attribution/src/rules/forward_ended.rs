@@ -333,7 +333,12 @@ fn tell(case: &mut Case<'_>, end: &End, caught: usize) {
         },
     );
     let why = if end.statement.is_empty() {
-        "nobody read kubectl's output"
+        match case.tunnel(end.path) {
+            Observation::Seen(tunnel) if tunnel.lines.seen().is_some() => {
+                "kubectl's words were read and none of them says why"
+            }
+            Observation::Seen(_) | Observation::Unseen(_) => "nobody read kubectl's output",
+        }
     } else {
         end.statement.as_str()
     };

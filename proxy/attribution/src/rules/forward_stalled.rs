@@ -1,5 +1,9 @@
 //! A forward that stands and does not serve: stream time-outs, head-of-line, black hole, stopped, out of descriptors.
 
+mod said;
+
+use said::{Said, refused_streams};
+
 use super::Rule;
 use super::client::due;
 use super::forward_ended::clock;
@@ -8,7 +12,6 @@ use super::lateness::Lateness;
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling, STRONG};
-use crate::evidence::tunnel::TunnelMeaning;
 use crate::evidence::{Connection, Cut, Moment, Observation, PathId, PathKind, Span, TunnelLine};
 use crate::failure::{Failure, What};
 use crate::figures::{count, counted, length, real};
@@ -51,81 +54,6 @@ fn lines_of<'e>(case: &Case<'e>, path: PathId) -> &'e [TunnelLine] {
         Observation::Seen(tunnel) => tunnel.lines.seen().map_or(&[], Vec::as_slice),
         Observation::Unseen(_) => &[],
     }
-}
-
-/// What kubectl said of streams and descriptors.
-struct Said {
-    timeouts: Vec<Moment>,
-    /// `Stream reset` in answer to a new stream.
-    refusals: Vec<Moment>,
-    /// When the accept loop of a forward ended, and its local port where the line states it.
-    no_descriptor: Vec<(Option<u16>, Moment)>,
-}
-
-impl Said {
-    fn of(lines: &[TunnelLine]) -> Self {
-        let when = |meaning| {
-            lines
-                .iter()
-                .filter(move |line| line.meaning == meaning)
-                .map(|line| line.at)
-        };
-        Self {
-            timeouts: when(TunnelMeaning::StreamTimeout).collect(),
-            refusals: when(TunnelMeaning::StreamReset).collect(),
-            no_descriptor: lines
-                .iter()
-                .filter(|line| line.meaning == TunnelMeaning::NoDescriptor)
-                .map(|line| (line.local_port, line.at))
-                .collect(),
-        }
-    }
-
-    /// Whether the connection was opened on a forward that had stopped to accept for want of descriptors.
-    fn out_of_descriptors(&self, connection: &Connection) -> bool {
-        let port = connection.upstream_tuple.map(|tuple| tuple.remote.port());
-        self.no_descriptor
-            .iter()
-            .any(|(of, at)| connection.opened >= *at && (of.is_none() || port.is_none() || *of == port))
-    }
-}
-
-/// How far kubectl's line and the end of the connection that it tells of may lie apart.
-const AT_ONCE: Span = Span(300_000);
-
-/// Streams that the far end refused at once: kubectl says one line for each, and ends the connection right away. Where
-/// more connections ended than lines came, which of them were refused is not known.
-fn refused_streams(case: &mut Case<'_>, path: PathId, said: &Said) {
-    if said.refusals.is_empty() {
-        return;
-    }
-    let unanswered = |case: &Case<'_>, failure: &Failure| {
-        failure.path == path
-            && failure.is_open()
-            && failure.cut_by_upstream()
-            && case
-                .connection(failure)
-                .is_some_and(|connection| connection.bytes_down == 0)
-    };
-    let ended: Vec<Moment> = case
-        .failures
-        .iter()
-        .filter(|failure| unanswered(case, failure))
-        .map(|failure| failure.at)
-        .collect();
-    let near = |moments: &[Moment], at: Moment| {
-        let start = moments.partition_point(|moment| *moment + AT_ONCE < at);
-        moments.partition_point(|moment| *moment <= at + AT_ONCE) - start
-    };
-    case.judge_where(
-        RULE.name,
-        |failure| failure.path == path && failure.is_open(),
-        |case, failure| {
-            let lines = near(&said.refusals, failure.at);
-            let told = lines > 0 && lines >= near(&ended, failure.at);
-            (told && unanswered(case, failure)).then_some(Ruling::charge(Cause::TunnelStreamRefused, STRONG))
-        },
-    );
 }
 
 fn judge(
@@ -263,6 +191,9 @@ fn tell(case: &mut Case<'_>, path: PathId, timelines: Option<&Timelines>, said: 
                 notes.push((cause_of(state), finding(statement, numbers)));
             }
         }
+        if let Some(finding) = starved(case, path, timelines) {
+            notes.push((Cause::TunnelStopped, finding));
+        }
         if charged(Cause::TunnelHeadOfLine)
             && let Some(port) = timelines.culprit()
         {
@@ -303,6 +234,31 @@ fn tell(case: &mut Case<'_>, path: PathId, timelines: Option<&Timelines>, said: 
     for (cause, finding) in notes {
         case.note(About::Cause(cause), Speaks::For, finding);
     }
+}
+
+/// How much CPU time kubectl wanted and got while the one that waited longest for want of it waited.
+fn starved(case: &Case<'_>, path: PathId, timelines: &Timelines) -> Option<Finding> {
+    let charged = case.failures.iter().filter(|failure| {
+        failure.path == path && failure.cause == Cause::TunnelStopped && failure.rule == RULE.name
+    });
+    let cpu = charged
+        .filter_map(|failure| {
+            let timeline = timelines.through(case.connection(failure))?;
+            timeline.cpu(failure.began, failure.at)
+        })
+        .max_by_key(|cpu| (cpu.waited, cpu.span))
+        .filter(|cpu| cpu.waited > 0)?;
+    let statement = format!(
+        "Within {} kubectl's threads waited for CPU time for {} and got {} of it.",
+        Span::from_millis(cpu.span),
+        Span::from_millis(cpu.waited),
+        Span::from_millis(cpu.used)
+    );
+    Some(Finding {
+        rule: RULE.name,
+        statement,
+        numbers: vec![("waited_ms", real(cpu.waited)), ("used_ms", real(cpu.used))],
+    })
 }
 
 /// Names the connection whose bytes nobody took at the pod's side: the one on which hopscope itself had to wait longest.

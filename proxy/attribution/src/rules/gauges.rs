@@ -121,6 +121,8 @@ pub(super) struct Timeline {
     /// For each sample, how many of each state came before it and with it.
     sums: Vec<[u32; STATES]>,
     culprits: Vec<u16>,
+    /// CPU time used, and waited for, so far, in milliseconds; with each sample where both were seen.
+    cpu: Vec<Option<(u64, u64)>>,
 }
 
 impl Timeline {
@@ -130,6 +132,7 @@ impl Timeline {
             at: Vec::new(),
             sums: Vec::new(),
             culprits: Vec::new(),
+            cpu: Vec::new(),
         };
         let mut sum = [0; STATES];
         let mut earlier: Option<&TunnelGauge> = None;
@@ -140,6 +143,8 @@ impl Timeline {
             }
             timeline.at.push(gauge.at);
             timeline.sums.push(sum);
+            let cpu = (gauge.cpu_ms.seen(), gauge.cpu_wait_ms.seen());
+            timeline.cpu.push(cpu.0.copied().zip(cpu.1.copied()));
             if let (State::HeadOfLine, Some(port)) = (state, gauge.worst_reader.seen()) {
                 timeline.culprits.push(*port);
             }
@@ -174,6 +179,11 @@ impl Timeline {
             let (samples, of) = self.count(*state, from, to);
             samples >= 5 && of.saturating_mul(10) >= samples.saturating_mul(6)
         };
+        // It asked for CPU most of the time and got next to none.
+        let starved = self.cpu(from, to).is_some_and(|cpu| {
+            cpu.waited.saturating_mul(10) >= cpu.span.saturating_mul(6)
+                && cpu.used.saturating_mul(20) <= cpu.span
+        });
         [
             Stopped,
             OutputBlocked,
@@ -185,14 +195,39 @@ impl Timeline {
             Blackhole,
         ]
         .into_iter()
-        .find(lasted)
+        .find(|state| lasted(state) || (*state == Starved && starved))
+    }
+
+    /// CPU time used and waited for within an interval.
+    pub(super) fn cpu(&self, from: Moment, to: Moment) -> Option<Cpu> {
+        let start = self.at.partition_point(|at| *at < from);
+        let end = self.at.partition_point(|at| *at <= to).checked_sub(1)?;
+        let (used_before, waited_before) = (*self.cpu.get(start)?)?;
+        let (used, waited) = (*self.cpu.get(end)?)?;
+        let span = self.at.get(end)?.since(*self.at.get(start)?);
+        (span >= Span(400_000)).then_some(Cpu {
+            used: used.saturating_sub(used_before),
+            waited: waited.saturating_sub(waited_before),
+            span: span.0 / 1_000,
+        })
     }
 
     /// Whether every sample of an interval was healthy, and there were enough of them.
     pub(super) fn healthy(&self, from: Moment, to: Moment) -> bool {
         let (samples, healthy) = self.count(State::Healthy, from, to);
-        samples >= 5 && healthy.saturating_mul(20) >= samples.saturating_mul(19)
+        let hungry = self
+            .cpu(from, to)
+            .is_some_and(|cpu| cpu.waited.saturating_mul(4) >= cpu.span);
+        samples >= 5 && healthy.saturating_mul(20) >= samples.saturating_mul(19) && !hungry
     }
+}
+
+/// CPU time of a forwarder within an interval, all in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cpu {
+    pub(super) used: u64,
+    pub(super) waited: u64,
+    pub(super) span: u64,
 }
 
 fn state(gauge: &TunnelGauge, earlier: Option<&TunnelGauge>) -> State {

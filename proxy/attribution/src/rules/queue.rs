@@ -7,8 +7,8 @@ use crate::case::Case;
 use crate::evidence::{Delivery, Moment, PathId};
 use crate::failure::Failure;
 
-/// A transfer of as much as this may hold others up on a slow forward: a second at 8 Mbit/s.
-const BULK: u64 = 1024 * 1024;
+/// A transfer of as much as this may hold others up on a slow forward: half a second at 1 Mbit/s.
+const BULK: u64 = 64 * 1024;
 
 /// The bulk transfers and the answers of one path.
 pub(super) struct Queue {

@@ -369,6 +369,7 @@ fn gauge(draw: &mut Draw<'_>) -> TunnelGauge {
         descriptor_limit: draw.seen(|draw| draw.below(20)),
         stopped: draw.seen(|draw| draw.chance(3)),
         cpu_ms: draw.seen(|draw| u64::from(draw.below(3))),
+        cpu_wait_ms: draw.seen(|draw| u64::from(draw.below(3)) * 1_000),
         output_blocked: draw.seen(|draw| draw.chance(6)),
     }
 }

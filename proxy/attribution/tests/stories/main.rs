@@ -11,6 +11,7 @@
     reason = "a story that cannot be told is a failed test"
 )]
 
+mod constants;
 mod tell;
 mod words;
 

@@ -186,6 +186,7 @@ record!(TunnelGauge {
     descriptor_limit: Observation<u32>,
     stopped: Observation<bool>,
     cpu_ms: Observation<u64>,
+    cpu_wait_ms: Observation<u64>,
     output_blocked: Observation<bool>,
 });
 

@@ -84,6 +84,11 @@ impl Told {
                 } else {
                     at / 10_000
                 }),
+                cpu_wait_ms: Observation::Seen(if options.contains_key("throttled") {
+                    at / 1_000
+                } else {
+                    0
+                }),
                 output_blocked: Observation::Seen(options.contains_key("choked")),
             });
             at += 100_000;

@@ -82,6 +82,7 @@ fn gauge() -> impl Strategy<Value = TunnelGauge> {
             observation(any::<bool>()),
             observation(any::<u64>()),
             observation(any::<bool>()),
+            observation(any::<u64>()),
         ),
     )
         .prop_map(|(first, queues, times, process)| TunnelGauge {
@@ -107,6 +108,7 @@ fn gauge() -> impl Strategy<Value = TunnelGauge> {
             stopped: process.2,
             cpu_ms: process.3,
             output_blocked: process.4,
+            cpu_wait_ms: process.5,
         })
 }
 
