@@ -233,6 +233,19 @@ fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward], cut: &[(Moment, 
             .map(|tuple| tuple.remote.port())
     };
     let several = forwards.iter().filter(|forward| forward.path == end.path).count() > 1;
+    // A forward that delivered afterwards did not end then: another of the path's did.
+    let went_on = |case: &Case<'_>, failure: &Failure| {
+        let remote = case
+            .connection(failure)
+            .and_then(|connection| connection.upstream_tuple)
+            .map(|tuple| tuple.remote);
+        let at = cut_at(case, failure);
+        let own = |forward: &&Forward| forward.path == end.path && forward.remote == remote;
+        forwards
+            .iter()
+            .find(own)
+            .is_some_and(|forward| forward.survived(at))
+    };
     let belongs = |case: &Case<'_>, failure: &Failure| {
         if failure.path != end.path {
             return false;
@@ -242,7 +255,8 @@ fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward], cut: &[(Moment, 
                 failure.at + Span(50_000) >= end.from && failure.at <= end.until
             }
             What::Broken { .. } if failure.cut_by_upstream() && during(end, cut_at(case, failure)) => {
-                !several || end.port.is_none() || port_of(case, failure) == end.port
+                let of_it = !several || end.port.is_none() || port_of(case, failure) == end.port;
+                of_it && !went_on(case, failure)
             }
             What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } | What::Answered { .. } => {
                 false
