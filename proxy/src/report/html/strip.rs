@@ -26,7 +26,7 @@ pub(super) fn write(out: &mut Page, report: &Report) {
         "<section>\n<h2>Failures over time</h2>\n<p class=\"legend\"><span class=\"k-undelivered\">without a full \
          answer</span><span class=\"k-error\">answered with an error</span><span class=\"k-ok\">ok</span>\
          <span>each bar {}, the highest {} requests</span></p>\n\
-         <div class=\"wide\"><svg class=\"strip\" viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"Requests and failures over time\">\n",
+         <svg class=\"strip\" viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"Requests and failures over time\">\n",
         seconds(timeline.bucket_seconds),
         grouped(most),
         HEIGHT + AXIS,
@@ -61,7 +61,7 @@ pub(super) fn write(out: &mut Page, report: &Report) {
             break;
         }
     }
-    page!(out, "</svg></div>\n</section>\n");
+    page!(out, "</svg>\n</section>\n");
 }
 
 /// Failures stand on the axis, where the eye compares them; what went well is stacked upon them.
