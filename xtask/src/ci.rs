@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{bench, image, tidy};
+use crate::{bench, deploy, image, tidy};
 
 /// Which gates to pass.
 #[derive(Debug, clap::Args)]
@@ -71,6 +71,9 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
     }
     if wanted("figures") {
         passed.push(("figures", pass("figures", || bench::check(&root))?));
+    }
+    if wanted("deploy") {
+        passed.push(("deploy", pass("deploy", || deploy::check(&root))?));
     }
     for gate in GATES.iter().filter(|gate| wanted(gate.name)) {
         passed.push((gate.name, pass(gate.name, || run(&root, gate.command, &[]))?));

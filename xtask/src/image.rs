@@ -18,7 +18,7 @@ pub(crate) struct Args {
 }
 
 /// Where file systems of the host are mounted: a read-only root has no room to make them later.
-const MOUNT_POINTS: [&str; 5] = ["proc", "sys", "dev", "host/cgroup", "etc/hopscope"];
+pub(crate) const MOUNT_POINTS: [&str; 5] = ["proc", "sys", "dev", "host/cgroup", "etc/hopscope"];
 
 /// Makes the root file system and says where it is.
 pub(crate) fn execute(args: &Args) -> Result<()> {

@@ -3,6 +3,7 @@
 mod bench;
 mod churn;
 mod ci;
+mod deploy;
 mod ebpf;
 mod endurance;
 mod fuzz;

@@ -1,0 +1,204 @@
+//! What `kubectl apply -k deploy/base` would apply: rendered by kubectl, held against the Kubernetes schemas, and against
+//! what the image and the agent are.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::ci;
+use crate::image::MOUNT_POINTS;
+
+/// Kinds of the Prometheus operator: Kubernetes has no schema for them, so their structure alone is looked at.
+const WITHOUT_SCHEMA: [&str; 1] = ["PodMonitor"];
+
+/// Renders, validates, and says what was looked at.
+pub(crate) fn check(root: &Path) -> Result<()> {
+    let base = root.join("deploy/base");
+    let rendered = run(Command::new("kubectl").arg("kustomize").arg(&base))?;
+    let folder = ci::target(root).join("deploy");
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let file = folder.join("base.yaml");
+    fs::write(&file, &rendered).with_context(|| format!("writing {}", file.display()))?;
+
+    let objects = objects(&file)?;
+    let verdicts = run(Command::new("kubernetes-validate").arg("--strict").arg(&file))
+        .context("kubernetes-validate comes from PyPI")?;
+    for object in &objects {
+        let kind = text(object, "/kind")?;
+        if WITHOUT_SCHEMA.contains(&kind) {
+            continue;
+        }
+        let name = format!(
+            "passed for resource {}/{} ",
+            kind.to_lowercase(),
+            text(object, "/metadata/name")?
+        );
+        ensure!(
+            verdicts.contains(&name),
+            "{kind}: the schemas do not know it:\n{verdicts}"
+        );
+    }
+    confined(the(&objects, "DaemonSet")?)?;
+    scraped(the(&objects, "PodMonitor")?, the(&objects, "DaemonSet")?)?;
+    bound(&objects)?;
+    ci::say(&format!(
+        "{} objects hold against the schemas; {} by structure alone",
+        objects.len() - WITHOUT_SCHEMA.len(),
+        WITHOUT_SCHEMA.join(", ")
+    ));
+    Ok(())
+}
+
+/// The rendered objects, which kubectl turns into JSON without asking any server.
+fn objects(file: &Path) -> Result<Vec<Value>> {
+    let text = run(Command::new("kubectl")
+        .args([
+            "annotate",
+            "--local",
+            "--output=json",
+            "hopscope/read=yes",
+            "--filename",
+        ])
+        .arg(file)
+        .env("KUBECONFIG", "/dev/null"))?;
+    let objects: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(&text).into_iter().collect();
+    let objects = objects.context("what kubectl made of the objects")?;
+    ensure!(!objects.is_empty(), "deploy/base renders to nothing");
+    Ok(objects)
+}
+
+/// The DaemonSet asks for no more than the agent was shown to need, and mounts where the image has folders.
+fn confined(daemonset: &Value) -> Result<()> {
+    let container = daemonset
+        .pointer("/spec/template/spec/containers/0")
+        .context("the DaemonSet has no container")?;
+    let expected = json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"add": ["BPF", "PERFMON", "SYS_PTRACE"], "drop": ["ALL"]},
+        "privileged": false,
+        "readOnlyRootFilesystem": true,
+        "runAsUser": 0,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    let actual = container.get("securityContext").unwrap_or(&Value::Null);
+    ensure!(
+        *actual == expected,
+        "the agent's securityContext is {actual}, and was shown to do with {expected}"
+    );
+    for mount in list(container, "/volumeMounts")? {
+        let path = text(mount, "/mountPath")?.trim_start_matches('/');
+        ensure!(
+            MOUNT_POINTS.contains(&path) || path.starts_with("var/run/secrets/"),
+            "/{path} is mounted, and the image has no such folder: see xtask/src/image.rs"
+        );
+        ensure!(mount["readOnly"] == true, "/{path} is mounted to be written to");
+    }
+    Ok(())
+}
+
+/// The PodMonitor's own fields, and that it finds the DaemonSet's pods and their port.
+fn scraped(monitor: &Value, daemonset: &Value) -> Result<()> {
+    ensure!(
+        text(monitor, "/apiVersion")? == "monitoring.coreos.com/v1",
+        "the PodMonitor's version"
+    );
+    let wanted = monitor
+        .pointer("/spec/selector/matchLabels")
+        .and_then(Value::as_object)
+        .context("the PodMonitor selects by matchLabels")?;
+    let labels = &daemonset["spec"]["template"]["metadata"]["labels"];
+    for (label, value) in wanted {
+        ensure!(
+            labels[label] == *value,
+            "the PodMonitor's {label} is on no pod of the DaemonSet"
+        );
+    }
+    let ports = list(daemonset, "/spec/template/spec/containers/0/ports")?;
+    for endpoint in list(monitor, "/spec/podMetricsEndpoints")? {
+        let port = text(endpoint, "/port")?;
+        ensure!(
+            ports.iter().any(|known| known["name"] == port),
+            "the PodMonitor scrapes a port {port} that no container has"
+        );
+    }
+    Ok(())
+}
+
+/// The role is bound to the account under which the pods run.
+fn bound(objects: &[Value]) -> Result<()> {
+    let (account, binding) = (
+        the(objects, "ServiceAccount")?,
+        the(objects, "ClusterRoleBinding")?,
+    );
+    let subject = binding
+        .pointer("/subjects/0")
+        .context("the binding binds nobody")?;
+    for field in ["name", "namespace"] {
+        ensure!(
+            subject[field] == account["metadata"][field],
+            "the role is bound to another {field} than the account's"
+        );
+    }
+    let runs_as = text(
+        the(objects, "DaemonSet")?,
+        "/spec/template/spec/serviceAccountName",
+    )?;
+    ensure!(
+        account["metadata"]["name"] == runs_as,
+        "the pods run as {runs_as}"
+    );
+    let role = the(objects, "ClusterRole")?;
+    ensure!(
+        binding["roleRef"]["name"] == role["metadata"]["name"],
+        "the binding is of another role"
+    );
+    for rule in list(role, "/rules")? {
+        for verb in list(rule, "/verbs")? {
+            ensure!(
+                ["get", "list", "watch"].iter().any(|reads| verb == reads),
+                "the agent only reads, and the role lets it {verb}"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn the<'a>(objects: &'a [Value], kind: &str) -> Result<&'a Value> {
+    let mut of_kind = objects.iter().filter(|object| object["kind"] == kind);
+    match (of_kind.next(), of_kind.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => bail!("deploy/base has no {kind}"),
+        (Some(_), Some(_)) => bail!("deploy/base has more than one {kind}"),
+    }
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> Result<&'a str> {
+    object
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .with_context(|| format!("{pointer} is missing in {object}"))
+}
+
+fn list<'a>(object: &'a Value, pointer: &str) -> Result<&'a Vec<Value>> {
+    object
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .with_context(|| format!("{pointer} is missing in {object}"))
+}
+
+/// What a program says on both streams; its failure is ours.
+fn run(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().with_context(|| format!("running {name}"))?;
+    let said = String::from_utf8(stdout).with_context(|| format!("what {name} says is no text"))?;
+    let complaint = String::from_utf8_lossy(&stderr);
+    ensure!(status.success(), "{name} ended with {status}:\n{said}{complaint}");
+    Ok(said)
+}
