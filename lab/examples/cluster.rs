@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use hopscope_lab::apiserver::{Cluster, Deployment, Front, Refusal, Scope, Service};
+use hopscope_lab::apiserver::{Cluster, Deployment, Front, Refusal, Resource, Scope, Service};
 use hopscope_lab::node::{Phase, Pod, Runtime, Selection, StreamFault, TunnelFault};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -29,6 +29,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
   websocket on|off            protocol on|off            idle MS|off
   phase POD Running|Pending|Succeeded|Failed|Gone
   port POD PORT ADDR|closed
+  post pods|events ADDED|MODIFIED|DELETED JSON            for lists and watches all over the cluster
   truth                       everything that happened and was injected, with times
 
 Example:
@@ -192,6 +193,15 @@ async fn obey(cluster: &Cluster, line: &str) -> Result<Value> {
                 .pod(pod)
                 .with_context(|| format!("no pod {pod}"))?
                 .set_port(port.parse()?, addr);
+        }
+        ("post", [resource, change, ..]) => {
+            let resource = Resource::parse(resource).with_context(|| format!("no resource {resource}"))?;
+            let object = rest.splitn(3, ' ').nth(2).context("post RESOURCE CHANGE JSON")?;
+            cluster.post(
+                resource,
+                change,
+                serde_json::from_str(object).context("the object is no JSON")?,
+            );
         }
         ("truth", []) => {
             let events: Vec<Value> = faults

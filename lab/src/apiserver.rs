@@ -34,6 +34,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::node::{DRAIN, Faults, Node, PAIR_TIMEOUT, Pod, PodHandle, Runtime};
 
+mod bulletin;
 mod front;
 mod http;
 mod object;
@@ -43,6 +44,7 @@ mod upgrade;
 #[cfg(test)]
 mod tests;
 
+pub use bulletin::Resource;
 pub use front::{Front, Refusal, Scope};
 pub use object::{Deployment, Service};
 pub(crate) use upgrade::{SPDY_PROTOCOL, WEBSOCKET_PROTOCOL};
@@ -134,6 +136,7 @@ impl Builder {
             front: Mutex::new(self.front),
             node: Arc::new(node),
             tunnels: AtomicU64::new(0),
+            bulletin: bulletin::Bulletin::default(),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&state)));
         Ok(Cluster {
@@ -164,6 +167,7 @@ struct State {
     front: Mutex<Front>,
     node: Arc<Node>,
     tunnels: AtomicU64,
+    bulletin: bulletin::Bulletin,
 }
 
 impl State {
@@ -204,6 +208,12 @@ impl Cluster {
             .pods
             .get(&("default".to_owned(), name.to_owned()))
             .cloned()
+    }
+
+    /// Tells whoever lists or watches a resource all over the cluster of a change: `ADDED`, `MODIFIED` or `DELETED`.
+    /// These objects are beside the pods that can be forwarded to.
+    pub fn post(&self, resource: Resource, change: &str, object: serde_json::Value) {
+        self.state.bulletin.post(resource, change, object);
     }
 
     /// Changes how the API server receives its callers from now on.

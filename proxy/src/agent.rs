@@ -3,8 +3,8 @@
 //! In reading order: [`loader`] attaches what this kernel allows, on the best [`rung`] that holds ([`btf`] and
 //! [`layout`], or [`tracefs`] and [`format`](mod@format), tell the probes where things lie, [`reasons`] what numbers
 //! mean); [`parse`] reads what they say, [`infer`] what they could not see; [`correlate`] gathers it by connection;
-//! [`world`] knows who is who on the host ([`hops`], [`cgroup`], [`procfs`]); [`judge`] charges; [`observe`] holds it
-//! together; [`metrics`] and [`evidence`] tell it, through [`server`]. A report [`ask`]s, and joins the [`answer`].
+//! [`world`] knows who is who on the host ([`hops`], [`cgroup`], [`procfs`], and of [`kubernetes`] the [`names`]); [`judge`] charges; [`observe`] holds it
+//! together; [`metrics`] and [`evidence`] tell it, through [`routes`]. A report [`ask`]s, and joins the [`answer`].
 
 use std::cell::RefCell;
 use std::io;
@@ -29,16 +29,18 @@ pub mod hops;
 pub mod infer;
 pub mod join;
 pub mod judge;
+pub mod kubernetes;
 pub mod layout;
 pub mod loader;
 pub mod local;
 pub mod metrics;
+pub mod names;
 pub mod observe;
 pub mod parse;
 pub mod procfs;
 pub mod reasons;
+pub mod routes;
 pub mod rung;
-pub mod server;
 pub mod snapshot;
 pub mod tracefs;
 pub mod whereabouts;
@@ -46,12 +48,14 @@ pub mod world;
 
 use evidence::Journal;
 use hops::HopTable;
+use kubernetes::{Asking, Kubernetes, KubernetesError};
 use layout::Wishes;
 use loader::{Climbed, Order, Probes};
 use observe::Observer;
 use rung::Rung;
-use server::Access;
 use world::{Mounts, World};
+
+use crate::serve::{Access, Question, serve};
 
 /// How often the ring buffer is read and gathered connections are looked at. Its 4 MiB hold 26,000 records: more than
 /// a million a second can come before one is lost, and no record costs a wake-up.
@@ -76,8 +80,12 @@ pub struct Config {
     pub table: HopTable,
     /// Where the host's file systems are.
     pub mounts: Mounts,
+    /// Where the names of pods come from.
+    pub kubernetes: Asking,
     /// Sockets opened by `connect` that are followed at a time.
     pub connections: u32,
+    /// Workloads that have series of their own.
+    pub workloads: usize,
     /// Clean ends become evidence too.
     pub every_close: bool,
     /// The best rung of the ladder that is tried.
@@ -94,7 +102,9 @@ impl Default for Config {
                 proc: PathBuf::from("/proc"),
                 cgroup: PathBuf::from("/sys/fs/cgroup"),
             },
+            kubernetes: Asking::Nobody,
             connections: 65_536,
+            workloads: metrics::WORKLOADS,
             every_close: false,
             rung: Rung::BtfTracepoints,
         }
@@ -112,6 +122,9 @@ pub enum AgentError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The Kubernetes API cannot be asked as was wished.
+    #[error(transparent)]
+    Kubernetes(#[from] KubernetesError),
     /// The event loop or the ring buffer could not be set up.
     #[error("cannot watch the probes: {0}")]
     Watch(#[from] io::Error),
@@ -123,21 +136,25 @@ pub struct Agent {
     answering: Option<(TcpListener, Access)>,
     observer: Rc<RefCell<Observer>>,
     probes: Option<Probes>,
+    kubernetes: Option<Kubernetes>,
 }
 
 impl Agent {
     /// Takes the address, loads the probes and looks around.
     ///
     /// # Errors
-    /// When the address cannot be had. Probes that cannot be loaded are no error: they are told of.
+    /// When the address cannot be had, or what leads to the Kubernetes API cannot be used. Probes that cannot be loaded are no error: they are told of.
     pub async fn start(config: Config) -> Result<Self, AgentError> {
         let address = config.listen;
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| AgentError::Listen { address, source })?;
         let access = config.access.clone();
+        let kubernetes = Kubernetes::find(&config.kubernetes).await?;
         let mut agent = Self::watch(config);
         agent.answering = Some((listener, access));
+        agent.observer.borrow_mut().names_from = kubernetes.as_ref().map(ToString::to_string);
+        agent.kubernetes = kubernetes;
         Ok(agent)
     }
 
@@ -156,12 +173,13 @@ impl Agent {
         });
         // The probes first: what begins while we look around is not missed.
         let world = World::look(config.mounts, config.table);
-        let observer = Observer::new(world, &climbed);
+        let observer = Observer::new(world, config.workloads, &climbed);
         let Climbed { probes, .. } = climbed;
         Self {
             answering: None,
             observer: Rc::new(RefCell::new(observer)),
             probes,
+            kubernetes: None,
         }
     }
 
@@ -192,9 +210,17 @@ impl Agent {
             answering,
             observer,
             mut probes,
+            kubernetes,
         } = self;
         let serving = answering.map(|(listener, access)| {
-            tokio::task::spawn_local(server::serve(listener, access, Rc::clone(&observer)))
+            let observer = Rc::clone(&observer);
+            let answer = move |question: Question<'_>| routes::answer(question, &observer.borrow());
+            tokio::task::spawn_local(serve(listener, access, answer))
+        });
+        let asking = kubernetes.map(|kubernetes| {
+            let observer = Rc::clone(&observer);
+            let hear = move |told| observer.borrow_mut().hear(&told);
+            tokio::task::spawn_local(kubernetes.follow(hear))
         });
         let mut drain_ring = ticks(DRAIN_EVERY);
         let mut tally = ticks(TALLY_EVERY);
@@ -237,8 +263,8 @@ impl Agent {
                 Some(all) = living.recv() => observer.borrow_mut().living(&all),
             }
         }
-        if let Some(serving) = serving {
-            serving.abort();
+        for task in serving.into_iter().chain(asking) {
+            task.abort();
         }
         let mut observer = observer.borrow_mut();
         if let Some(probes) = &mut probes {

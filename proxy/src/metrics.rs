@@ -1,4 +1,4 @@
-//! Prometheus metrics of the proxy, and the server that shows them.
+//! Prometheus metrics of the proxy; [`crate::serve`] shows them.
 //!
 //! [`Metrics`] is a [`Watcher`](crate::recording::Watcher) of the recording: it is fed by the writer's thread, a few
 //! times a second, from the same batches that become rows, so the figures agree with the report and cost the workers
@@ -9,7 +9,6 @@
 mod families;
 mod phases;
 mod provisional;
-pub mod server;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +24,7 @@ use prometheus::{Registry, TextEncoder};
 pub use provisional::Provisional;
 
 use crate::recording::{Batch, Cell, LossKind, Losses, Watcher};
+use crate::serve;
 use families::Families;
 
 /// Routes that get series of their own; the exchanges of further ones are counted under [`OVERFLOW`].
@@ -88,7 +88,7 @@ impl Metrics {
         })
     }
 
-    /// What shows them, for [`server::serve`].
+    /// What shows them, for [`crate::serve`].
     pub fn exposition(&self) -> Exposition {
         Exposition {
             registry: self.registry.clone(),
@@ -267,11 +267,11 @@ impl Exposition {
     }
 
     /// `/metrics` and `/healthz`.
-    pub fn router(self) -> server::Router {
-        Arc::new(move |path| match path {
-            "/metrics" => server::Answer::metrics(self.text()),
-            "/healthz" => server::Answer::text(200, "ok\n"),
-            _ => server::Answer::text(404, "there are /metrics and /healthz here\n"),
+    pub fn router(self) -> serve::Router {
+        Arc::new(move |question| match question.path {
+            "/metrics" => serve::Answer::metrics(self.text()),
+            "/healthz" => serve::Answer::text(200, "ok\n"),
+            _ => serve::Answer::text(404, "there are /metrics and /healthz here\n"),
         })
     }
 }

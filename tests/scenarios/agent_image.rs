@@ -14,9 +14,9 @@ use hopscope_tests::scrape::{ask, eventually, get, sum};
 
 use crate::agent_stage::ACTOR;
 
-const BPF: u32 = 39;
-const PERFMON: u32 = 38;
-const SYS_PTRACE: u32 = 19;
+pub(crate) const BPF: u32 = 39;
+pub(crate) const PERFMON: u32 = 38;
+pub(crate) const SYS_PTRACE: u32 = 19;
 
 /// What deploy/base/daemonset.yaml mounts, and nothing else; then everything is read-only, and the chroot is left to
 /// who gives up the capability for it.
@@ -25,34 +25,43 @@ set -e
 mount --bind "$IMAGE" "$IMAGE"
 mount -t proc -o nosuid,nodev,noexec proc "$IMAGE/proc"
 mount -t sysfs -o ro,nosuid,nodev,noexec sysfs "$IMAGE/sys"
-mount --bind /sys/fs/cgroup "$IMAGE/host/cgroup"
+mount --rbind /sys/fs/cgroup "$IMAGE/host/cgroup"
 mount -o remount,bind,ro "$IMAGE/host/cgroup"
+[ -z "$ACCOUNT" ] || mount --bind "$ACCOUNT" "$IMAGE/var/run/secrets/kubernetes.io/serviceaccount"
 mount -o remount,bind,ro "$IMAGE"
 exec "$@"
 "#;
 
-/// A command within the image, with these capabilities and no way to others.
+/// A command within the image, with these capabilities and no way to others, on a network of its own.
 fn within(network: &Netns, capabilities: &[u32], words: &[&str]) -> Result<Command> {
-    let kept = capabilities
-        .iter()
-        .fold(String::new(), |kept, bit| kept + &format!(",+cap_{bit}"));
-    let mut command = Command::new("nsenter");
+    let enter = format!("--net=/run/netns/{}", network.name());
+    contain(&["nsenter", &enter, "--"], capabilities, words)
+}
+
+/// The same, on the network that `enter` leads to: on the host's own, where it leads nowhere.
+pub(crate) fn contain(enter: &[&str], capabilities: &[u32], words: &[&str]) -> Result<Command> {
+    let kept: Vec<_> = capabilities.iter().map(|bit| format!("+cap_{bit}")).collect();
+    let isolate = [
+        "unshare",
+        "--mount",
+        "--propagation=private",
+        "--ipc",
+        "--uts",
+        "--",
+    ];
+    let whole = [enter, &isolate].concat();
+    let (program, first) = whole.split_first().context("a program")?;
+    let mut command = Command::new(program);
     command
+        .args(first)
         .env_clear()
         .env("IMAGE", image()?)
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .arg(format!("--net=/run/netns/{}", network.name()))
-        .args([
-            "--",
-            "unshare",
-            "--mount",
-            "--propagation=private",
-            "--ipc",
-            "--uts",
-            "--",
-        ])
         .args(["sh", "-c", MOUNT, "sh", "setpriv"])
-        .arg(format!("--bounding-set=-all{kept},+sys_chroot,+setpcap"))
+        .arg(format!(
+            "--bounding-set=-all,{},+sys_chroot,+setpcap",
+            kept.join(",")
+        ))
         .args(["--inh-caps=-all", "--no-new-privs", "--clear-groups", "--"])
         .arg("capsh")
         .arg(format!("--chroot={}", image()?.display()))
@@ -120,7 +129,7 @@ fn the_image_runs_with_two_capabilities_and_a_read_only_root_and_names_the_hop()
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<Result<_>>()?;
     held.sort();
-    assert_eq!(held, ["dev", "etc", "hopscope", "host", "proc", "sys"]);
+    assert_eq!(held, ["dev", "etc", "hopscope", "host", "proc", "sys", "var"]);
     let wrote = std::fs::write(Path::new(&root).join("written"), "");
     ensure!(
         wrote.is_err_and(|error| error.kind() == std::io::ErrorKind::ReadOnlyFilesystem),

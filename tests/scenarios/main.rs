@@ -6,6 +6,7 @@ mod agent_healthy;
 mod agent_hops;
 mod agent_image;
 mod agent_ladder;
+mod agent_names;
 mod agent_older;
 mod agent_privilege;
 mod agent_queues;

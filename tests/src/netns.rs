@@ -65,14 +65,16 @@ impl Netns {
     /// Without root.
     pub fn reach(&self) -> Result<Ipv4Addr> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let [.., high, low] = (std::process::id().wrapping_mul(37).wrapping_add(number)).to_be_bytes();
+        // A network of four addresses each.
+        let place = std::process::id().wrapping_mul(37).wrapping_add(number) << 2;
+        let [.., high, low] = place.to_be_bytes();
         let near = format!("hs{:x}-{number}", std::process::id());
         tool(&[
             "ip", "link", "add", &near, "type", "veth", "peer", "name", "outside", "netns", &self.name,
         ])?;
         // 198.18.0.0/15 is set aside for tests (RFC 2544): nobody's network is in the way.
-        let address = Ipv4Addr::new(198, 18 + (high & 1), high, low & 0xfc | 2);
-        let outside = Ipv4Addr::new(198, 18 + (high & 1), high, low & 0xfc | 1);
+        let address = Ipv4Addr::new(198, 18, high, low | 2);
+        let outside = Ipv4Addr::new(198, 18, high, low | 1);
         tool(&["ip", "address", "add", &format!("{outside}/30"), "dev", &near])?;
         tool(&["ip", "link", "set", &near, "up"])?;
         self.run(&["ip", "address", "add", &format!("{address}/30"), "dev", "outside"])?;

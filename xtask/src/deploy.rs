@@ -44,6 +44,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     confined(the(&objects, "DaemonSet")?)?;
     scraped(the(&objects, "PodMonitor")?, the(&objects, "DaemonSet")?)?;
     bound(&objects)?;
+    configured(the(&objects, "DaemonSet")?, the(&objects, "ConfigMap")?)?;
     ci::say(&format!(
         "{} objects hold against the schemas; {} by structure alone",
         objects.len() - WITHOUT_SCHEMA.len(),
@@ -91,7 +92,7 @@ fn confined(daemonset: &Value) -> Result<()> {
     for mount in list(container, "/volumeMounts")? {
         let path = text(mount, "/mountPath")?.trim_start_matches('/');
         ensure!(
-            MOUNT_POINTS.contains(&path) || path.starts_with("var/run/secrets/"),
+            MOUNT_POINTS.contains(&path),
             "/{path} is mounted, and the image has no such folder: see xtask/src/image.rs"
         );
         ensure!(mount["readOnly"] == true, "/{path} is mounted to be written to");
@@ -163,6 +164,32 @@ fn bound(objects: &[Value]) -> Result<()> {
             );
         }
     }
+    Ok(())
+}
+
+/// The file that the agent is told to read is in the ConfigMap that is mounted; what is in it, the agent's own tests read.
+fn configured(daemonset: &Value, map: &Value) -> Result<()> {
+    let spec = &daemonset["spec"]["template"]["spec"];
+    let arguments = list(spec, "/containers/0/args")?;
+    let file = arguments
+        .iter()
+        .filter_map(Value::as_str)
+        .find_map(|argument| argument.strip_prefix("--config="))
+        .context("the agent is told of no --config")?;
+    let (folder, name) = file.rsplit_once('/').context("--config is no path")?;
+    let mount = list(spec, "/containers/0/volumeMounts")?
+        .iter()
+        .find(|mount| mount["mountPath"] == folder)
+        .with_context(|| format!("nothing is mounted at {folder}"))?;
+    let mounted = list(spec, "/volumes")?
+        .iter()
+        .find(|volume| volume["name"] == mount["name"])
+        .and_then(|volume| volume["configMap"].get("name"));
+    ensure!(
+        mounted == map["metadata"].get("name"),
+        "{folder} is not the ConfigMap"
+    );
+    ensure!(map["data"].get(name).is_some(), "the ConfigMap has no {name}");
     Ok(())
 }
 

@@ -18,7 +18,14 @@ pub(crate) struct Args {
 }
 
 /// Where file systems of the host are mounted: a read-only root has no room to make them later.
-pub(crate) const MOUNT_POINTS: [&str; 5] = ["proc", "sys", "dev", "host/cgroup", "etc/hopscope"];
+pub(crate) const MOUNT_POINTS: [&str; 6] = [
+    "proc",
+    "sys",
+    "dev",
+    "host/cgroup",
+    "etc/hopscope",
+    "var/run/secrets/kubernetes.io/serviceaccount",
+];
 
 /// Makes the root file system and says where it is.
 pub(crate) fn execute(args: &Args) -> Result<()> {
@@ -42,15 +49,19 @@ pub(crate) fn make(root: &Path, release: bool) -> Result<PathBuf> {
     let status = build.status().context("running cargo")?;
     ensure!(status.success(), "the static binary could not be built: {status}");
 
-    let built = ci::target(root).join(profile).join("hopscope");
-    let bytes = fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
-    ensure!(!names_an_interpreter(&bytes), "{} is not static", built.display());
+    let binary = ci::target(root).join(profile).join("hopscope");
+    let bytes = fs::read(&binary).with_context(|| format!("reading {}", binary.display()))?;
+    ensure!(
+        !names_an_interpreter(&bytes),
+        "{} is not static",
+        binary.display()
+    );
     let image = ci::target(root).join("image").join(profile);
     for folder in MOUNT_POINTS {
         fs::create_dir_all(image.join(folder)).with_context(|| format!("making {}", image.display()))?;
     }
     // A file of its own: the next build replaces the one it is copied from.
-    fs::copy(&built, image.join("hopscope")).with_context(|| format!("filling {}", image.display()))?;
+    fs::copy(&binary, image.join("hopscope")).with_context(|| format!("filling {}", image.display()))?;
     Ok(image)
 }
 

@@ -161,7 +161,14 @@ pub(super) async fn switch(socket: &mut TcpStream, headers: &[(&str, &str)]) -> 
     socket.write_all(head.as_bytes()).await
 }
 
-/// Opens a watch that never reports anything.
+/// One chunk of a watch.
+pub(super) async fn chunk(socket: &mut TcpStream, text: &str) -> io::Result<()> {
+    socket
+        .write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes())
+        .await
+}
+
+/// Opens a watch.
 pub(super) async fn open_watch(socket: &mut TcpStream) -> io::Result<()> {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
     socket.write_all(head.as_bytes()).await

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
+use super::bulletin::Resource;
 use super::front::Refusal;
 use super::http::{self, Request};
 use super::{State, object, upgrade};
@@ -18,6 +19,8 @@ enum Answer {
     Refused(Refusal),
     /// A watch, on which nothing ever happens.
     Watch,
+    /// A watch of what is posted after this version.
+    News(Resource, usize),
 }
 
 /// Serves one connection until its caller is done or it becomes a tunnel.
@@ -44,9 +47,38 @@ pub(super) async fn serve(mut socket: TcpStream, state: &Arc<State>) -> io::Resu
                 }
                 return Ok(());
             }
+            Answer::News(resource, version) => {
+                return tell(socket, state, &request, resource, version).await;
+            }
         }
     }
     Ok(())
+}
+
+/// Tells what is posted, until the caller is gone.
+async fn tell(
+    mut socket: TcpStream,
+    state: &State,
+    request: &Request,
+    resource: Resource,
+    mut version: usize,
+) -> io::Result<()> {
+    let mut growth = state.bulletin.growth();
+    let mut byte = [0];
+    http::open_watch(&mut socket).await?;
+    loop {
+        growth.mark_unchanged();
+        let (news, now) = state.bulletin.since(version, resource, request);
+        version = now;
+        for change in news {
+            http::chunk(&mut socket, &format!("{change}\n")).await?;
+        }
+        tokio::select! {
+            grown = growth.changed() => if grown.is_err() { return Ok(()) },
+            // Nothing is expected of the caller but its end.
+            read = socket.read(&mut byte) => if read? == 0 { return Ok(()) },
+        }
+    }
 }
 
 fn answer(request: &Request, state: &State) -> Answer {
@@ -58,6 +90,18 @@ fn answer(request: &Request, state: &State) -> Answer {
         .split('/')
         .filter(|segment| !segment.is_empty())
         .collect();
+    if let ["api", "v1", word] = segments.as_slice()
+        && let Some(resource) = Resource::parse(word)
+    {
+        let version = request
+            .parameter("resourceVersion")
+            .and_then(|version| version.parse().ok());
+        return if is_watch(request) {
+            Answer::News(resource, version.unwrap_or(0))
+        } else {
+            Answer::Object(state.bulletin.list(resource, request))
+        };
+    }
     let found = match segments.as_slice() {
         ["version"] => Some(object::version()),
         ["api"] => Some(object::api_versions()),
@@ -66,10 +110,7 @@ fn answer(request: &Request, state: &State) -> Answer {
         ["apis", "apps", "v1"] => Some(object::apps_resources()),
         ["api", "v1", "nodes", object::NODE] => Some(object::node(state.node.runtime)),
         ["api", "v1", "namespaces", namespace, "pods"] => {
-            if request
-                .parameter("watch")
-                .is_some_and(|watch| matches!(watch, "true" | "1"))
-            {
+            if is_watch(request) {
                 return Answer::Watch;
             }
             let selector = request.parameter("labelSelector").unwrap_or_default();
@@ -107,6 +148,10 @@ fn answer(request: &Request, state: &State) -> Answer {
         },
         Answer::Object,
     )
+}
+
+fn is_watch(request: &Request) -> bool {
+    matches!(request.parameter("watch"), Some("true" | "1"))
 }
 
 fn pods(state: &State) -> impl Iterator<Item = Pod> {

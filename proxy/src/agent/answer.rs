@@ -134,6 +134,7 @@ impl Answer {
         let oldest = self.lines.iter().find_map(|line| match &line.seen {
             Seen::Socket(socket) => Some(socket.unix_us),
             Seen::Window(window) => Some(window.from_unix_us),
+            Seen::Pod(pod) => Some(pod.unix_us),
             Seen::Newer => None,
         });
         let until = oldest.unwrap_or(self.head.now_unix_us);
@@ -144,17 +145,38 @@ impl Answer {
     }
 }
 
-/// Adds an agent's evidence to what is known already.
+/// Adds an agent's evidence to what is known already. What the same kernel told twice, once to the probes of the run and
+/// once to an agent on the same host, counts once.
 pub fn add(known: Observation<NodeEvidence>, more: NodeEvidence) -> Observation<NodeEvidence> {
-    Observation::Seen(match known {
-        Observation::Unseen(_) => more,
-        Observation::Seen(mut known) => {
-            known.sockets.extend(more.sockets);
-            known.windows.extend(more.windows);
-            known.clock_error = known.clock_error.max(more.clock_error);
-            known
+    let Observation::Seen(mut known) = known else {
+        return Observation::Seen(more);
+    };
+    known.clock_error = known.clock_error.max(more.clock_error);
+    let slack = Span(known.clock_error.0.saturating_add(1_000_000));
+    let before = known.sockets.len();
+    let told = more.sockets.len();
+    for socket in more.sockets {
+        // A socket ends once: the same connection's, with the same bytes and at the same time, is the same.
+        let again = socket.connection.seen().is_some()
+            && known.sockets.iter().take(before).any(|one| {
+                one.connection == socket.connection
+                    && one.end == socket.end
+                    && one.bytes == socket.bytes
+                    && one.at <= socket.at + slack
+                    && socket.at <= one.at + slack
+            });
+        if !again {
+            known.sockets.push(socket);
         }
-    })
+    }
+    let same_kernel = known.sockets.len() < before + told;
+    let counted: Vec<_> = known.windows.iter().map(|window| window.hop).collect();
+    known.windows.extend(
+        more.windows
+            .into_iter()
+            .filter(|window| !(same_kernel && counted.contains(&window.hop))),
+    );
+    Observation::Seen(known)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Asking a running agent for all that it has seen: bounded in time and size.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -9,20 +10,29 @@ use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::answer::Answer;
 use super::evidence::{KEPT, Unreadable};
 use super::observe::unix_us;
 
+mod trust;
+
+pub use trust::TrustError;
+
 /// An agent answers from memory: whoever takes longer is not one, or is not there.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The longest answer that is taken: what an agent keeps, at 2 KiB a line, four times what lines have.
 const LONGEST: usize = KEPT * 2048;
 
-/// Where an agent answers: `http://HOST:PORT`.
+/// Where an agent answers: `http://HOST:PORT` or `https://HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentUrl {
+    /// Over TLS.
+    secure: bool,
+    /// The name that its certificate must bear.
+    host: String,
     /// `HOST:PORT`.
     authority: String,
 }
@@ -31,14 +41,10 @@ pub struct AgentUrl {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AgentUrlError {
     /// Not a URL with host and port.
-    #[error("`{0}` is no agent's address: write http://HOST:PORT, for example http://10.0.0.7:9464")]
-    Malformed(String),
-    /// TLS is not spoken here.
     #[error(
-        "`{0}`: an agent behind TLS cannot be asked directly; \
-         save its answer with curl to /v1/evidence, and give the file with --agent-evidence"
+        "`{0}` is no agent's address: write http://HOST:PORT or https://HOST:PORT, for example http://10.0.0.7:9464"
     )]
-    Tls(String),
+    Malformed(String),
 }
 
 impl FromStr for AgentUrl {
@@ -47,11 +53,11 @@ impl FromStr for AgentUrl {
     fn from_str(typed: &str) -> Result<Self, AgentUrlError> {
         let malformed = || AgentUrlError::Malformed(typed.to_owned());
         let uri: Uri = typed.parse().map_err(|_not_a_uri| malformed())?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(AgentUrlError::Tls(typed.to_owned())),
+        let secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
             Some(_) | None => return Err(malformed()),
-        }
+        };
         let (Some(host), Some(port)) = (uri.host(), uri.port_u16()) else {
             return Err(malformed());
         };
@@ -59,6 +65,9 @@ impl FromStr for AgentUrl {
             return Err(malformed());
         }
         Ok(Self {
+            secure,
+            // An IPv6 address stands in brackets in a URL, and without them in a certificate.
+            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             authority: format!("{host}:{port}"),
         })
     }
@@ -66,7 +75,8 @@ impl FromStr for AgentUrl {
 
 impl fmt::Display for AgentUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority)
+        let scheme = if self.secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.authority)
     }
 }
 
@@ -81,6 +91,19 @@ pub enum AskError {
         /// Whom we asked.
         url: AgentUrl,
         /// What the system said.
+        source: std::io::Error,
+    },
+    /// The authorities cannot be had.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// No TLS, or with somebody who is not to be trusted.
+    #[error(
+        "no TLS with the agent at {url}: {source}; give the authority that signed its certificate with --agent-ca"
+    )]
+    Handshake {
+        /// Whom we asked.
+        url: AgentUrl,
+        /// What was wrong.
         source: std::io::Error,
     },
     /// No answer in time.
@@ -131,34 +154,58 @@ pub enum AskError {
     System(std::io::Error),
 }
 
+/// What an agent is shown, and what it must show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// The bearer token.
+    pub token: Option<String>,
+    /// Authorities for its certificate (PEM), in place of the host's own.
+    pub authorities: Option<PathBuf>,
+}
+
 /// Asks one agent for all that it keeps.
 ///
 /// # Errors
 /// When there is no answer, or not evidence.
-pub fn ask(url: &AgentUrl, token: Option<&str>) -> Result<Answer, AskError> {
+pub fn ask(url: &AgentUrl, credentials: &Credentials) -> Result<Answer, AskError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(AskError::System)?;
     runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, converse(url, token))
+        tokio::time::timeout(PATIENCE, connect(url, credentials))
             .await
             .unwrap_or_else(|_late| Err(AskError::Late(url.clone())))
     })
 }
 
-async fn converse(url: &AgentUrl, token: Option<&str>) -> Result<Answer, AskError> {
-    let broken = |source| AskError::Broken {
-        url: url.clone(),
-        source,
-    };
-    let request = question(url, token)?;
+async fn connect(url: &AgentUrl, credentials: &Credentials) -> Result<Answer, AskError> {
+    let request = question(url, credentials.token.as_deref())?;
     let stream = TcpStream::connect(&url.authority)
         .await
         .map_err(|source| AskError::Unreachable {
             url: url.clone(),
             source,
         })?;
+    if !url.secure {
+        return converse(url, request, stream).await;
+    }
+    let secured = trust::handshake(credentials.authorities.as_deref(), &url.host, stream).await?;
+    let stream = secured.map_err(|source| AskError::Handshake {
+        url: url.clone(),
+        source,
+    })?;
+    converse(url, request, stream).await
+}
+
+async fn converse<S>(url: &AgentUrl, request: Request<Empty<Bytes>>, stream: S) -> Result<Answer, AskError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let broken = |source| AskError::Broken {
+        url: url.clone(),
+        source,
+    };
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(broken)?;
@@ -246,7 +293,11 @@ mod tests {
     fn an_agents_answer_is_read_and_the_token_is_sent() {
         let body = Journal::default().write(0, 77, "tp_btf", 0).unwrap();
         let (url, asked) = once(ok(&body));
-        assert!(ask(&url, Some("secret")).unwrap().had_probes());
+        let secret = Credentials {
+            token: Some("secret".to_owned()),
+            authorities: None,
+        };
+        assert!(ask(&url, &secret).unwrap().had_probes());
         let head = asked.join().unwrap();
         assert!(
             head.starts_with("GET /v1/evidence?since=0 HTTP/1.1\r\n"),
@@ -258,17 +309,26 @@ mod tests {
     #[test]
     fn every_refusal_says_what_to_do() {
         let (url, _) = once("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n".to_owned());
-        let told = ask(&url, None).unwrap_err().to_string();
+        let told = ask(&url, &Credentials::default()).unwrap_err().to_string();
         assert!(told.contains("--agent-token-file"), "{told}");
         let (url, _) = once("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned());
-        let told = ask(&url, None).unwrap_err().to_string();
+        let told = ask(&url, &Credentials::default()).unwrap_err().to_string();
         assert!(told.contains("404"), "{told}");
         let (url, _) = once(ok("{\"schema\":\"another/1\"}\n"));
-        assert!(matches!(ask(&url, None), Err(AskError::Unreadable { .. })));
+        assert!(matches!(
+            ask(&url, &Credentials::default()),
+            Err(AskError::Unreadable { .. })
+        ));
         let (url, _) = once("SSH-2.0-OpenSSH_9.2\r\n".to_owned());
-        assert!(matches!(ask(&url, None), Err(AskError::Broken { .. })));
+        assert!(matches!(
+            ask(&url, &Credentials::default()),
+            Err(AskError::Broken { .. })
+        ));
         let (url, _) = once("HTTP/1.1 200 OK\r\ncontent-length: 900000000\r\n\r\n".to_owned());
-        assert!(matches!(ask(&url, None), Err(AskError::Body { .. })));
+        assert!(matches!(
+            ask(&url, &Credentials::default()),
+            Err(AskError::Body { .. })
+        ));
     }
 
     #[test]
@@ -276,7 +336,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
-        let told = ask(&url.parse().unwrap(), None).unwrap_err().to_string();
+        let told = ask(&url.parse().unwrap(), &Credentials::default())
+            .unwrap_err()
+            .to_string();
         assert!(told.contains(&url), "{told}");
     }
 
@@ -298,7 +360,8 @@ mod tests {
                 "{bad}"
             );
         }
-        let told = "https://node:1".parse::<AgentUrl>().unwrap_err().to_string();
-        assert!(told.contains("--agent-evidence"), "{told}");
+        let secure: AgentUrl = "https://[::1]:9464".parse().unwrap();
+        assert_eq!((secure.secure, secure.host.as_str()), (true, "::1"));
+        assert_eq!(secure.to_string(), "https://[::1]:9464");
     }
 }

@@ -56,6 +56,8 @@ pub enum Seen {
     Socket(Box<SocketSeen>),
     /// Counts of a window of time.
     Window(WindowSeen),
+    /// What the Kubernetes API told of a pod.
+    Pod(Box<PodSeen>),
     /// Of a newer agent.
     #[serde(other)]
     Newer,
@@ -104,7 +106,10 @@ pub struct SocketSeen {
     /// The owner's process name, where known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub process: String,
-    /// The owner's pod, unit or process.
+    /// The workload's Kubernetes namespace, where the API names it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// The owner's Deployment or the like, its pod's uid where no API names it, its unit or process.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub workload: String,
     /// The kernel's reason for an RST that it sent, where it gives one.
@@ -130,6 +135,30 @@ pub struct WindowSeen {
     pub accept_queue_overflows: u64,
     /// Kernel events lost in the window.
     pub events_lost: u64,
+}
+
+/// Something that happened to a pod of the agent's node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodSeen {
+    /// When the agent heard of it, microseconds since 1970: a second or more after it happened.
+    pub unix_us: u64,
+    /// A word of [`super::names::PodChange`].
+    pub event: String,
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub pod: String,
+    /// What it is one of.
+    pub workload: String,
+    /// The container, where it happened to one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub container: String,
+    /// The API's own word for why, such as `OOMKilled` or `Readiness`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// What the container's process ended with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
 }
 
 /// The word of an end.

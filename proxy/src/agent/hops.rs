@@ -44,6 +44,14 @@ pub struct HopTable {
     pub balancers: Vec<String>,
     /// Process names that generate load, beside the known ones.
     pub generators: Vec<String>,
+    /// Workloads that are tunnel: `NAMESPACE/NAME` as Kubernetes has it, or a systemd unit.
+    pub tunnel_workloads: Vec<String>,
+    /// Workloads that are load balancers: an ingress controller may be called nginx.
+    pub balancer_workloads: Vec<String>,
+    /// Workloads that generate load.
+    pub generator_workloads: Vec<String>,
+    /// Workloads that are the application, wherever they run.
+    pub backend_workloads: Vec<String>,
     /// Addresses of load balancers and of node NAT.
     pub balancer_addresses: Vec<Prefix>,
     /// Ports on which the workload listens.
@@ -63,12 +71,26 @@ pub struct Leg<'a> {
     pub netns: u32,
     /// Its cgroup is a pod's.
     pub in_pod: bool,
+    /// The pod's Kubernetes namespace; empty when unknown.
+    pub namespace: &'a str,
+    /// What the pod is one of, or the systemd unit; empty when unknown.
+    pub workload: &'a str,
     /// The near port.
     pub local_port: u16,
     /// The far port.
     pub remote_port: u16,
     /// The far side is loopback.
     pub loopback: bool,
+}
+
+impl Leg<'_> {
+    /// Whether it is of the workload of that name, `NAMESPACE/NAME` or a unit's.
+    fn is_of(&self, name: &str) -> bool {
+        match name.split_once('/') {
+            Some((namespace, name)) => self.namespace == namespace && self.workload == name,
+            None => self.namespace.is_empty() && self.workload == name,
+        }
+    }
 }
 
 /// Whether `comm` is `name`, or begins with it and goes on with something that is no letter: `containerd-shim` is
@@ -91,6 +113,18 @@ impl HopTable {
         let comm = leg.comm;
         if is(comm, "hopscope") {
             return Hop::Observer;
+        }
+        let listed = |workloads: &[String]| workloads.iter().any(|name| leg.is_of(name));
+        // What was configured of a workload is more than what a process happens to be called.
+        for (workloads, hop) in [
+            (&self.generator_workloads, Hop::Client),
+            (&self.balancer_workloads, Hop::Lb),
+            (&self.tunnel_workloads, Hop::Tunnel),
+            (&self.backend_workloads, Hop::Backend),
+        ] {
+            if listed(workloads) {
+                return hop;
+            }
         }
         if any(comm, &GENERATORS, &self.generators) {
             return Hop::Client;
@@ -186,6 +220,8 @@ mod tests {
             active: true,
             netns: 1,
             in_pod: false,
+            namespace: "",
+            workload: "",
             local_port: 40_000,
             remote_port: 8080,
             loopback: false,
@@ -236,6 +272,28 @@ mod tests {
             }),
             Hop::Unknown
         );
+    }
+
+    #[test]
+    fn a_configured_workload_is_its_hop_whatever_its_process_is_called() {
+        let table = HopTable {
+            balancer_workloads: vec!["edge/controller".to_owned()],
+            tunnel_workloads: vec!["relay.service".to_owned()],
+            ..table()
+        };
+        let pod = |namespace| Leg {
+            in_pod: true,
+            namespace,
+            workload: "controller",
+            ..leg("nginx")
+        };
+        assert_eq!(table.owner(&pod("edge")), Hop::Lb);
+        assert_eq!(table.owner(&pod("other")), Hop::Backend);
+        let unit = Leg {
+            workload: "relay.service",
+            ..leg("socat")
+        };
+        assert_eq!(table.owner(&unit), Hop::Tunnel);
     }
 
     #[test]

@@ -131,7 +131,8 @@ pub fn join(lines: &[Line], recorded: Recorded<'_>, clock: Clock) -> (NodeEviden
                     events_lost: window.events_lost,
                 });
             }
-            Seen::Newer => {}
+            // The core has no word for a pod's life yet: it is for people, and for what reads the lines.
+            Seen::Pod(_) | Seen::Newer => {}
         }
     }
     let joined: Vec<bool> = evidence

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use hopscope_attribution::evidence::node::KernelWindow;
 use hopscope_attribution::evidence::{Moment, NodeEvidence, Observation, Span, WhyUnseen};
@@ -14,6 +15,9 @@ use super::join::{Clock, Recorded, join};
 use super::observe::unix_us;
 use super::{Agent, Config};
 
+/// Loading that takes longer is told: the run began so much later.
+const LONG: Duration = Duration::from_millis(200);
+
 /// An agent in a thread of its own, that answers nobody.
 #[derive(Debug)]
 pub struct LocalProbes {
@@ -21,10 +25,11 @@ pub struct LocalProbes {
     thread: JoinHandle<Journal>,
     told: Vec<String>,
     attached: bool,
+    took: Duration,
 }
 
 impl LocalProbes {
-    /// Loads the probes and begins to watch. Without the privilege it watches /proc alone, and says so.
+    /// Loads the probes and begins to watch. Without the privilege it watches nothing, and says so.
     ///
     /// # Errors
     /// When no thread or event loop can be had.
@@ -44,12 +49,17 @@ impl LocalProbes {
                 };
                 let agent = Agent::watch(config);
                 drop(started.send(Ok((agent.told(), agent.has_probes()))));
+                if !agent.has_probes() {
+                    // What /proc alone tells is of no use to a recording, and costs.
+                    return Journal::default();
+                }
                 let stop = async {
                     // A caller that is gone wants us to stop as well.
                     drop(stopped.await);
                 };
                 tokio::task::LocalSet::new().block_on(&runtime, agent.run(stop))
             })?;
+        let began = Instant::now();
         let answer = starting.recv().map_err(io::Error::other)?;
         let (told, attached) = answer?;
         Ok(Self {
@@ -57,12 +67,18 @@ impl LocalProbes {
             thread,
             told,
             attached,
+            took: began.elapsed(),
         })
     }
 
     /// What works here and what does not, a line each.
     pub fn told(&self) -> &[String] {
         &self.told
+    }
+
+    /// Whether any probe runs.
+    pub const fn attached(&self) -> bool {
+        self.attached
     }
 
     /// What works here and what does not, in one line.
@@ -74,11 +90,22 @@ impl LocalProbes {
             .collect();
         let attached = self.told.iter().filter(|line| line.ends_with(": attached"));
         let all = attached.count() + refused.len();
+        let took = if self.took > LONG {
+            format!(", loaded in {} ms", self.took.as_millis())
+        } else {
+            String::new()
+        };
         match refused.as_slice() {
-            _ if !self.attached => format!("this host's kernel is not watched: {}", self.told.join("; ")),
-            [] => format!("this host's kernel is watched by {all} probes"),
+            // The best rung's reason; the others want more, not less.
+            _ if !self.attached => format!(
+                "this host's kernel is not watched: {}",
+                self.told
+                    .first()
+                    .map_or("no probe could be loaded", String::as_str)
+            ),
+            [] => format!("this host's kernel is watched by {all} probes{took}"),
             [first, ..] => format!(
-                "this host's kernel is watched by {} of {all} probes; {first}",
+                "this host's kernel is watched by {} of {all} probes{took}; {first}",
                 all - refused.len()
             ),
         }

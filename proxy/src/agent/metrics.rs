@@ -12,8 +12,8 @@ mod living;
 
 pub use living::Living;
 
-/// Workloads that have series of their own; the rest share [`OVERFLOW`].
-const WORKLOADS: usize = 200;
+/// Workloads that have series of their own unless said; the rest share [`OVERFLOW`].
+pub const WORKLOADS: usize = 200;
 
 /// The label of what has no series of its own.
 const OVERFLOW: &str = "overflow";
@@ -25,6 +25,7 @@ pub struct NodeMetrics {
     connects: BTreeMap<Hop, ConnectTimes>,
     workloads: BTreeSet<(String, String)>,
     living: BTreeMap<Hop, Living>,
+    most_workloads: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +75,8 @@ families! {
         "SYN segments dropped for want of room among half-open connections, with SYN cookies off.",
     NoRoute = "hopscope_node_no_route_total" ["hop"]
         "Connects and packets over IPv4 for which there was no route, by the hop that lives in the namespace.",
+    PodEvents = "hopscope_node_pod_events_total" ["event", "namespace", "workload"]
+        "What the Kubernetes API told of this node's pods.",
     ZeroWindows = "hopscope_node_zero_windows_total" ["hop"]
         "Times that a receiver closed its window: the hop did not read.",
     Bytes = "hopscope_node_bytes_total" ["hop", "direction"]
@@ -93,8 +96,11 @@ pub type Attached = (&'static str, bool);
 
 impl NodeMetrics {
     /// With every counter that has no labels at zero, so that its rate is defined from the start.
-    pub fn new() -> Self {
-        let mut metrics = Self::default();
+    pub fn new(most_workloads: usize) -> Self {
+        let mut metrics = Self {
+            most_workloads,
+            ..Self::default()
+        };
         metrics.add(Family::Malformed, Vec::new(), 0);
         metrics.add(Family::SeriesOverflow, Vec::new(), 0);
         metrics
@@ -111,7 +117,7 @@ impl NodeMetrics {
         if self.workloads.contains(&pair) {
             return pair;
         }
-        if self.workloads.len() < WORKLOADS {
+        if self.workloads.len() < self.most_workloads {
             self.workloads.insert(pair.clone());
             return pair;
         }
@@ -170,20 +176,26 @@ impl NodeMetrics {
     }
 
     /// Segments met a full accept queue.
-    pub fn overflowed(&mut self, workload: &str, by: u64) {
-        let (_, workload) = self.admit("", workload);
+    pub fn overflowed(&mut self, namespace: &str, workload: &str, by: u64) {
+        let (_, workload) = self.admit(namespace, workload);
         self.add(Family::Overflows, vec![workload], by);
     }
 
     /// SYN segments found no room among half-open connections.
-    pub fn syn_queue_overflowed(&mut self, workload: &str, by: u64) {
-        let (_, workload) = self.admit("", workload);
+    pub fn syn_queue_overflowed(&mut self, namespace: &str, workload: &str, by: u64) {
+        let (_, workload) = self.admit(namespace, workload);
         self.add(Family::SynQueue, vec![workload], by);
     }
 
     /// There was no route.
     pub fn no_route(&mut self, hop: Hop, by: u64) {
         self.add(Family::NoRoute, vec![hop.word().to_owned()], by);
+    }
+
+    /// Something happened to a pod; `event` is a word of [`super::names::PodChange`].
+    pub fn pod_event(&mut self, event: &'static str, namespace: &str, workload: &str) {
+        let (namespace, workload) = self.admit(namespace, workload);
+        self.add(Family::PodEvents, vec![event.to_owned(), namespace, workload], 1);
     }
 
     /// A receiver closed its window.
@@ -340,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_a_series_with_its_hop_and_cause() {
-        let mut metrics = NodeMetrics::new();
+        let mut metrics = NodeMetrics::new(WORKLOADS);
         metrics.failed(Cause::BackendRefused, "shop", "gateway");
         let text = metrics.text(&[("kfree_skb", false)]).unwrap();
         let series = r#"hopscope_node_failures_total{cause="backend-refused",hop="backend",namespace="shop",workload="gateway"} 1"#;
@@ -355,7 +367,7 @@ mod tests {
 
     #[test]
     fn connect_times_become_a_cumulative_histogram_in_seconds() {
-        let mut metrics = NodeMetrics::new();
+        let mut metrics = NodeMetrics::new(WORKLOADS);
         let mut buckets = [0; 12];
         buckets[0] = 2;
         buckets[8] = 1;
@@ -377,7 +389,7 @@ mod tests {
 
     #[test]
     fn workloads_beyond_the_cap_share_one_series_and_that_is_counted() {
-        let mut metrics = NodeMetrics::new();
+        let mut metrics = NodeMetrics::new(WORKLOADS);
         for number in 0..=WORKLOADS {
             metrics.failed(Cause::BackendReset, "", &format!("pod-{number}"));
         }

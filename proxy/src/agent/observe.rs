@@ -7,11 +7,12 @@ use hopscope_abi::PROBES;
 use hopscope_attribution::hop::Hop;
 
 use super::correlate::{Case, Dropped, Gathering, ResetSent};
-use super::evidence::{Journal, Seen, SocketSeen, WindowSeen, end_word};
+use super::evidence::{Journal, PodSeen, Seen, SocketSeen, WindowSeen, end_word};
 use super::infer::{self, OtherEnd, Surroundings};
 use super::judge::{self, Abort, Around, End};
 use super::loader::{Climbed, ProbeStatus, Probes, Refusal};
 use super::metrics::NodeMetrics;
+use super::names::Told;
 use super::parse::{Close, Event, KeyBytes, RowWords, Socket, Untold, row, tallied};
 use super::procfs::{Counters, Netns};
 use super::reasons::Reasons;
@@ -40,6 +41,10 @@ pub struct Observer {
     pub rung: Rung,
     /// Better ones, and why they do not.
     pub passed: Vec<(Rung, Refusal)>,
+    /// Whom the names of pods are asked of; `None` where nobody is.
+    pub names_from: Option<String>,
+    /// Pods that the Kubernetes API names; `None` as long as it has not answered.
+    pub pods_known: Option<usize>,
     rows: HashMap<KeyBytes, RowWords>,
     counters: HashMap<Netns, Counters>,
     overflows: HashMap<Netns, SystemTime>,
@@ -59,7 +64,7 @@ struct Window {
 
 impl Observer {
     /// Begins to watch.
-    pub fn new(world: World, climbed: &Climbed) -> Self {
+    pub fn new(world: World, most_workloads: usize, climbed: &Climbed) -> Self {
         let (reasons, status, rung) = match &climbed.probes {
             Some(probes) => (probes.reasons.clone(), probes.status.clone(), probes.rung),
             None => (Reasons::default(), Vec::new(), Rung::Procfs),
@@ -67,12 +72,14 @@ impl Observer {
         let mut observer = Self {
             world,
             gathering: Gathering::default(),
-            metrics: NodeMetrics::new(),
+            metrics: NodeMetrics::new(most_workloads),
             journal: Journal::default(),
             reasons,
             status,
             rung,
             passed: climbed.passed.clone(),
+            names_from: None,
+            pods_known: None,
             rows: HashMap::new(),
             counters: HashMap::new(),
             overflows: HashMap::new(),
@@ -109,6 +116,13 @@ impl Observer {
                 None => format!("{}: attached", probe.probe),
                 Some(refusal) => format!("{}: not attached: {refusal}", probe.probe),
             });
+        }
+        if let Some(source) = &self.names_from {
+            let answered = match self.pods_known {
+                Some(pods) => format!("{pods} pods known"),
+                None => "no answer yet; it needs `list` and `watch` of pods".to_owned(),
+            };
+            lines.push(format!("names of {source}: {answered}"));
         }
         lines
     }
@@ -235,6 +249,7 @@ impl Observer {
                     .as_ref()
                     .map(|owner| owner.comm.clone())
                     .unwrap_or_default(),
+                namespace: workload.namespace,
                 workload: workload.name,
                 reset_reason: reset
                     .and_then(|reset| reset.reason)
@@ -404,6 +419,26 @@ impl Observer {
         if syns > 0 {
             self.window.entry(hop).or_default().syn_retransmits += syns;
         }
+    }
+
+    /// Takes in what the Kubernetes API told.
+    pub fn hear(&mut self, told: &Told) {
+        for event in self.world.names.hear(told) {
+            let name = event.name;
+            self.metrics
+                .pod_event(event.change.word(), &name.namespace, &name.workload);
+            self.journal.push(Seen::Pod(Box::new(PodSeen {
+                unix_us: unix_us(),
+                event: event.change.word().to_owned(),
+                namespace: name.namespace,
+                workload: name.workload,
+                pod: name.pod,
+                container: event.container.unwrap_or_default(),
+                reason: event.reason,
+                exit_code: event.exit_code,
+            })));
+        }
+        self.pods_known = Some(self.world.names.count());
     }
 
     /// Looks for new namespaces and workloads.

@@ -9,6 +9,7 @@ use hopscope_attribution::hop::Hop;
 
 use super::cgroup;
 use super::hops::{HopTable, Leg};
+use super::names::Names;
 use super::parse::{PeerKind, Process, Socket, Tallied};
 use super::procfs::{self, Netns};
 use super::snapshot::{self, Live};
@@ -28,7 +29,7 @@ pub struct Mounts {
 pub struct Workload {
     /// Kubernetes namespace; empty when unknown.
     pub namespace: String,
-    /// Pod, systemd unit or process; empty when unknown.
+    /// What the pod is one of, or its uid where no API names it; systemd unit or process; empty when unknown.
     pub name: String,
     /// It is a pod's.
     pub in_pod: bool,
@@ -39,6 +40,8 @@ pub struct Workload {
 pub struct World {
     mounts: Mounts,
     table: HopTable,
+    /// What the Kubernetes API calls the pods; empty without one.
+    pub names: Names,
     /// A process of each namespace, to read its counters by.
     pub namespaces: HashMap<Netns, u32>,
     /// Namespaces that were looked for in vain since the last look: gone already, or not ours to see.
@@ -84,6 +87,7 @@ impl World {
         let mut world = Self {
             mounts,
             table,
+            names: Names::default(),
             namespaces: HashMap::new(),
             unseen: HashSet::new(),
             by_netns: HashMap::new(),
@@ -295,18 +299,30 @@ impl World {
         })
     }
 
-    fn leg<'a>(&self, socket: &'a Socket) -> Leg<'a> {
+    fn leg<'a>(&'a self, socket: &'a Socket) -> Leg<'a> {
+        let (in_pod, namespace, workload) = self.home(socket.cgroup, socket.netns);
         Leg {
             comm: socket.owner.as_ref().map_or("", |owner| owner.comm.as_str()),
             active: socket.active,
             netns: socket.netns,
-            in_pod: self
-                .by_cgroup
-                .get(&socket.cgroup)
-                .is_some_and(|workload| workload.in_pod),
+            in_pod,
+            namespace,
+            workload,
             local_port: socket.ends.local.port(),
             remote_port: socket.ends.remote.port(),
             loopback: socket.ends.remote.ip().is_loopback(),
+        }
+    }
+
+    /// Whether a socket's cgroup, or where that says nothing its namespace, is a pod's, and what both are called.
+    fn home(&self, cgroup: u64, netns: Netns) -> (bool, &str, &str) {
+        let by_cgroup = self.by_cgroup.get(&cgroup).filter(|home| !home.name.is_empty());
+        let Some(home) = by_cgroup.or_else(|| self.by_netns.get(&netns)) else {
+            return (false, "", "");
+        };
+        match home.in_pod.then(|| self.names.of(&home.name)).flatten() {
+            Some(name) => (true, &name.namespace, &name.workload),
+            None => (home.in_pod, &home.namespace, &home.name),
         }
     }
 
@@ -315,11 +331,14 @@ impl World {
     fn listener_hop(&self, socket: &Socket) -> Option<Hop> {
         let port = socket.ends.remote.port();
         let hop_of = |netns: Netns, owner: &Process| {
+            let (in_pod, namespace, workload) = self.home(0, netns);
             self.table.owner(&Leg {
                 comm: &owner.comm,
                 active: false,
                 netns,
-                in_pod: self.by_netns.get(&netns).is_some_and(|workload| workload.in_pod),
+                in_pod,
+                namespace,
+                workload,
                 local_port: port,
                 remote_port: 0,
                 loopback: socket.ends.remote.ip().is_loopback(),
@@ -356,14 +375,14 @@ impl World {
             Some(owner) if !row.active => owner.comm.as_str(),
             Some(_) | None => row.comm.as_str(),
         };
+        let (in_pod, namespace, workload) = self.home(row.cgroup, netns);
         self.table.owner(&Leg {
             comm,
             active: row.active,
             netns,
-            in_pod: self
-                .by_cgroup
-                .get(&row.cgroup)
-                .is_some_and(|workload| workload.in_pod),
+            in_pod,
+            namespace,
+            workload,
             local_port: if row.active { 0 } else { row.port },
             remote_port: if row.active { row.port } else { 0 },
             loopback: row.peer == PeerKind::Loopback,
@@ -372,7 +391,7 @@ impl World {
 
     /// The hop of a namespace's own sockets, and whose they are.
     pub fn resident(&self, netns: Netns) -> (Hop, Workload) {
-        let workload = self.by_netns.get(&netns).cloned().unwrap_or_default();
+        let workload = self.tenant(netns);
         let listeners = self.listeners.iter().filter(|((at, _), _)| *at == netns);
         let mut hops: Vec<_> = listeners
             .map(|((_, port), owner)| {
@@ -381,6 +400,8 @@ impl World {
                     active: false,
                     netns,
                     in_pod: workload.in_pod,
+                    namespace: &workload.namespace,
+                    workload: &workload.name,
                     local_port: *port,
                     remote_port: 0,
                     loopback: false,
@@ -418,18 +439,32 @@ impl World {
             .get(&socket.cgroup)
             .filter(|workload| !workload.name.is_empty());
         if let Some(workload) = by_cgroup {
-            return workload.clone();
+            return self.called(workload);
         }
         let process = socket.owner.as_ref().map(|owner| Workload {
             name: owner.comm.clone(),
             ..Workload::default()
         });
-        process.unwrap_or_else(|| self.by_netns.get(&socket.netns).cloned().unwrap_or_default())
+        process.unwrap_or_else(|| self.tenant(socket.netns))
     }
 
     /// Whose the sockets of a namespace are.
     pub fn tenant(&self, netns: Netns) -> Workload {
-        self.by_netns.get(&netns).cloned().unwrap_or_default()
+        let tenant = self.by_netns.get(&netns);
+        tenant.map(|tenant| self.called(tenant)).unwrap_or_default()
+    }
+
+    /// A workload as the Kubernetes API calls it; as its cgroup does where the API does not know it.
+    fn called(&self, workload: &Workload) -> Workload {
+        let known = workload.in_pod.then(|| self.names.of(&workload.name)).flatten();
+        match known {
+            Some(name) => Workload {
+                namespace: name.namespace.clone(),
+                name: name.workload.clone(),
+                in_pod: true,
+            },
+            None => workload.clone(),
+        }
     }
 }
 

@@ -5,12 +5,17 @@ use std::path::PathBuf;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::agent::kubernetes::Asking;
 use crate::agent::loader::Prefix;
 use crate::agent::rung::Rung;
-use crate::agent::server::{self, Access, TlsUnusable};
 use crate::agent::world::Mounts;
 use crate::agent::{Agent, AgentError, Config};
 use crate::cli::tell;
+use crate::serve::{AccessError, AccessFiles};
+
+mod file;
+
+pub use file::FileError;
 
 /// The node agent: eBPF probes, Prometheus metrics, evidence for the report.
 #[derive(Debug, clap::Args)]
@@ -20,6 +25,8 @@ Examples:
       Watches this host and answers on 127.0.0.1:9464: /metrics, /healthz, /readyz, /v1/evidence?since=0
   hopscope agent --workload-port 8080 --balancer-address 10.0.0.0/28
       Connections into port 8080 are the backend's; from 10.0.0.0/28 they come through the load balancer
+  hopscope agent --config agent.toml --kubeconfig ~/.kube/config --node worker-3
+      Who is which hop stands in a file; pods are called as the Kubernetes API calls them
   hopscope agent --listen 0.0.0.0:9464 --token-file /etc/hopscope/token --tls-cert cert.pem --tls-key key.pem
       For scrapers on other hosts: TLS, and a bearer token required
 
@@ -43,6 +50,19 @@ pub struct Args {
     /// The certificate's private key (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// A file that says who is which hop (TOML, see docs/agent.md); options of the same meaning add to it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Ask the Kubernetes API that this kubeconfig leads to for the pods of this node. A pod of a cluster asks its own
+    /// API without it.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// What Kubernetes calls this node [default: the host's name].
+    #[arg(long, value_name = "NAME", env = "HOPSCOPE_NODE")]
+    node: Option<String>,
+    /// Ask no Kubernetes API, not even one's own.
+    #[arg(long, conflicts_with = "kubeconfig")]
+    without_kubernetes: bool,
     /// A port on which the workload listens; may be given several times.
     #[arg(long, value_name = "PORT")]
     workload_port: Vec<u16>,
@@ -67,6 +87,9 @@ pub struct Args {
     /// Connecting sockets that are followed at a time; more are counted as lost.
     #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1_024..=4_194_304))]
     max_connections: u32,
+    /// Workloads that have series of their own; the rest share the label `overflow` [default: 200].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    max_workloads: Option<u16>,
     /// Keep clean ends as evidence too, to join them to a recording; costs an event each.
     #[arg(long)]
     every_close: bool,
@@ -82,20 +105,12 @@ pub struct Args {
 /// Why the agent did not run.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentFailure {
-    /// The token's file.
-    #[error("the token file {} cannot be read: {source}", path.display())]
-    Token {
-        /// Which.
-        path: PathBuf,
-        /// What the kernel said.
-        source: std::io::Error,
-    },
-    /// An empty token would let everybody in.
-    #[error("the token file {} is empty: put the token in it", .0.display())]
-    EmptyToken(PathBuf),
-    /// Certificate or key.
+    /// The configuration file.
     #[error(transparent)]
-    Tls(#[from] TlsUnusable),
+    File(#[from] FileError),
+    /// Token, certificate or key.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The agent itself.
     #[error(transparent)]
     Agent(#[from] AgentError),
@@ -134,44 +149,55 @@ pub fn execute(args: Args) -> Result<(), AgentFailure> {
 }
 
 fn config(args: Args) -> Result<Config, AgentFailure> {
-    let token = match args.token_file {
-        None => None,
-        Some(path) => {
-            let text = std::fs::read_to_string(&path).map_err(|source| AgentFailure::Token {
-                path: path.clone(),
-                source,
-            })?;
-            let token = text.trim().to_owned();
-            if token.is_empty() {
-                return Err(AgentFailure::EmptyToken(path));
-            }
-            Some(token)
-        }
+    let access = AccessFiles {
+        token: args.token_file,
+        tls: args.tls_cert.zip(args.tls_key),
     };
-    let tls = match (&args.tls_cert, &args.tls_key) {
-        (Some(chain), Some(key)) => Some(server::tls(chain, key)?),
-        _ => None,
+    let written = args
+        .config
+        .as_deref()
+        .map(file::read)
+        .transpose()?
+        .unwrap_or_default();
+    let node = args.node.or_else(host_name);
+    let kubernetes = match args.kubeconfig {
+        _ if args.without_kubernetes => Asking::Nobody,
+        Some(file) => Asking::Kubeconfig { file, node },
+        None => Asking::OwnCluster { node },
     };
-    let mut config = Config {
+    let mut table = written.table;
+    table.workload_ports.extend(args.workload_port);
+    table.balancer_addresses.extend(args.balancer_address);
+    table.balancers.extend(args.balancer_process);
+    table.tunnel.extend(args.tunnel_process);
+    table.generators.extend(args.generator_process);
+    let defaults = Config::default();
+    Ok(Config {
         listen: args.listen,
-        access: Access { token, tls },
+        access: access.read()?,
+        table,
         mounts: Mounts {
             proc: args.proc,
             cgroup: args.cgroup,
         },
+        kubernetes,
         connections: args.max_connections,
+        workloads: args
+            .max_workloads
+            .map(usize::from)
+            .or(written.workloads)
+            .unwrap_or(defaults.workloads),
         every_close: args.every_close,
         rung: if args.without_ebpf {
             Rung::Procfs
         } else {
             args.rung
         },
-        ..Config::default()
-    };
-    config.table.workload_ports = args.workload_port;
-    config.table.balancer_addresses = args.balancer_address;
-    config.table.balancers = args.balancer_process;
-    config.table.tunnel = args.tunnel_process;
-    config.table.generators = args.generator_process;
-    Ok(config)
+    })
+}
+
+/// What the kubelet takes for the node's name, where nobody gave it another.
+fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_lowercase()).filter(|name| !name.is_empty())
 }

@@ -15,12 +15,12 @@ use super::output::OutputError;
 use super::session::{SessionOptions, SessionOptionsError, StopSignals};
 use super::tell;
 use crate::live::{Display, Live, Mode};
-use crate::metrics::server::ServerError;
-use crate::metrics::{Metrics, server};
+use crate::metrics::Metrics;
 use crate::paths::Via;
 use crate::proxy::{Session, StartError};
 use crate::recording::{Recording, RecordingError, Watcher};
 use crate::report::Report;
+use crate::serve::{self, AccessError, ServerError};
 
 /// Where the load comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,14 @@ pub enum ConductError {
     /// The metrics cannot be served.
     #[error(transparent)]
     Metrics(#[from] ServerError),
+    /// Who may ask for the metrics cannot be told.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The probes were required, and cannot be loaded.
+    #[error(
+        "{0}; `hopscope doctor` tells what is missing, and without --probes require the run goes on unwatched"
+    )]
+    Unwatched(String),
     /// The recording could not be closed, or read again.
     #[error(transparent)]
     Recording(#[from] RecordingError),
@@ -77,6 +85,8 @@ impl ConductError {
             | Self::Command { .. }
             | Self::System { .. }
             | Self::Metrics(_)
+            | Self::Access(_)
+            | Self::Unwatched(_)
             | Self::Recording(_) => Exit::CouldNotRun,
         }
     }
@@ -127,12 +137,16 @@ pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Res
                 })?;
                 let router = metrics.exposition().router();
                 watchers.push(Box::new(metrics));
-                Some(server::serve(address, router)?)
+                Some(serve::on_a_thread(
+                    address,
+                    options.metrics_access.files().read()?,
+                    router,
+                )?)
             }
             None => None,
         };
         // Before anything connects: an end whose beginning was not seen says less.
-        let probes = options.probes.then(|| nodes::watch(&options.via)).flatten();
+        let probes = nodes::watch(options.probes, &options.via).map_err(ConductError::Unwatched)?;
         let session = Session::start(&config, watchers)?;
         announce(&session, options, &recording);
         // A generator that hopscope runs draws on the same terminal: a table would be drawn over it.

@@ -6,19 +6,21 @@ use std::path::{Path, PathBuf};
 
 use hopscope_attribution::evidence::{NodeEvidence, Observation, PathKind};
 
+use super::session::ProbesWish;
 use super::tell;
 use crate::agent::Config;
 use crate::agent::answer::{self, Answer};
-use crate::agent::ask::{AgentUrl, AskError, ask};
+use crate::agent::ask::{AgentUrl, AskError, Credentials, ask};
 use crate::agent::evidence::Unreadable;
 use crate::agent::local::LocalProbes;
 use crate::paths::{Target, Via};
 use crate::recording::{self, Recording, RecordingError};
+use crate::serve::{self, AccessError};
 
 /// Options of `report` by which agents are asked.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct NodeOptions {
-    /// Ask the agent at http://HOST:PORT what its kernel saw of the recorded connections; more than once for several
+    /// Ask the agent at http://HOST:PORT or https://HOST:PORT what its kernel saw of the recorded connections; more than once for several
     /// nodes. An agent keeps its last 16384 lines: ask soon after the run
     #[arg(long, value_name = "URL", help_heading = "Node agents")]
     agent: Vec<AgentUrl>,
@@ -26,6 +28,10 @@ pub struct NodeOptions {
     /// A file with the agents' bearer token [default: HOPSCOPE_AGENT_TOKEN, where that is set]
     #[arg(long, value_name = "FILE", requires = "agent", help_heading = "Node agents")]
     agent_token_file: Option<PathBuf>,
+
+    /// Trust only the authorities in this PEM file for agents at https:// [default: the host's own]
+    #[arg(long, value_name = "FILE", requires = "agent", help_heading = "Node agents")]
+    agent_ca: Option<PathBuf>,
 
     /// Read agents' evidence from a file: what --save-evidence wrote, or what an agent answered to curl. More than once
     #[arg(long, value_name = "FILE", help_heading = "Node agents")]
@@ -43,13 +49,8 @@ pub enum NodeError {
     #[error(transparent)]
     Ask(#[from] AskError),
     /// The token cannot be read.
-    #[error("the token file {} cannot be read: {source}", path.display())]
-    Token {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Token(#[from] AccessError),
     /// A file cannot be read.
     #[error("cannot read the evidence in {}: {source}", path.display())]
     File {
@@ -85,10 +86,13 @@ impl NodeOptions {
         if self.agent.is_empty() && self.agent_evidence.is_empty() {
             return Ok(None);
         }
-        let token = self.token()?;
+        let credentials = Credentials {
+            token: self.token()?,
+            authorities: self.agent_ca.clone(),
+        };
         let mut told = Vec::new();
         for url in &self.agent {
-            told.push((url.to_string(), ask(url, token.as_deref())?));
+            told.push((url.to_string(), ask(url, &credentials)?));
         }
         if let Some(file) = &self.save_evidence {
             save(file, &told)?;
@@ -132,11 +136,7 @@ impl NodeOptions {
                 .ok()
                 .filter(|token| !token.is_empty()));
         };
-        let text = fs::read_to_string(file).map_err(|source| NodeError::Token {
-            path: file.clone(),
-            source,
-        })?;
-        Ok(Some(text.trim().to_owned()))
+        Ok(Some(serve::token(file)?))
     }
 }
 
@@ -151,21 +151,35 @@ fn save(file: &Path, told: &[(String, Answer)]) -> Result<(), NodeError> {
         })
 }
 
-/// Loads the probes on this host for a run over these paths, and says in one line what came of it. The run goes on
-/// without them.
-pub fn watch(vias: &[Via]) -> Option<LocalProbes> {
+/// Loads the probes on this host for a run over these paths where that is wished, and says in one line what came of it.
+/// The run goes on without them.
+///
+/// # Errors
+/// Why there are none, where they are required.
+pub fn watch(wish: ProbesWish, vias: &[Via]) -> Result<Option<LocalProbes>, String> {
+    if wish == ProbesWish::Off {
+        return Ok(None);
+    }
     let mut config = Config::default();
     config.table.workload_ports = workload_ports(vias);
-    match LocalProbes::start(config) {
-        Ok(probes) => {
+    let refused = match LocalProbes::start(config) {
+        Ok(probes) if probes.attached() => {
             tell(&format!("hopscope: {}", probes.summary()));
-            Some(probes)
+            return Ok(Some(probes));
         }
-        Err(error) => {
-            tell(&format!("hopscope: this host's kernel is not watched: {error}"));
-            None
+        Ok(probes) if wish == ProbesWish::Auto => {
+            tell(&format!("hopscope: {}", probes.summary()));
+            // It keeps why there is nothing to keep: the recording then says so.
+            return Ok(Some(probes));
         }
+        Ok(probes) => probes.summary(),
+        Err(error) => format!("this host's kernel is not watched: {error}"),
+    };
+    if wish == ProbesWish::Require {
+        return Err(refused);
     }
+    tell(&format!("hopscope: {refused}"));
+    Ok(None)
 }
 
 /// What listens where a direct path leads is the application: nothing is between.

@@ -13,10 +13,59 @@ use crate::http::{ObserverConfig, Pattern, RouteTable};
 use crate::paths::Via;
 use crate::proxy::{Config, OnRefusal};
 use crate::recording;
+use crate::serve::AccessFiles;
 use crate::tunnel::RestartPolicy;
 
 /// Heads longer than this turn a connection opaque. Servers refuse them long before: nginx at 8 KiB a line by default.
 const HEAD_LIMIT: usize = 64 * 1024;
+
+/// Whether the kernel of this host is watched during a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ProbesWish {
+    /// Where that is permitted; where it is not, one line says so and the run goes on
+    #[default]
+    Auto,
+    /// Not even tried
+    Off,
+    /// Or there is no run
+    Require,
+}
+
+/// Options that guard the metrics.
+#[derive(Clone, Debug, Default, Args)]
+pub struct MetricsAccess {
+    /// A file with the bearer token that /metrics requires
+    #[arg(
+        long = "metrics-token-file",
+        value_name = "FILE",
+        requires = "metrics",
+        help_heading = "Metrics"
+    )]
+    token_file: Option<PathBuf>,
+
+    /// Answer over TLS, with this certificate chain (PEM)
+    #[arg(long = "metrics-tls-cert", value_name = "FILE", requires_all = ["metrics", "tls_key"], help_heading = "Metrics")]
+    tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key (PEM)
+    #[arg(
+        long = "metrics-tls-key",
+        value_name = "FILE",
+        requires = "tls_cert",
+        help_heading = "Metrics"
+    )]
+    tls_key: Option<PathBuf>,
+}
+
+impl MetricsAccess {
+    /// The files that were named.
+    pub fn files(&self) -> AccessFiles {
+        AccessFiles {
+            token: self.token_file.clone(),
+            tls: self.tls_cert.clone().zip(self.tls_key.clone()),
+        }
+    }
+}
 
 /// How the load travels and how it is read.
 #[derive(Clone, Debug, Args)]
@@ -70,14 +119,18 @@ pub struct SessionOptions {
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub grace: Duration,
 
-    /// Load eBPF probes on this host while it runs: the kernel then says who sent a reset, who refused, and whose queue
-    /// was full. Needs CAP_BPF and CAP_PERFMON (`hopscope doctor` tells); without them the run goes on unwatched
-    #[arg(long)]
-    pub probes: bool,
+    /// eBPF probes on this host while it runs: the kernel then says who sent a reset, who refused, and whose queue was
+    /// full. They need CAP_BPF and CAP_PERFMON (`hopscope doctor` tells)
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub probes: ProbesWish,
 
     /// Serve Prometheus metrics at http://ADDR/metrics while it runs
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", help_heading = "Metrics")]
     pub metrics: Option<SocketAddr>,
+
+    /// Who may ask for the metrics.
+    #[command(flatten)]
+    pub metrics_access: MetricsAccess,
 
     /// Where the recording and the report go.
     #[command(flatten)]

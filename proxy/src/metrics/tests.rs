@@ -10,10 +10,10 @@ use hopscope_attribution::evidence::{
     TunnelLifeEvent, Upstream,
 };
 
-use super::server::{Answer, serve};
 use super::{Exposition, Metrics, OVERFLOW};
 use crate::recording::tests::{connection, exchange, facts, finish, place};
 use crate::recording::{Options, Recorder, RecordingHandle, create};
+use crate::serve::{Access, Answer, on_a_thread};
 
 /// Records what it is told and gives the metrics that came of it.
 fn metrics(tell: impl FnOnce(&RecordingHandle, &mut Recorder)) -> String {
@@ -296,7 +296,12 @@ fn metrics_and_health_are_served_and_nothing_else() {
         target: "h:1".to_owned(),
     }];
     let metrics = Metrics::new(&paths, "0.1.0").expect("families");
-    let server = serve(([127, 0, 0, 1], 0).into(), metrics.exposition().router()).expect("a free port");
+    let server = on_a_thread(
+        ([127, 0, 0, 1], 0).into(),
+        Access::default(),
+        metrics.exposition().router(),
+    )
+    .expect("a free port");
     let answer = ask(server.address(), "GET /metrics");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(
@@ -323,7 +328,12 @@ fn metrics_and_health_are_served_and_nothing_else() {
 fn a_taken_port_is_said_with_what_to_do() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("an address");
-    let error = serve(address, std::sync::Arc::new(|_| Answer::text(200, ""))).expect_err("it is taken");
+    let error = on_a_thread(
+        address,
+        Access::default(),
+        std::sync::Arc::new(|_| Answer::text(200, "")),
+    )
+    .expect_err("it is taken");
     let expected = format!(
         "cannot serve metrics on {address}: Address already in use (os error 98); give another address with --metrics"
     );

@@ -22,6 +22,7 @@ fn socket(unix_us: u64, local: &str, remote: &str) -> Seen {
         bytes_acked: Some(0),
         bytes_received: Some(0),
         process: "containerd".to_owned(),
+        namespace: String::new(),
         workload: String::new(),
         reset_reason: None,
         drops: vec!["NO_SOCKET".to_owned()],

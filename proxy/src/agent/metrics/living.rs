@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn sockets_that_live_are_gauges_and_their_bytes_a_counter() {
-        let mut metrics = NodeMetrics::new();
+        let mut metrics = NodeMetrics::new(crate::agent::metrics::WORKLOADS);
         let living = Living {
             sockets: 3,
             stalls: 1,

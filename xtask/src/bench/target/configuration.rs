@@ -71,6 +71,8 @@ fn hopscope(scheme: &str, target: Target, setting: &Setting<'_>) -> Vec<String> 
         format!("--listen=127.0.0.1:{}", setting.listen),
         format!("--via=direct={scheme}://127.0.0.1:{}", setting.upstream),
         "--workers=1".to_owned(),
+        // The proxy alone is measured: the probes' cost is the kernel's, and `cargo xtask churn` has it.
+        "--probes=off".to_owned(),
         format!("--record={}", recording.display()),
     ]
     .to_vec()
