@@ -144,7 +144,7 @@ fn c4_an_idle_cut_is_a_loss_unless_pings_come_sooner() -> Result<()> {
             Expected::Verdict("tunnel tunnel-lost"),
             Expected::Charged("tunnel-lost", of(4, 4)),
         ])?;
-        lives.join().map_err(|_| anyhow::anyhow!("it panicked"))?
+        lives.join().map_err(|_panic| anyhow::anyhow!("it panicked"))?
     })
 }
 

@@ -124,7 +124,7 @@ impl Netns {
                 enter(&place)?;
                 work()
             });
-            inside.join().map_err(|_| anyhow::anyhow!("it panicked"))?
+            inside.join().map_err(|_panic| anyhow::anyhow!("it panicked"))?
         })
     }
 

@@ -40,8 +40,8 @@ fn forward(process: &TunnelProcess) -> ForwardReport {
         is_kubectl: seen(&process.is_kubectl),
         version: seen(&process.version),
         local_port: process.local_port,
-        on_ipv4: process.on_ipv4.seen().map(owner),
-        on_ipv6: process.on_ipv6.seen().map(owner),
+        on_ipv4: process.on_ipv4.seen().copied().map(owner),
+        on_ipv6: process.on_ipv6.seen().copied().map(owner),
         pod: seen(&process.pod),
         node: seen(&process.node),
         runtime: seen(&process.runtime),
@@ -52,7 +52,7 @@ fn seen<T: Clone>(observation: &Observation<T>) -> Option<T> {
     observation.seen().cloned()
 }
 
-fn owner(owner: &PortOwner) -> String {
+fn owner(owner: PortOwner) -> String {
     match owner {
         PortOwner::Forward => "forward".to_owned(),
         PortOwner::Other(pid) => format!("other:{pid}"),
