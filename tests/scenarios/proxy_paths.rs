@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use hopscope_tests::application::Application;
+use hopscope_tests::cast::{Cast, all_of};
 use hopscope_tests::client::{Outcome, get};
 use hopscope_tests::hopscope::Hopscope;
 use hopscope_tests::netns::Pair;
@@ -289,14 +290,7 @@ fn a_host_that_swallows_everything_is_unreachable_and_one_that_does_so_later_is_
     let pair = Pair::new()?;
     let folder = tempfile::tempdir()?;
     // Nobody listens, and the kernel says nothing of it: packets to this port are dropped.
-    pair.far.run(&["nft", "add", "table", "ip", "hole"])?;
-    pair.far.run(&[
-        "nft",
-        "add chain ip hole input { type filter hook input priority 0; policy accept; }",
-    ])?;
-    pair.far.run(&[
-        "nft", "add", "rule", "ip", "hole", "input", "tcp", "dport", "9", "drop",
-    ])?;
+    pair.far.filter("input", "tcp dport 9 drop")?;
     let via = format!("lb={}:9", pair.far_address);
     let within = ["ip", "netns", "exec", pair.near.name()];
     let hopscope = Hopscope::launched(&within, &via, folder.path(), &["--connect-timeout", "0.5"])?;
@@ -347,5 +341,51 @@ fn nginx_and_hopscope_count_the_same_requests() -> Result<()> {
         .collect::<Result<_, _>>()?;
     let requests = counts.get(2).context("three counts")? - 1;
     assert_eq!(report.number("/totals/requests"), requests, "{}", report.shown());
+    Ok(())
+}
+
+#[test]
+fn local_ports_that_run_out_are_hopscopes_own_fault() -> Result<()> {
+    const PORTS: u64 = 11;
+    const CONNECTIONS: u64 = 30;
+    let pair = Pair::new()?;
+    let folder = tempfile::tempdir()?;
+    let cast = Cast::of(env!("CARGO_BIN_EXE_actor"))?;
+    let upstream = format!("{}:8080", pair.far_address);
+    let mut application = cast.play("application", &pair.far, &["listen", &upstream, "128", "keep"])?;
+    application.wait_for(LIMIT, "word that it listens", |line| {
+        (line == "listening").then_some(())
+    })?;
+    pair.near.set("net.ipv4.ip_local_port_range=40000 40010")?;
+    let within = ["ip", "netns", "exec", pair.near.name()];
+    let listen = format!("--listen={}:9000", pair.near_address);
+    let hopscope = Hopscope::launched(
+        &within,
+        &format!("direct=tcp://{upstream}"),
+        folder.path(),
+        &[&listen, "--grace=0"],
+    )?;
+    // The generator is on the other side, where there are ports enough.
+    let (address, times) = (hopscope.address().to_string(), CONNECTIONS.to_string());
+    let generator = cast.play("generator", &pair.far, &["connect", &address, &times, "5000"])?;
+    let connected = all_of(generator)?
+        .iter()
+        .filter(|line| *line == "connected")
+        .count();
+    assert_eq!(connected as u64, CONNECTIONS, "hopscope accepted them all");
+    let report = hopscope.finish()?;
+    assert_eq!(
+        report.verdict(),
+        "observer observer-ports-exhausted",
+        "{}",
+        report.shown()
+    );
+    assert_eq!(
+        report.charged("observer-ports-exhausted").failures,
+        CONNECTIONS - PORTS,
+        "{}",
+        report.shown()
+    );
+    drop(application);
     Ok(())
 }

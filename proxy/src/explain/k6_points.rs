@@ -185,7 +185,8 @@ impl Points {
             let side = if failed { &mut of.failed } else { &mut of.ok };
             *side = side.saturating_add(times);
         }
-        if let Some(at) = at {
+        // A number may be written that no float holds.
+        if let Some(at) = at.filter(|at| at.is_finite() && *at >= 0.0) {
             self.first = Some(self.first.map_or(at, |first| first.min(at)));
             self.last = Some(self.last.map_or(at, |last| last.max(at)));
             if let Some(cells) = &mut self.cells {

@@ -176,6 +176,13 @@ fn a_run_without_failures_needs_no_explanation() {
 }
 
 #[test]
+fn a_time_that_no_float_holds_is_none() {
+    let points = "metric_name,timestamp,metric_value,status\nhttp_reqs,1e999,1,200\nhttp_reqs,17,1,200\n";
+    let (summary, _) = super::explain(points.as_bytes()).unwrap();
+    assert_eq!((summary.requests, summary.duration_seconds), (Some(2), Some(0.0)));
+}
+
+#[test]
 fn what_is_no_result_is_refused_with_what_to_do() {
     assert!(refused("").contains("empty"));
     assert!(refused("hello\n").contains("no result that explain knows"));
