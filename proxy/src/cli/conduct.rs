@@ -146,9 +146,14 @@ pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Res
             None => None,
         };
         // Before anything connects: an end whose beginning was not seen says less.
-        let probes = nodes::watch(options.probes, &options.via).map_err(ConductError::Unwatched)?;
+        let (probes, watching) =
+            nodes::watch(options.probes, &options.via).map_err(ConductError::Unwatched)?;
         let session = Session::start(&config, watchers)?;
         announce(&session, options, &recording);
+        // Not before the run stands: what cannot begin says why in one line.
+        if let Some(line) = watching {
+            tell(&format!("hopscope: {line}"));
+        }
         // A generator that hopscope runs draws on the same terminal: a table would be drawn over it.
         let mode = match load {
             Load::Elsewhere => Mode::of_standard_error(),

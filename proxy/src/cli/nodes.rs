@@ -151,35 +151,29 @@ fn save(file: &Path, told: &[(String, Answer)]) -> Result<(), NodeError> {
         })
 }
 
-/// Loads the probes on this host for a run over these paths where that is wished, and says in one line what came of it.
-/// The run goes on without them.
+/// Loads the probes on this host for a run over these paths where that is wished, and gives one line that says what came
+/// of it. The run goes on without them.
 ///
 /// # Errors
 /// Why there are none, where they are required.
-pub fn watch(wish: ProbesWish, vias: &[Via]) -> Result<Option<LocalProbes>, String> {
+pub fn watch(wish: ProbesWish, vias: &[Via]) -> Result<(Option<LocalProbes>, Option<String>), String> {
     if wish == ProbesWish::Off {
-        return Ok(None);
+        return Ok((None, None));
     }
     let mut config = Config::default();
     config.table.workload_ports = workload_ports(vias);
-    let refused = match LocalProbes::start(config) {
-        Ok(probes) if probes.attached() => {
-            tell(&format!("hopscope: {}", probes.summary()));
-            return Ok(Some(probes));
+    let (probes, line) = match LocalProbes::start(config) {
+        // Without any it keeps why there is nothing to keep: the recording then says so.
+        Ok(probes) => {
+            let line = probes.summary();
+            (Some(probes), line)
         }
-        Ok(probes) if wish == ProbesWish::Auto => {
-            tell(&format!("hopscope: {}", probes.summary()));
-            // It keeps why there is nothing to keep: the recording then says so.
-            return Ok(Some(probes));
-        }
-        Ok(probes) => probes.summary(),
-        Err(error) => format!("this host's kernel is not watched: {error}"),
+        Err(error) => (None, format!("this host's kernel is not watched: {error}")),
     };
-    if wish == ProbesWish::Require {
-        return Err(refused);
+    if wish == ProbesWish::Require && !probes.as_ref().is_some_and(LocalProbes::attached) {
+        return Err(line);
     }
-    tell(&format!("hopscope: {refused}"));
-    Ok(None)
+    Ok((probes, Some(line)))
 }
 
 /// What listens where a direct path leads is the application: nothing is between.
