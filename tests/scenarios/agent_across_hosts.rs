@@ -66,7 +66,8 @@ impl Run {
                 line["netns"] == netns && line["end"] == end
             });
             Ok(if told { Ok(()) } else { Err(text) })
-        })?;
+        })
+        .with_context(|| self.alone.shown())?;
         let kept = self.folder.path().join("asked.jsonl");
         self.report(&[
             "--agent",

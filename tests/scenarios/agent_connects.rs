@@ -254,3 +254,19 @@ fn want_of_descriptors_is_no_kernels_to_tell_and_nobody_is_charged() -> Result<(
     assert_eq!(stage.charges()?, [] as [serde_json::Value; 0]);
     Ok(())
 }
+
+#[test]
+fn an_icmp_rejection_that_the_application_learns_first_is_no_change_of_mind() -> Result<()> {
+    let stage = Stage::new()?;
+    // Somebody lives there, so that the namespace's counters can be read.
+    let words = ["listen", "127.0.0.1:9000", "16", "keep"];
+    let mut tenant = stage.cast.play("tenant", &stage.pair.near, &words)?;
+    ready(&mut tenant, "listening")?;
+    stage.firewall("reject with icmp host-unreachable")?;
+    // Who connects without blocking asks for the error, which clears it, and closes: to TCP as if he had given up.
+    assert_eq!(stage.connect("1", "5000")?, ["HostUnreachable"]);
+    let end = stage.agent.charged(&stage.far)?;
+    assert_eq!(verdict(&end), ("backend-unreachable", "connect-unreachable"));
+    assert_eq!(end["told_by"], "icmp");
+    Ok(())
+}

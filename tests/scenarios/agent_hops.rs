@@ -108,3 +108,65 @@ fn an_applications_outbound_refusal_is_its_dependencys() -> Result<()> {
     stage.agent.failed("backend", "backend-dependency")?;
     Ok(())
 }
+
+#[test]
+fn every_runtimes_dial_into_a_pod_is_tunnel_by_whatever_name_it_has() -> Result<()> {
+    let pod = Netns::new()?;
+    let cast = Cast::of(ACTOR)?;
+    let agent = Agent::start(&[])?;
+    let names = [
+        "containerd-shim",
+        "crio",
+        "dockerd",
+        "cri-dockerd",
+        "socat",
+        "k3s-server",
+        "k3s-agent",
+        "rke2",
+        "konnectivity-agent",
+    ];
+    for name in names {
+        all_of(cast.play(name, &pod, &["connect", "127.0.0.1:8080", "1", "5000"])?)?;
+    }
+    let netns = pod.inode()?;
+    for name in names {
+        // A process' name has at most 15 bytes.
+        let comm = name.get(..15).unwrap_or(name);
+        let end = eventually(name, || {
+            let all = ends(agent.address, "127.0.0.1")?;
+            let ours = all
+                .iter()
+                .find(|end| end["netns"] == netns && end["process"] == comm);
+            Ok(ours.cloned().ok_or(format!("{all:?}")))
+        })?;
+        assert_eq!(
+            (&end["owner"], &end["peer"]),
+            (&"tunnel".into(), &"backend".into()),
+            "{name}"
+        );
+        assert_eq!(end["cause"], "backend-refused", "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn between_api_server_and_kubelet_it_is_all_tunnel() -> Result<()> {
+    let stage = Stage::new()?;
+    let kubelet = format!("{}:10250", stage.far);
+    let dial = ["connect", &kubelet, "1", "5000"];
+    all_of(stage.cast.play("kube-apiserver", &stage.pair.near, &dial)?)?;
+    let refused = stage.agent.charged(&stage.far)?;
+    assert_eq!(
+        (&refused["owner"], &refused["peer"]),
+        (&"tunnel".into(), &"tunnel".into())
+    );
+    assert_eq!(refused["cause"], "tunnel-down");
+
+    let serve = ["listen", &kubelet, "16", "linger"];
+    let mut node = stage.cast.play("kubelet", &stage.pair.far, &serve)?;
+    ready(&mut node, "listening")?;
+    let talk = ["talk", &kubelet, "question"];
+    all_of(stage.cast.play("kube-apiserver", &stage.pair.near, &talk)?)?;
+    stage.agent.failed("tunnel", "tunnel-lost")?;
+    Ok(())
+}

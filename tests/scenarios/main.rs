@@ -7,6 +7,7 @@ mod agent_hops;
 mod agent_image;
 mod agent_ladder;
 mod agent_names;
+mod agent_nodeport;
 mod agent_older;
 mod agent_privilege;
 mod agent_queues;

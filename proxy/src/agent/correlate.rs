@@ -77,6 +77,9 @@ pub struct Gathering {
     /// Drops of connections that had not ended, by connection; the oldest go first.
     dropped: HashMap<Key, Vec<Dropped>>,
     dropped_order: VecDeque<Key>,
+    /// Cases by the address of who connected and whether it is his end that tells: a translation of the other address
+    /// makes two cases of one connection.
+    openers: HashMap<(SocketAddr, bool), Key>,
 }
 
 impl Gathering {
@@ -93,6 +96,7 @@ impl Gathering {
             Event::Closed(socket, close) => {
                 let (key, at) = (key(&socket), socket.at);
                 let earlier = self.over(key, &socket);
+                self.openers.insert(opener(&socket), key);
                 push(&mut self.case(key, at).ends, (socket, close), 2);
                 if earlier.is_some() {
                     return earlier;
@@ -104,6 +108,7 @@ impl Gathering {
                 unprovoked,
             } => {
                 let (key, at) = (key(&socket), socket.at);
+                self.openers.entry(opener(&socket)).or_insert(key);
                 push(
                     &mut self.case(key, at).resets_sent,
                     ResetSent {
@@ -181,12 +186,41 @@ impl Gathering {
 
     fn take(&mut self, key: Key) -> Option<Case> {
         let (_, mut case) = self.cases.remove(&key)?;
+        if let Some((_, other)) = self.other_side(key, &case) {
+            other.absorb(case);
+            return None;
+        }
         if case.ends.is_empty() {
             self.remember(key, &case.drops);
         } else if let Some(drops) = self.dropped.remove(&key) {
             case.earlier_drops = drops;
         }
         Some(case)
+    }
+
+    /// The case of the same connection beyond an address translation, where one is still being gathered: who connected
+    /// has the same address there, and the other side another.
+    fn other_side(&mut self, key: Key, case: &Case) -> Option<&mut (u64, Case)> {
+        let mut sockets: Vec<&Socket> = case.ends.iter().map(|(socket, _)| socket).collect();
+        sockets.extend(case.resets_sent.iter().map(|reset| &reset.socket));
+        let mut openers: Vec<_> = sockets.into_iter().map(opener).collect();
+        openers.dedup();
+        for opener in &openers {
+            if self.openers.get(opener) == Some(&key) {
+                self.openers.remove(opener);
+            }
+        }
+        let [(address, connected)] = *openers else {
+            // Both ends are here already, or nobody's.
+            return None;
+        };
+        if key.netns != 0 {
+            return None;
+        }
+        let other = *self.openers.get(&(address, !connected))?;
+        self.cases
+            .get_mut(&other)
+            .filter(|(_, other)| other.ends.len() < 2)
     }
 
     fn remember(&mut self, key: Key, drops: &[Dropped]) {
@@ -216,6 +250,33 @@ impl Gathering {
             (at, Case::default())
         });
         case
+    }
+}
+
+impl Case {
+    /// Takes in what was told beyond a translation.
+    fn absorb(&mut self, other: Self) {
+        for end in other.ends {
+            push(&mut self.ends, end, 2);
+        }
+        for reset in other.resets_sent {
+            push(&mut self.resets_sent, reset, KEPT);
+        }
+        for reset in other.resets_received {
+            push(&mut self.resets_received, reset, KEPT);
+        }
+        for drop in other.drops {
+            push(&mut self.drops, drop, KEPT);
+        }
+    }
+}
+
+/// The address of who connected, and whether the socket is his.
+fn opener(socket: &Socket) -> (SocketAddr, bool) {
+    if socket.active {
+        (socket.ends.local, true)
+    } else {
+        (socket.ends.remote, false)
     }
 }
 
@@ -299,6 +360,25 @@ mod tests {
         let second = gathering.due(u64::MAX).unwrap();
         assert_eq!(second.drops, [], "told already");
         assert_eq!(second.earlier_drops, first.drops);
+    }
+
+    #[test]
+    fn a_refusal_from_behind_a_translation_belongs_to_the_connect_that_it_answers() {
+        let mut gathering = Gathering::default();
+        let pod = socket(0, "10.9.0.7:8080", "10.0.0.1:1", 8);
+        let refusal = Event::ResetSent {
+            socket: pod,
+            reason: Some(3),
+            unprovoked: false,
+        };
+        assert_eq!(gathering.add(refusal), None);
+        let mut client = socket(5, "10.0.0.1:1", "10.0.0.2:30080", 7);
+        client.active = true;
+        assert_eq!(gathering.add(Event::Closed(client, Close::default())), None);
+        let case = gathering.due(u64::MAX).unwrap();
+        assert_eq!((case.ends.len(), case.resets_sent.len()), (1, 1));
+        assert_eq!(gathering.due(u64::MAX), None);
+        assert_eq!(gathering.openers.len(), 0, "nothing is left behind");
     }
 
     #[test]

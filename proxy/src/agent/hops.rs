@@ -11,8 +11,13 @@ const KUBELET: u16 = 10_250;
 
 /// Processes that are nothing but tunnel.
 const TUNNEL: [&str; 4] = ["kubectl", "konnectivity", "proxy-agent", "proxy-server"];
-/// Container runtimes: tunnel where they serve or dial loopback, else pulling images and the like.
-const RUNTIMES: [&str; 7] = [
+/// Where Kubernetes puts NodePorts unless it is told otherwise (`--service-node-port-range`): what answers there is the
+/// node's address translation.
+const NODE_PORTS: std::ops::RangeInclusive<u16> = 30_000..=32_767;
+
+/// Container runtimes: tunnel where they serve or dial loopback, else pulling images and the like. dockershim,
+/// cri-dockerd and older cri-o have socat dial for them, within the pod's network but not in its cgroup.
+const RUNTIMES: [&str; 8] = [
     "containerd",
     "crio",
     "dockerd",
@@ -20,6 +25,7 @@ const RUNTIMES: [&str; 7] = [
     "dockershim",
     "k3s",
     "rke2",
+    "socat",
 ];
 const BALANCERS: [&str; 5] = ["haproxy", "envoy", "traefik", "kube-proxy", "ingress"];
 const GENERATORS: [&str; 10] = [
@@ -156,7 +162,10 @@ impl HopTable {
             return (!leg.active && kubelet_port == KUBELET) || (leg.active && leg.loopback);
         }
         // The last leg is dialled on loopback within the pod's namespace, by a thread of the runtime.
-        any(leg.comm, &RUNTIMES, &[]) && leg.loopback && (!leg.active || self.is_foreign(leg.netns))
+        any(leg.comm, &RUNTIMES, &[])
+            && !leg.in_pod
+            && leg.loopback
+            && (!leg.active || self.is_foreign(leg.netns))
     }
 
     /// A network namespace other than the host's: a container's.
@@ -189,6 +198,7 @@ impl HopTable {
             {
                 Hop::Backend
             }
+            (Hop::Client | Hop::Observer | Hop::Unknown, _) if NODE_PORTS.contains(&remote.port()) => Hop::Lb,
             (Hop::Client | Hop::Observer | Hop::Unknown, _) => Hop::Unknown,
         }
     }
@@ -244,6 +254,28 @@ mod tests {
             table().peer(Hop::Tunnel, &last, "127.0.0.1:8080".parse().unwrap(), None),
             Hop::Backend
         );
+    }
+
+    #[test]
+    fn a_pods_own_socat_is_the_pods() {
+        let of_the_pod = Leg {
+            loopback: true,
+            netns: 7,
+            in_pod: true,
+            ..leg("socat")
+        };
+        assert_eq!(table().owner(&of_the_pod), Hop::Backend);
+        let of_the_runtime = Leg {
+            in_pod: false,
+            ..of_the_pod
+        };
+        assert_eq!(table().owner(&of_the_runtime), Hop::Tunnel);
+    }
+
+    #[test]
+    fn a_node_port_is_the_nodes_translation() {
+        let node = "10.0.0.9:30080".parse().unwrap();
+        assert_eq!(table().peer(Hop::Client, &leg("k6"), node, None), Hop::Lb);
     }
 
     #[test]

@@ -9,6 +9,7 @@ const EPIPE: u32 = 32;
 const ECONNRESET: u32 = 104;
 const ETIMEDOUT: u32 = 110;
 const ECONNREFUSED: u32 = 111;
+const EHOSTUNREACH: u32 = 113;
 
 /// What is known beside the close itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +20,19 @@ pub struct Surroundings {
     pub reset_sent: bool,
     /// The socket at the other end.
     pub other_end: OtherEnd,
-    /// The kernel counted a failed attempt to connect meanwhile.
-    pub attempt_failed: bool,
+    /// What the kernel counted meanwhile.
+    pub counted: Counted,
+}
+
+/// A counter of the kernel's that moved, of those that explain a connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// None of them.
+    Nothing,
+    /// A failed attempt to connect.
+    FailedAttempt,
+    /// An ICMP "destination unreachable" in the socket's namespace.
+    Unreachable,
 }
 
 /// When the other end of the connection closed.
@@ -38,13 +50,23 @@ pub enum OtherEnd {
 pub fn error(state: u8, close: &Close, around: Surroundings) -> Option<u32> {
     let reset = if state == CLOSE_WAIT { EPIPE } else { ECONNRESET };
     Some(match close.untold {
+        // Whoever connects without blocking is told first, asks for the error, which clears it, and closes.
+        Untold::Nothing
+            if close.error == 0
+                && given_up_at_once(state, close)
+                && around.counted == Counted::Unreachable =>
+        {
+            EHOSTUNREACH
+        }
         Untold::Nothing => close.error,
         Untold::Error if around.reset_received && state == SYN_SENT => ECONNREFUSED,
         Untold::Error if around.reset_received => reset,
         Untold::Error if around.reset_sent || state == SYN_SENT || close.retransmits == 0 => 0,
         // It gave up in silence: who aborts says so, and that would have been seen.
         Untold::Error => ETIMEDOUT,
-        Untold::Resets if state == SYN_SENT && close.retransmits == 0 && around.attempt_failed => {
+        Untold::Resets
+            if state == SYN_SENT && close.retransmits == 0 && around.counted == Counted::FailedAttempt =>
+        {
             ECONNREFUSED
         }
         Untold::Resets if state == SYN_SENT => 0,
@@ -58,6 +80,11 @@ pub fn error(state: u8, close: &Close, around: Surroundings) -> Option<u32> {
     })
 }
 
+/// A connect that its owner closed before a SYN was sent again.
+pub const fn given_up_at_once(state: u8, close: &Close) -> bool {
+    state == SYN_SENT && close.shutdown != 0 && close.retransmits == 0
+}
+
 #[cfg(test)]
 mod tests {
     use hopscope_abi::state::ESTABLISHED;
@@ -68,7 +95,7 @@ mod tests {
         reset_received: false,
         reset_sent: false,
         other_end: OtherEnd::Unseen,
-        attempt_failed: false,
+        counted: Counted::Nothing,
     };
 
     fn close(untold: Untold, retransmits: u32) -> Close {
@@ -90,6 +117,26 @@ mod tests {
             ..QUIET
         };
         assert_eq!(error(SYN_SENT, &told, noisy), Some(113));
+    }
+
+    #[test]
+    fn a_connect_closed_at_once_was_told_that_it_is_unreachable_only_if_the_kernel_counted_it() {
+        let told = Surroundings {
+            counted: Counted::Unreachable,
+            ..QUIET
+        };
+        let closed = Close {
+            shutdown: 3,
+            ..Close::default()
+        };
+        assert_eq!(error(SYN_SENT, &closed, told), Some(EHOSTUNREACH));
+        assert_eq!(error(SYN_SENT, &closed, QUIET), Some(0));
+        assert_eq!(error(ESTABLISHED, &closed, told), Some(0));
+        let waited = Close {
+            retransmits: 1,
+            ..closed
+        };
+        assert_eq!(error(SYN_SENT, &waited, told), Some(0));
     }
 
     #[test]
@@ -137,7 +184,7 @@ mod tests {
     #[test]
     fn without_resets_a_connect_was_refused_only_if_the_kernel_counted_a_failure() {
         let counted = Surroundings {
-            attempt_failed: true,
+            counted: Counted::FailedAttempt,
             ..QUIET
         };
         assert_eq!(

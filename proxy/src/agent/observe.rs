@@ -8,7 +8,7 @@ use hopscope_attribution::hop::Hop;
 
 use super::correlate::{Case, Dropped, Gathering, ResetSent};
 use super::evidence::{Journal, PodSeen, Seen, SocketSeen, WindowSeen, end_word};
-use super::infer::{self, OtherEnd, Surroundings};
+use super::infer::{self, Counted, OtherEnd, Surroundings};
 use super::judge::{self, Abort, Around, End};
 use super::loader::{Climbed, ProbeStatus, Probes, Refusal};
 use super::metrics::NodeMetrics;
@@ -50,6 +50,7 @@ pub struct Observer {
     overflows: HashMap<Netns, SystemTime>,
     attempt_failed: Option<SystemTime>,
     ledger: live::Ledger,
+    unreachable: HashMap<Netns, SystemTime>,
     window: BTreeMap<Hop, Window>,
     window_from: u64,
     lost: u64,
@@ -85,6 +86,7 @@ impl Observer {
             overflows: HashMap::new(),
             attempt_failed: None,
             ledger: live::Ledger::new(),
+            unreachable: HashMap::new(),
             window: BTreeMap::new(),
             window_from: unix_us(),
             lost: 0,
@@ -198,7 +200,9 @@ impl Observer {
                 .get(1 - at.min(1))
                 .copied()
                 .filter(|hop| ends.len() == 2 && *hop != Hop::Unknown);
-            let peer = known_peer.unwrap_or_else(|| self.world.peer(owner, socket));
+            let peer = known_peer
+                .or_else(|| self.refuser(gathered, socket))
+                .unwrap_or_else(|| self.world.peer(owner, socket));
             let around = Around {
                 owner,
                 peer,
@@ -289,7 +293,17 @@ impl Observer {
                 (2.., _) => OtherEnd::Earlier,
                 _ => OtherEnd::Unseen,
             },
-            attempt_failed: close.untold == Untold::Resets && connecting && self.attempt_failed(),
+            counted: match close.untold {
+                Untold::Resets if connecting && self.attempt_failed() => Counted::FailedAttempt,
+                Untold::Nothing
+                    if close.error == 0
+                        && infer::given_up_at_once(socket.state, close)
+                        && self.told_unreachable(socket.netns) =>
+                {
+                    Counted::Unreachable
+                }
+                Untold::Resets | Untold::Nothing | Untold::Error => Counted::Nothing,
+            },
         };
         let own = |reset: &&ResetSent| reset.unprovoked && ours(&reset.socket);
         let reset_sent = gathered.resets_sent.iter().find(own).map(|reset| {
@@ -309,6 +323,15 @@ impl Observer {
             reset_received,
             reset_sent,
         })
+    }
+
+    /// The hop that sent RST to a socket from another address than the socket knows: behind an address translation.
+    fn refuser(&self, gathered: &Case, socket: &Socket) -> Option<Hop> {
+        let behind = |reset: &&ResetSent| {
+            reset.socket.ends.remote == socket.ends.local && reset.socket.ends.local != socket.ends.remote
+        };
+        let reset = gathered.resets_sent.iter().find(behind)?;
+        Some(self.world.owner(&reset.socket)).filter(|hop| *hop != Hop::Unknown)
     }
 
     /// Whether the netfilter of the socket's own namespace dropped packets of its connection: on the way out they are

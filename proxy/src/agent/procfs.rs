@@ -163,6 +163,8 @@ pub struct Counters {
     pub listen_drops: u64,
     /// `TCPReqQFullDrop`: SYNs dropped because too many handshakes were half done, and cookies are off.
     pub syn_queue_drops: u64,
+    /// `InDestUnreachs` of ICMP.
+    pub told_unreachable: u64,
     /// `OutNoRoutes` of IPv4: connects and packets for which there was no route.
     pub no_routes: u64,
     /// `TCPToZeroWindowAdv`: times that a receiver closed its window.
@@ -203,6 +205,7 @@ pub fn counters(text: &str) -> Counters {
         listen_overflows: of("TcpExt", "ListenOverflows"),
         listen_drops: of("TcpExt", "ListenDrops"),
         syn_queue_drops: of("TcpExt", "TCPReqQFullDrop"),
+        told_unreachable: of("Icmp", "InDestUnreachs"),
         no_routes: of("Ip", "OutNoRoutes"),
         zero_windows: of("TcpExt", "TCPToZeroWindowAdv"),
         aborts_on_close: of("TcpExt", "TCPAbortOnClose"),
@@ -232,6 +235,7 @@ impl Counters {
             listen_overflows: less(self.listen_overflows, earlier.listen_overflows),
             listen_drops: less(self.listen_drops, earlier.listen_drops),
             syn_queue_drops: less(self.syn_queue_drops, earlier.syn_queue_drops),
+            told_unreachable: less(self.told_unreachable, earlier.told_unreachable),
             no_routes: less(self.no_routes, earlier.no_routes),
             zero_windows: less(self.zero_windows, earlier.zero_windows),
             aborts_on_close: less(self.aborts_on_close, earlier.aborts_on_close),

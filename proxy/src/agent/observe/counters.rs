@@ -16,7 +16,15 @@ const OVERFLOW_EXPLAINS: Duration = Duration::from_secs(15);
 /// A failed attempt that the kernel counted explains a connect that ended within this time of it: counters are read
 /// every second, and whenever a connect asks for it.
 const ATTEMPT_EXPLAINS: Duration = Duration::from_secs(2);
+
 impl Observer {
+    /// Whether a namespace was told lately that something is unreachable.
+    pub(super) fn told_unreachable(&mut self, netns: Netns) -> bool {
+        self.poll();
+        let at = self.unreachable.get(&netns);
+        at.is_some_and(|at| at.elapsed().is_ok_and(|age| age < ATTEMPT_EXPLAINS))
+    }
+
     /// Whether a connect failed lately, by the counters of any namespace.
     pub(super) fn attempt_failed(&mut self) -> bool {
         self.poll();
@@ -72,6 +80,9 @@ impl Observer {
                 self.metrics
                     .syn_queue_overflowed(&workload.namespace, &workload.name, added.syn_queue_drops);
             }
+            if added.told_unreachable > 0 {
+                self.unreachable.insert(netns, SystemTime::now());
+            }
             if added.no_routes > 0 {
                 self.metrics.no_route(hop, added.no_routes);
             }
@@ -87,6 +98,8 @@ impl Observer {
                 Rung::Procfs => self.count_without_probes(hop, &added),
             }
         }
+        self.unreachable
+            .retain(|netns, _| self.counters.contains_key(netns));
         self.overflows
             .retain(|netns, _| self.counters.contains_key(netns));
     }
