@@ -152,7 +152,7 @@ pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Res
         announce(&session, options, &recording);
         // Not before the run stands: what cannot begin says why in one line.
         if let Some(line) = watching {
-            tell(&format!("hopscope: {line}"));
+            tell(&format!("  {line}"));
         }
         // A generator that hopscope runs draws on the same terminal: a table would be drawn over it.
         let mode = match load {
