@@ -171,6 +171,7 @@ impl Agent {
             from: config.rung,
             cgroup: config.mounts.cgroup.clone(),
         });
+        give_back();
         // The probes first: what begins while we look around is not missed.
         let world = World::look(config.mounts, config.table);
         let observer = Observer::new(world, config.workloads, &climbed);
@@ -289,6 +290,17 @@ fn drain(probes: &mut Probes, observer: &mut Observer) {
     for _ in 0..AT_A_TIME {
         let Some(record) = probes.ring.next() else { return };
         observer.record(&record);
+    }
+}
+
+/// Gives freed memory back to the kernel: its types, which were read to load the probes, take more than all that comes
+/// after, and the allocator keeps what it was once given.
+fn give_back() {
+    #[cfg(target_env = "gnu")]
+    {
+        #[expect(unsafe_code, reason = "no safe call asks glibc's allocator")]
+        // SAFETY: takes a plain number and touches only free memory.
+        let _whether_any_was = unsafe { libc::malloc_trim(0) };
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// Connections that stand, both ends here, while the agent's memory is measured: twice as many sockets.
     #[arg(long, default_value_t = 25_000)]
     held: u32,
-    /// Fail when the agent ever held more than this, in MiB.
+    /// Fail when the agent holds more than this, in MiB.
     #[arg(long, default_value_t = 64.0)]
     memory_limit: f64,
     /// Measure optimized builds.

@@ -16,6 +16,9 @@ use crate::ebpf;
 /// The agent lists the sockets that live this often, and a moment more.
 const ONE_WALK: Duration = Duration::from_secs(17);
 
+/// Connections that one process keeps, with a descriptor for either end: within the usual limit of 1,024.
+const HELD_BY_ONE: u32 = 450;
+
 /// Opens and closes connections at the rate, and measures what the agent's process took meanwhile.
 pub(super) fn at_rate(args: &Args, target: &Path, namespace: &str) -> Result<()> {
     let (mut agent, address) = agent(target)?;
@@ -60,30 +63,39 @@ pub(super) fn at_rate(args: &Args, target: &Path, namespace: &str) -> Result<()>
     Ok(())
 }
 
-/// Keeps connections, and measures the most memory that an agent took which came to them.
+/// Keeps connections, and measures the memory of an agent that came to them, after it has listed them twice.
 pub(super) fn beside(args: &Args, target: &Path, namespace: &str) -> Result<()> {
-    // Two descriptors a connection, and some.
-    let descriptors = args.held * 2 + 100;
-    let hold = format!("ulimit -n {descriptors} && exec \"$0\" hold {}", args.held);
-    let mut holder = Command::new("ip")
-        .args(["netns", "exec", namespace, "sh", "-c", &hold])
-        .arg(target.join("actor"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
+    // As many processes as it takes: what one may open is the machine's to say.
+    let mut holders = Vec::new();
+    let mut left = args.held;
+    while left > 0 {
+        let pairs = left.min(HELD_BY_ONE);
+        left -= pairs;
+        holders.push(
+            Command::new("ip")
+                .args(["netns", "exec", namespace])
+                .arg(target.join("actor"))
+                .args(["hold", &pairs.to_string()])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()?,
+        );
+    }
     let measured = (|| {
-        let said = holder.stdout.take().context("the actor's words")?;
-        let first = BufReader::new(said).lines().next().transpose()?;
-        ensure!(first.as_deref() == Some("holding"), "the actor said {first:?}");
+        for holder in &mut holders {
+            let said = holder.stdout.take().context("the actor's words")?;
+            let first = BufReader::new(said).lines().next().transpose()?;
+            ensure!(first.as_deref() == Some("holding"), "the actor said {first:?}");
+        }
         let (mut agent, address) = agent(target)?;
         let before = cpu(agent.id())?;
         thread::park_timeout(ONE_WALK);
         let measured = (|| {
             let status = fs::read_to_string(format!("/proc/{}/status", agent.id()))?;
-            let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let most = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
             let most: f64 = most
                 .and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok())
-                .context("no VmHWM")?;
+                .context("no VmRSS")?;
             let taken = (cpu(agent.id())? - before) / ONE_WALK.as_secs_f64() * 100.0;
             Ok((most / 1024.0, total(&address, "hopscope_node_sockets{")?, taken))
         })();
@@ -91,13 +103,14 @@ pub(super) fn beside(args: &Args, target: &Path, namespace: &str) -> Result<()> 
         agent.wait()?;
         measured
     })();
-    if let Some(mut input) = holder.stdin.take() {
-        writeln!(input)?;
+    for mut holder in holders {
+        // The end of its input is its end.
+        drop(holder.stdin.take());
+        holder.wait()?;
     }
-    holder.wait()?;
     let (most, sockets, taken) = measured?;
     ebpf::report(&format!(
-        "beside {sockets:.0} live sockets the agent held at most {most:.1} MiB, limit {} MiB, and took {taken:.1} % of a core",
+        "beside {sockets:.0} live sockets the agent held {most:.1} MiB, limit {} MiB, and took {taken:.1} % of a core",
         args.memory_limit
     ));
     ensure!(
