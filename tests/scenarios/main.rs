@@ -19,6 +19,8 @@ mod agent_six;
 mod agent_soak;
 mod agent_stage;
 mod command_line;
+mod proxy_added_latency;
+mod proxy_capacity;
 mod proxy_losses;
 mod proxy_orders;
 mod proxy_paths;

@@ -65,6 +65,11 @@ impl Report {
             .collect()
     }
 
+    /// A time in seconds by its JSON pointer.
+    pub fn seconds(&self, pointer: &str) -> Option<f64> {
+        self.value.pointer(pointer)?.as_f64()
+    }
+
     /// Whether the flag at this JSON pointer is set.
     pub fn flag(&self, pointer: &str) -> bool {
         self.value

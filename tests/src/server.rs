@@ -29,8 +29,8 @@ impl Server {
         let address = free_address()?;
         let place = folder.display();
         let text = format!(
-            "worker_processes 1;\ndaemon off;\npid {place}/nginx.pid;\nerror_log {place}/nginx.log;\n\
-             events {{ worker_connections 2048; }}\n\
+            "worker_processes 1;\nworker_rlimit_nofile 12500;\ndaemon off;\npid {place}/nginx.pid;\n\
+             error_log {place}/nginx.log;\nevents {{ worker_connections 12288; }}\n\
              http {{ access_log off; keepalive_requests 1000000; client_body_temp_path {place};\n\
              proxy_temp_path {place}; fastcgi_temp_path {place}; uwsgi_temp_path {place}; scgi_temp_path {place};\n\
              server {{ listen {address} %TLS%;\n{server}\n}} }}\n"

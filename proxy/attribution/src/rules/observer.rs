@@ -4,7 +4,7 @@ use super::Rule;
 use crate::case::{Case, Unrowed, failed_in};
 use crate::cause::Cause;
 use crate::confidence::{GOOD, PROVEN, Ruling};
-use crate::evidence::{Moment, ObserverSample, PathId, Span};
+use crate::evidence::{ConnectFailure, Moment, ObserverSample, PathId, Span};
 use crate::failure::{Failure, NONE, What};
 use crate::figures::{count, counted, share};
 
@@ -148,6 +148,10 @@ fn void(case: &mut Case<'_>) {
         RULE.name,
         |failure| !matches!(failure.what, What::Answered { .. }),
         |_, failure| {
+            // What was wanting is known of the failure itself, and no matter of how busy hopscope was besides.
+            if matches!(failure.what, What::NotConnected(ConnectFailure::NoDescriptor)) {
+                return Some(Ruling::charge(Cause::ObserverFdLimit, PROVEN));
+            }
             let cause = match during(&troubled, failure.began, failure.at)? {
                 Trouble::Saturated => Cause::ObserverSaturated,
                 Trouble::NoDescriptor => Cause::ObserverFdLimit,
