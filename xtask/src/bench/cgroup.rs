@@ -44,6 +44,23 @@ impl Cgroup {
         Ok(Duration::from_micros(micros))
     }
 
+    /// CPU time that its threads of this name have used (proc(5), `schedstat`: nanoseconds on a CPU come first).
+    pub(super) fn cpu_of_thread(&self, name: &str) -> Result<Duration> {
+        let mut nanos = 0;
+        for thread in fs::read_to_string(self.path.join("cgroup.threads"))?.lines() {
+            let read = |what: &str| fs::read_to_string(format!("/proc/{thread}/{what}"));
+            // One that has just ended is no thread of ours: what we name lives as long as its process.
+            let (Ok(called), Ok(times)) = (read("comm"), read("schedstat")) else {
+                continue;
+            };
+            if called.trim_end() == name {
+                let ran = times.split(' ').next().and_then(|ran| ran.parse::<u64>().ok());
+                nanos += ran.context("a schedstat without times")?;
+            }
+        }
+        Ok(Duration::from_nanos(nanos))
+    }
+
     /// Proportional set size of its processes, KiB (proc(5), smaps_rollup).
     pub(super) fn memory_kib(&self) -> Result<u64> {
         let mut sum = 0;

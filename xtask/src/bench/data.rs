@@ -13,7 +13,8 @@ use super::workload::Workload;
 const ROWS: &str = "rounds.tsv";
 const MEMORY: &str = "memory.tsv";
 const FACTS: &str = "machine.tsv";
-const ROW_HEAD: &str = "workload\tround\ttarget\trequests\tbytes\tmicros\tp50_us\tp99_us\terrors\tcpu_us";
+const ROW_HEAD: &str =
+    "workload\tround\ttarget\trequests\tbytes\tmicros\tp50_us\tp99_us\terrors\tcpu_us\trecording_us";
 const MEMORY_HEAD: &str = "target\tconnections\tbefore_kib\tafter_kib";
 
 /// What the generator saw of one load.
@@ -38,6 +39,8 @@ pub(super) struct Row {
     pub(super) outcome: Outcome,
     /// CPU time of the target.
     pub(super) cpu_us: u64,
+    /// What of it hopscope's recording thread used; none in others.
+    pub(super) recording_us: u64,
 }
 
 /// One target with connections at rest.
@@ -81,7 +84,7 @@ impl Writer {
         let outcome = row.outcome;
         writeln!(
             self.rows,
-            "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
+            "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
             row.workload.word(),
             row.round,
             row.target.word(),
@@ -91,7 +94,8 @@ impl Writer {
             outcome.p50_us,
             outcome.p99_us,
             outcome.errors,
-            row.cpu_us
+            row.cpu_us,
+            row.recording_us
         )?;
         Ok(())
     }
@@ -139,7 +143,14 @@ impl Figures {
     }
 
     fn parse(rows: &str, memory: &str, facts: &str) -> Result<Self> {
-        ensure!(rows.lines().next() == Some(ROW_HEAD), "{ROWS} has other columns");
+        // Older runs did not tell the recording's share apart.
+        let head = rows.lines().next().unwrap_or_default();
+        ensure!(
+            ROW_HEAD
+                .strip_prefix(head)
+                .is_some_and(|more| more.is_empty() || more == "\trecording_us"),
+            "{ROWS} has other columns"
+        );
         ensure!(
             memory.lines().next() == Some(MEMORY_HEAD),
             "{MEMORY} has other columns"
@@ -182,6 +193,7 @@ fn row(line: &str) -> Option<Row> {
             errors: number()?,
         },
         cpu_us: number()?,
+        recording_us: number().unwrap_or(0),
     })
 }
 
@@ -231,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let line = "fixed-rate\t3\thaproxy-log\t8000\t0\t2000000\t120\t450\t0\t300000";
+        let line = "fixed-rate\t3\thaproxy-log\t8000\t0\t2000000\t120\t450\t0\t300000\t7";
         let figures = Figures::parse(
             &format!("{ROW_HEAD}\n{line}\n"),
             &format!("{MEMORY_HEAD}\nhopscope\t5000\t9000\t21000\n"),
@@ -240,6 +252,7 @@ mod tests {
         .unwrap();
         assert_eq!(figures.rows[0].target, Target::HaproxyLog);
         assert_eq!(figures.rows[0].outcome.p99_us, 450);
+        assert_eq!(figures.rows[0].recording_us, 7);
         assert_eq!(figures.memory[0].after_kib, 21_000);
         assert_eq!(figures.facts["kernel"], "6.18");
     }

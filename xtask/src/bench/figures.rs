@@ -89,6 +89,18 @@ impl Figures {
         median(ratios.collect())
     }
 
+    /// CPU with the recording's thread over CPU without it, the median of the rounds; what a worker spends on handing
+    /// over is in both.
+    #[expect(clippy::cast_precision_loss, reason = "figures to be rounded to three digits")]
+    pub(super) fn recorded(&self, workload: Workload) -> Option<f64> {
+        let ratios = self.rounds(workload).filter_map(|round| {
+            let row = self.of_round(workload, Target::Hopscope, round)?;
+            let without = row.cpu_us.checked_sub(row.recording_us)?;
+            (row.recording_us > 0 && without > 0).then(|| row.cpu_us as f64 / without as f64)
+        });
+        median(ratios.collect())
+    }
+
     /// Memory of the proxy for one idle connection, bytes.
     #[expect(
         clippy::cast_precision_loss,
@@ -137,7 +149,20 @@ mod tests {
             target,
             outcome,
             cpu_us,
+            recording_us: cpu_us / 10,
         }
+    }
+
+    #[test]
+    fn what_the_recording_costs_is_told_from_the_rest() {
+        let rows = vec![row(1, Target::Hopscope, 1_000, 0)];
+        let figures = Figures {
+            rows,
+            ..Figures::default()
+        };
+        let ratio = figures.recorded(Workload::FixedRate).unwrap();
+        assert!((ratio - 1_000.0 / 900.0).abs() < 1e-9, "{ratio}");
+        assert_eq!(figures.recorded(Workload::Down), None);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(super) struct Goal {
 enum Measure {
     /// hopscope's figure over another's.
     Ratio(Workload, Metric, Target),
+    /// hopscope's CPU with its recording's thread over that without.
+    Recording(Workload),
     /// Bytes a connection at rest.
     IdleBytes,
 }
@@ -42,8 +44,16 @@ const fn ratio(
     }
 }
 
+const fn recording(text: &'static str, workload: Workload) -> Goal {
+    Goal {
+        text,
+        measure: Measure::Recording(workload),
+        limit: Limit::AtMost(1.05),
+    }
+}
+
 /// All, in the order of the table.
-pub(super) const GOALS: [Goal; 27] = {
+pub(super) const GOALS: [Goal; 31] = {
     use Limit::{AtLeast, AtMost};
     use Metric::{AddedP50, Cpu, P99, Rate};
     use Target::{Direct, Envoy, Haproxy, HaproxyLog, HaproxySplice, HaproxyTcp, HopscopeUnread, Nginx};
@@ -213,6 +223,22 @@ pub(super) const GOALS: [Goal; 27] = {
             AtMost(0.90),
         ),
         ratio("64 MiB up: CPU a GB / nginx", Up, Cpu, Nginx, AtMost(0.72)),
+        recording(
+            "64 connections: CPU with / without the recording's thread",
+            KeepAlive64,
+        ),
+        recording(
+            "200 connections: CPU with / without the recording's thread",
+            KeepAlive200,
+        ),
+        recording(
+            "4,000 requests/s: CPU with / without the recording's thread",
+            FixedRate,
+        ),
+        recording(
+            "a connection a request: CPU with / without the recording's thread",
+            ConnectionPerRequest,
+        ),
         Goal {
             text: "5,000 idle connections: bytes of memory each",
             measure: Measure::IdleBytes,
@@ -235,6 +261,7 @@ impl Goal {
             Measure::Ratio(workload, metric, against) => {
                 figures.ratio(workload, metric, Target::Hopscope, against)?
             }
+            Measure::Recording(workload) => figures.recorded(workload)?,
             Measure::IdleBytes => figures.idle_bytes(Target::Hopscope)?,
         };
         let holds = match self.limit {
@@ -255,7 +282,7 @@ impl Goal {
     /// A figure with the digits that this goal is told in.
     pub(super) fn number(&self, value: f64) -> String {
         match self.measure {
-            Measure::Ratio(..) => format!("{value:.2}"),
+            Measure::Ratio(..) | Measure::Recording(_) => format!("{value:.2}"),
             Measure::IdleBytes => format!("{value:.0}"),
         }
     }

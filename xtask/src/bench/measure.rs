@@ -21,6 +21,9 @@ const SETTLE: Duration = Duration::from_millis(150);
 /// What a proxy keeps for a moment after a connection was served is not what an idle one needs.
 const COME_TO_REST: Duration = Duration::from_millis(1500);
 
+/// The name of hopscope's thread that writes the recording (proxy/src/recording/writer.rs).
+const RECORDING: &str = "recording";
+
 /// A proxy that is ready for load.
 struct Ready {
     target: Target,
@@ -138,7 +141,11 @@ fn measured(
             .as_ref()
             .map_or(Ok(Duration::ZERO), |(_, cgroup)| cgroup.cpu())
     };
-    let before = cpu()?;
+    let recording = || match (&proxy.alive, proxy.target) {
+        (Some((_, cgroup)), Target::Hopscope | Target::HopscopeUnread) => cgroup.cpu_of_thread(RECORDING),
+        (Some(_) | None, _) => Ok(Duration::ZERO),
+    };
+    let (before, recorded_before) = (cpu()?, recording()?);
     let outcome: Outcome = if workload.is_bulk() {
         bulk::run(workload, proxy.port, lasting)
     } else {
@@ -146,6 +153,7 @@ fn measured(
     }
     .with_context(|| format!("{} through {}", workload.word(), proxy.target.word()))?;
     let used = cpu()?.saturating_sub(before);
+    let recorded = recording()?.saturating_sub(recorded_before);
     super::pause(SETTLE);
     Ok(Row {
         workload,
@@ -153,6 +161,7 @@ fn measured(
         target: proxy.target,
         outcome,
         cpu_us: u64::try_from(used.as_micros())?,
+        recording_us: u64::try_from(recorded.as_micros())?,
     })
 }
 
