@@ -112,7 +112,11 @@ pub fn score(
             .sum()
     };
     Score {
-        verdict: judge(diagnosis, answer, knowable),
+        // Where what is broken has failed nobody, there is nothing to find.
+        verdict: match diagnosis.verdict.charged {
+            None if truth.values().all(|failures| *failures == 0) => Judgement::Right,
+            _ => judge(diagnosis, answer, knowable),
+        },
         named: diagnosis.verdict.charged.map(|(_, cause)| cause),
         charged,
         right_hop: sum(|due, given| due.hop() == given.hop()),

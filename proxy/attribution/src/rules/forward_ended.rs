@@ -5,11 +5,13 @@
 //! kubectl's words were read in full and name none.
 
 mod blame;
+mod ends;
 mod stall;
 mod unread_body;
 
 pub(super) use blame::trigger;
 use blame::{blame, during};
+use ends::{ends, first, next, reopened};
 use stall::Stall;
 use unread_body::unread_body;
 
@@ -20,10 +22,8 @@ use super::forward::{Collapse, Forward, failures_between};
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{Ruling, STRONG};
-use crate::evidence::tunnel::{StartFailure, TunnelLife, TunnelMeaning};
-use crate::evidence::{
-    ConnectFailure, Ending, Moment, Observation, PathId, PathKind, Span, TunnelLine, Upstream,
-};
+use crate::evidence::tunnel::StartFailure;
+use crate::evidence::{ConnectFailure, Ending, Moment, Observation, PathId, PathKind, Span, TunnelLine};
 use crate::failure::{Failure, What};
 use crate::figures::{counted, length, real};
 use crate::hop::Hop;
@@ -78,7 +78,7 @@ fn apply(case: &mut Case<'_>) {
     let reopened = reopened(case);
     let cut = cut(case);
     for path in case.paths_of(PathKind::Tunnel) {
-        let first_up = next(&reopened, path, Moment(0));
+        let first_up = first(&reopened, path);
         let mut ends = ends(case, path, &forwards);
         // A forward that had never stood did not end.
         ends.retain(|end| end.to >= first_up);
@@ -96,78 +96,6 @@ fn apply(case: &mut Case<'_>) {
         }
         never_up(case, path, &reopened, ends.is_empty());
     }
-}
-
-/// When connections of each path stood again, sorted.
-fn reopened(case: &Case<'_>) -> Vec<(PathId, Moment)> {
-    let mut opened: Vec<(PathId, Moment)> = case
-        .evidence
-        .connections
-        .iter()
-        .filter(|connection| matches!(connection.upstream, Upstream::Connected { .. }))
-        .filter(|connection| case.kind(connection.path) == PathKind::Tunnel)
-        .map(|connection| (connection.path, connection.opened))
-        .collect();
-    opened.sort_unstable();
-    opened
-}
-
-fn next(reopened: &[(PathId, Moment)], path: PathId, after: Moment) -> Moment {
-    let at = reopened.partition_point(|opened| *opened <= (path, after));
-    reopened
-        .get(at)
-        .filter(|(of, _)| *of == path)
-        .map_or(Moment(u64::MAX), |(_, at)| *at)
-}
-
-/// Every end of a path's forwards: collapses, and what kubectl said or its process showed, joined where they coincide.
-fn ends(case: &Case<'_>, path: PathId, forwards: &[Forward]) -> Vec<End> {
-    let mut ends: Vec<End> = Vec::new();
-    for forward in forwards.iter().filter(|forward| forward.path == path) {
-        for collapse in forward.collapses() {
-            ends.push(End::new(
-                path,
-                forward.remote.map(|remote| remote.port()),
-                collapse.from,
-                collapse.to,
-            ));
-            if let Some(end) = ends.last_mut() {
-                end.collapse = Some(collapse);
-            }
-        }
-    }
-    let Observation::Seen(tunnel) = case.tunnel(path) else {
-        return ends;
-    };
-    let mut stated: Vec<Moment> = Vec::new();
-    if let Observation::Seen(lines) = &tunnel.lines {
-        stated.extend(
-            lines
-                .iter()
-                .filter(|line| line.meaning == TunnelMeaning::Lost)
-                .map(|line| line.at),
-        );
-    }
-    let exits = tunnel
-        .life
-        .iter()
-        .filter(|event| matches!(event.kind, TunnelLife::Exited(_)));
-    stated.extend(exits.map(|event| event.at));
-    stated.sort_unstable();
-    for at in stated {
-        let near = |end: &&mut End| at + BEFORE >= end.from && at <= end.to + BEFORE;
-        // Streams may have timed out together shortly before: it is the nearest end that was told.
-        let apart = |end: &&mut End| (end.from.since(at).max(at.since(end.to)), end.from);
-        if let Some(end) = ends.iter_mut().filter(near).min_by_key(apart) {
-            end.stated = true;
-            continue;
-        }
-        let mut end = End::new(path, None, at, at);
-        end.stated = true;
-        ends.push(end);
-    }
-    ends.sort_by_key(|end| (end.from, end.port));
-    ends
 }
 
 impl End {
@@ -392,7 +320,7 @@ pub(super) fn clock(at: Moment) -> String {
 /// Refused connections of a forward that had stood before are not evidence of who ended it; of one that the cluster
 /// refused to open, its own words say so.
 fn never_up(case: &mut Case<'_>, path: PathId, reopened: &[(PathId, Moment)], no_end: bool) {
-    let first_up = next(reopened, path, Moment(0));
+    let first_up = first(reopened, path);
     let denied = case
         .tunnel(path)
         .seen()

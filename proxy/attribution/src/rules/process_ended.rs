@@ -88,8 +88,10 @@ fn taken_by_surprise(case: &Case<'_>, forward: &Forward, collapse: Collapse) -> 
             .connections
             .get(**index as usize)
             .is_some_and(|row| {
-                row.last_byte
-                    .is_some_and(|last| row.upstream_end.at.since(last) >= PAUSE)
+                // A byte after the end is a request that was sent on a connection that had ended.
+                row.last_byte.is_some_and(|last| {
+                    last > row.upstream_end.at || row.upstream_end.at.since(last) >= PAUSE
+                })
             })
     };
     let ended = forward.cut_between(collapse.from, collapse.to);
