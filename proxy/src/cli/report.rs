@@ -115,7 +115,7 @@ pub fn execute(args: &Args) -> Result<Exit, ReportError> {
     let node = args.nodes.ask(&recording)?;
     let report = Report::of_recording_with(
         &recording,
-        Witnesses {
+        &Witnesses {
             generator,
             failures,
             node,

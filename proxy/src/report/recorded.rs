@@ -28,7 +28,7 @@ impl Report {
     }
 
     /// The same, joined with what others saw of the run.
-    pub fn of_recording_with(recording: &Recording, witnesses: Witnesses) -> Self {
+    pub fn of_recording_with(recording: &Recording, witnesses: &Witnesses) -> Self {
         let mut evidence = recording.evidence().clone();
         if let Some(result) = &witnesses.generator {
             evidence.generator = Observation::Seen(result.clone());
@@ -36,7 +36,7 @@ impl Report {
         if let Some(node) = &witnesses.node {
             evidence.node = node.clone();
         }
-        Self::judged(recording, &evidence, &witnesses)
+        Self::judged(recording, &evidence, witnesses)
     }
 
     fn judged(recording: &Recording, evidence: &Evidence, witnesses: &Witnesses) -> Self {

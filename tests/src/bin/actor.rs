@@ -133,7 +133,8 @@ fn talk(to: SocketAddr, how: &str) -> Result<()> {
         // Fills the other side's buffers, and stays until it is told to go.
         "stall" => {
             stream.set_write_timeout(Some(Duration::from_millis(300)))?;
-            while stream.write(&[0; 65_536]).is_ok() {}
+            let bytes = vec![0; 65_536];
+            while stream.write(&bytes).is_ok() {}
             say("stalled");
             std::io::stdin().read_line(&mut String::new())?;
         }
@@ -262,6 +263,10 @@ fn churn(round: u8, times: u32) -> Result<()> {
 }
 
 /// Opens and closes connections to itself at a steady rate, and says how many it managed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a rate is held by waiting for time itself"
+)]
 fn pace(per_second: u32, seconds: u32) -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     let port = listener.local_addr()?.port();
