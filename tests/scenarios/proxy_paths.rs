@@ -368,11 +368,12 @@ fn local_ports_that_run_out_are_hopscopes_own_fault() -> Result<()> {
     // The generator is on the other side, where there are ports enough.
     let (address, times) = (hopscope.address().to_string(), CONNECTIONS.to_string());
     let generator = cast.play("generator", &pair.far, &["connect", &address, &times, "5000"])?;
-    let connected = all_of(generator)?
+    // A reset that follows at once may be what a connect() is told.
+    let accepted = all_of(generator)?
         .iter()
-        .filter(|line| *line == "connected")
+        .filter(|line| ["connected", "ConnectionReset"].contains(&line.as_str()))
         .count();
-    assert_eq!(connected as u64, CONNECTIONS, "hopscope accepted them all");
+    assert_eq!(accepted as u64, CONNECTIONS, "hopscope accepted them all");
     let report = hopscope.finish()?;
     assert_eq!(
         report.verdict(),

@@ -53,7 +53,7 @@ const GATES: &[Gate] = &[
     },
     Gate {
         name: "kernels",
-        command: &["cargo", "xtask", "kernels", "--kernel", "6.1", "--kernel", "5.10"],
+        command: &["cargo", "xtask", "kernels", "--kernel", "6.1"],
     },
     Gate {
         name: "scorecard",
