@@ -45,7 +45,7 @@ const GATES: &[Gate] = &[
     },
     Gate {
         name: "fuzz",
-        command: &["cargo", "xtask", "fuzz", "--seconds", "15"],
+        command: &["cargo", "xtask", "fuzz", "--seconds", "10"],
     },
     Gate {
         name: "probes",
