@@ -48,7 +48,7 @@ fn a_rejection_over_ipv6_is_told_from_a_reset() -> Result<()> {
 #[test]
 fn a_black_hole_over_ipv6_is_told_by_the_drop() -> Result<()> {
     let (stage, far, target) = stage()?;
-    let _backend = backend(&stage, &target, "16", "answer")?;
+    let _backend = backend(&stage, &target, "16", "keep")?;
     // On a wire this young the neighbour's answer may take a second; until then a SYN waits at home, sent by nobody.
     let said = all_of(stage.generator(&["connect", &target, "1", "5000"])?)?;
     assert_eq!(said, ["connected"]);
