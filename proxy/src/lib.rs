@@ -20,4 +20,5 @@ pub mod recording;
 pub mod report;
 pub mod serve;
 pub mod sock_diag;
+pub mod trust;
 pub mod tunnel;

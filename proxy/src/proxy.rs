@@ -31,4 +31,3 @@ pub use clock::RunClock;
 pub use process::{connections_within, raise_descriptor_limit};
 pub use refusal::OnRefusal;
 pub use session::{Config, Hurry, Session, StartError};
-pub use tls::TlsSetupError;

@@ -129,6 +129,16 @@ pub(crate) fn target(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
+/// Builds the program as its users have it, and says where it lies.
+pub(crate) fn release(root: &Path) -> Result<PathBuf> {
+    run(
+        root,
+        &["cargo", "build", "--release", "--package", "hopscope"],
+        &[],
+    )?;
+    Ok(target(root).join("release/hopscope"))
+}
+
 fn pass(name: &str, gate: impl FnOnce() -> Result<()>) -> Result<Duration> {
     say(&format!("== {name}"));
     let began = Instant::now();

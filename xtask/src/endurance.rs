@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::ci::{root, say, target};
+use crate::ci::{self, root, say};
 
 /// How long, and how wide.
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,7 @@ const AFTERWARDS: Duration = Duration::from_mins(3);
 pub(crate) fn execute(args: &Args) -> Result<()> {
     let hopscope = match std::env::var_os("HOPSCOPE_BIN") {
         Some(named) => PathBuf::from(named),
-        None => build(&root()?)?,
+        None => ci::release(&root()?)?,
     };
     let folder = std::env::temp_dir().join(format!("hopscope-endurance-{}", std::process::id()));
     std::fs::create_dir_all(&folder).context("a folder for the files of the run")?;
@@ -54,16 +54,6 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
     }
     outcome.check(args)?;
     std::fs::remove_dir_all(&folder).context("removing the files of the run")
-}
-
-fn build(root: &Path) -> Result<PathBuf> {
-    let status = Command::new("cargo")
-        .args(["build", "--release", "--package", "hopscope"])
-        .current_dir(root)
-        .status()
-        .context("running cargo")?;
-    ensure!(status.success(), "hopscope was not built");
-    Ok(target(root).join("release/hopscope"))
 }
 
 /// A process that is killed when dropped.

@@ -19,8 +19,6 @@ use super::observe::unix_us;
 
 mod trust;
 
-pub use trust::TrustError;
-
 /// An agent answers from memory: whoever takes longer is not one, or is not there.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The longest answer that is taken: what an agent keeps, at 2 KiB a line, four times what lines have.
@@ -95,7 +93,7 @@ pub enum AskError {
     },
     /// The authorities cannot be had.
     #[error(transparent)]
-    Trust(#[from] TrustError),
+    Trust(#[from] crate::trust::TrustError),
     /// No TLS, or with somebody who is not to be trusted.
     #[error(
         "no TLS with the agent at {url}: {source}; give the authority that signed its certificate with --agent-ca"

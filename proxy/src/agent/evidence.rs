@@ -294,4 +294,4 @@ pub fn read(text: &str) -> Result<(Head, Vec<Line>), Unreadable> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::agent) mod tests;

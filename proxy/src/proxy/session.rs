@@ -18,7 +18,7 @@ use super::clock::RunClock;
 use super::deal::Deal;
 use super::health::{self, Pulse, Watched};
 use super::refusal::OnRefusal;
-use super::tls::{TlsSetupError, UpstreamTls};
+use super::tls::UpstreamTls;
 use super::tunnels::Tunnels;
 use super::upstream::{Connector, ForwardConnector};
 use super::worker::{self, Counters, Way, Worker};
@@ -28,6 +28,7 @@ use crate::paths::{Target, Transport, Via};
 use crate::recording::{
     self, Closing, FinalFacts, RecordingError, RecordingHandle, RunFacts, Summary, Watcher,
 };
+use crate::trust::TrustError;
 use crate::tunnel::{RestartPolicy, TunnelStartError};
 
 /// How a run is to be made.
@@ -83,7 +84,7 @@ pub enum StartError {
     },
     /// TLS cannot be set up.
     #[error(transparent)]
-    Tls(#[from] TlsSetupError),
+    Tls(#[from] TrustError),
     /// A forward cannot be opened.
     #[error(transparent)]
     Tunnel(#[from] TunnelStartError),

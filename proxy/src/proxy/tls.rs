@@ -5,70 +5,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hopscope_attribution::evidence::TlsFailure;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use crate::trust::{self, TrustError};
 
 /// What is needed to speak TLS to upstreams. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct UpstreamTls(Arc<ClientConfig>);
 
-/// Why TLS towards upstreams cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsSetupError {
-    /// The file given with `--upstream-ca` cannot be used.
-    #[error("cannot read certificates from {path}: {reason}; give a PEM file with at least one certificate")]
-    Authorities {
-        /// The file.
-        path: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The host has no trusted authorities, and none were given.
-    #[error(
-        "this host has no trusted certificate authorities; install ca-certificates or give --upstream-ca FILE"
-    )]
-    NoAuthorities,
-    /// The cryptography refuses its own defaults.
-    #[error("TLS cannot be set up: {0}")]
-    Provider(#[from] rustls::Error),
-}
-
 impl UpstreamTls {
     /// Trusts the host's authorities, or only those in `authorities` where that is given.
-    pub(super) fn new(authorities: Option<&Path>) -> Result<Self, TlsSetupError> {
-        let mut roots = RootCertStore::empty();
-        if let Some(path) = authorities {
-            let refused = |reason: String| TlsSetupError::Authorities {
-                path: path.display().to_string(),
-                reason,
-            };
-            let certificates =
-                CertificateDer::pem_file_iter(path).map_err(|error| refused(error.to_string()))?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|error| refused(error.to_string()))?;
-                roots
-                    .add(certificate)
-                    .map_err(|error| refused(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(refused("it has no certificate in it".to_owned()));
-            }
-        } else {
-            let native = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(native.certs);
-            if roots.is_empty() {
-                return Err(TlsSetupError::NoAuthorities);
-            }
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+    pub(super) fn new(authorities: Option<&Path>) -> Result<Self, TrustError> {
+        let mut config = trust::client(authorities, "--upstream-ca")?;
         // The generator speaks HTTP/1 to us and its bytes are not rewritten, so nothing else may be agreed upon.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config)))

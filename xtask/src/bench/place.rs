@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::target::Target;
+use crate::ci;
 
 /// The two cores.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +50,7 @@ impl Cores {
 pub(super) fn enter(root: &Path) -> Result<PathBuf> {
     let hopscope = match std::env::var_os("HOPSCOPE_BIN") {
         Some(named) => PathBuf::from(named),
-        None => build(root)?,
+        None => ci::release(root)?,
     };
     let cores = Cores::find()?;
     let folder = std::env::temp_dir().join(format!("hopscope-bench-{}", std::process::id()));
@@ -80,17 +81,6 @@ pub(super) fn enter(root: &Path) -> Result<PathBuf> {
         folder.display()
     );
     Ok(folder)
-}
-
-fn build(root: &Path) -> Result<PathBuf> {
-    let status = Command::new("cargo")
-        .args(["build", "--release", "--package", "hopscope"])
-        .current_dir(root)
-        .status()
-        .context("running cargo")?;
-    ensure!(status.success(), "hopscope does not build");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join("release/hopscope"))
 }
 
 /// Makes the namespace fit to be measured in.

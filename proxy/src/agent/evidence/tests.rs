@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn socket(unix_us: u64, local: &str, remote: &str) -> Seen {
+/// A line of evidence: a connect that the tunnel made was refused.
+pub(in crate::agent) fn socket(unix_us: u64, local: &str, remote: &str) -> Seen {
     Seen::Socket(Box::new(SocketSeen {
         unix_us,
         age_us: None,

@@ -3,31 +3,7 @@
 use hopscope_attribution::evidence::{ConnectionId, Ending, FourTuple, PathId, Protocol, SideEnd, Upstream};
 
 use super::*;
-
-pub(super) fn socket(unix_us: u64, local: &str, remote: &str) -> Seen {
-    Seen::Socket(Box::new(SocketSeen {
-        unix_us,
-        age_us: None,
-        local: local.parse().unwrap(),
-        remote: remote.parse().unwrap(),
-        netns: 7,
-        cookie: Some(9),
-        owner: "tunnel".to_owned(),
-        peer: "backend".to_owned(),
-        end: "connect-refused".to_owned(),
-        cause: Some("backend-refused".to_owned()),
-        errno: Some("ECONNREFUSED".to_owned()),
-        told_by: Some("reset".to_owned()),
-        retransmits: 0,
-        bytes_acked: Some(0),
-        bytes_received: Some(0),
-        process: "containerd".to_owned(),
-        namespace: String::new(),
-        workload: String::new(),
-        reset_reason: None,
-        drops: vec!["NO_SOCKET".to_owned()],
-    }))
-}
+pub(super) use crate::agent::evidence::tests::socket;
 
 /// A connection of the first path.
 pub(super) fn connection(id: u64, opened: u64, closed: u64) -> Connection {
