@@ -25,6 +25,7 @@ pub mod cgroup;
 pub mod correlate;
 pub mod evidence;
 pub mod format;
+pub mod homes;
 pub mod hops;
 pub mod infer;
 pub mod join;

@@ -1,13 +1,13 @@
 //! Who is who on this host: namespaces, listeners, the sockets that were there before us, and the workloads behind.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hopscope_attribution::hop::Hop;
 
-use super::cgroup;
+use super::homes::{Homes, Workload};
 use super::hops::{HopTable, Leg};
 use super::names::Names;
 use super::parse::{PeerKind, Process, Socket, Tallied};
@@ -24,17 +24,6 @@ pub struct Mounts {
     pub cgroup: PathBuf,
 }
 
-/// Whose series a failure goes to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Workload {
-    /// Kubernetes namespace; empty when unknown.
-    pub namespace: String,
-    /// What the pod is one of, or its uid where no API names it; systemd unit or process; empty when unknown.
-    pub name: String,
-    /// It is a pod's.
-    pub in_pod: bool,
-}
-
 /// What is known of the host.
 #[derive(Debug)]
 pub struct World {
@@ -42,12 +31,8 @@ pub struct World {
     table: HopTable,
     /// What the Kubernetes API calls the pods; empty without one.
     pub names: Names,
-    /// A process of each namespace, to read its counters by.
-    pub namespaces: HashMap<Netns, u32>,
-    /// Namespaces that were looked for in vain since the last look: gone already, or not ours to see.
-    unseen: HashSet<Netns>,
-    by_netns: HashMap<Netns, Workload>,
-    by_cgroup: HashMap<u64, Workload>,
+    /// The namespaces and cgroups.
+    pub homes: Homes,
     listeners: HashMap<(Netns, u16), Process>,
     older: HashMap<(Netns, SocketAddr, SocketAddr), Older>,
     whereabouts: Whereabouts,
@@ -86,12 +71,9 @@ impl World {
         table.host_netns = host.unwrap_or(0);
         let mut world = Self {
             mounts,
+            homes: Homes::new(table.host_netns),
             table,
             names: Names::default(),
-            namespaces: HashMap::new(),
-            unseen: HashSet::new(),
-            by_netns: HashMap::new(),
-            by_cgroup: HashMap::new(),
             listeners: HashMap::new(),
             older: HashMap::new(),
             whereabouts: Whereabouts::default(),
@@ -133,10 +115,8 @@ impl World {
 
     /// Every namespace with one of its processes.
     pub fn seen_through(&self) -> Vec<(Netns, u32)> {
-        self.namespaces
-            .iter()
-            .map(|(netns, pid)| (*netns, *pid))
-            .collect()
+        let living = self.homes.living().iter();
+        living.map(|(netns, pid)| (*netns, *pid)).collect()
     }
 
     /// Where the host's processes are.
@@ -144,41 +124,26 @@ impl World {
         &self.mounts.proc
     }
 
-    /// Looks for new namespaces and cgroups.
+    /// A turn of the clock: looks for new namespaces and cgroups, and forgets those that are gone.
     pub fn refresh(&mut self) {
-        self.unseen.clear();
-        self.namespaces = procfs::namespaces(&self.mounts.proc).into_iter().collect();
-        let proc = &self.mounts.proc;
-        self.by_netns = self
-            .namespaces
-            .iter()
-            .filter(|(netns, _)| **netns != self.table.host_netns)
-            .map(|(netns, pid)| (*netns, workload_of(proc, *pid)))
-            .collect();
-        let paths = procfs::cgroups(&self.mounts.cgroup);
-        self.by_cgroup = paths
-            .into_iter()
-            .map(|(inode, path)| (inode, named(&path)))
-            .collect();
-        if self.blind {
-            self.whereabouts = Whereabouts::look(&self.mounts.proc, &self.namespaces);
-        }
+        self.homes.turn(&self.mounts.proc, &self.mounts.cgroup);
+        self.look_for_addresses();
         // A namespace that is gone takes its listeners and sockets with it.
-        let living = &self.namespaces;
-        self.listeners.retain(|(netns, _), _| living.contains_key(netns));
-        self.older.retain(|(netns, _, _), _| living.contains_key(netns));
+        let homes = &self.homes;
+        self.listeners.retain(|(netns, _), _| homes.remembers(*netns));
+        self.older.retain(|(netns, _, _), _| homes.remembers(*netns));
     }
 
-    /// Looks around when a namespace is new. Once each: not every one can be seen.
+    /// Looks around when a namespace is new.
     pub fn meet(&mut self, netns: Netns) {
-        if netns == 0 || self.namespaces.contains_key(&netns) || self.unseen.contains(&netns) {
-            return;
+        if self.homes.meet(netns, &self.mounts.proc, &self.mounts.cgroup) {
+            self.look_for_addresses();
         }
-        let unseen = std::mem::take(&mut self.unseen);
-        self.refresh();
-        self.unseen = unseen;
-        if !self.namespaces.contains_key(&netns) && self.unseen.len() < REMEMBERED {
-            self.unseen.insert(netns);
+    }
+
+    fn look_for_addresses(&mut self) {
+        if self.blind {
+            self.whereabouts = Whereabouts::look(&self.mounts.proc, self.homes.living());
         }
     }
 
@@ -190,7 +155,7 @@ impl World {
         }
         if !self.blind {
             self.blind = true;
-            self.refresh();
+            self.look_for_addresses();
         }
         if let Some(owner) = &mut socket.owner {
             if let Some(comm) = procfs::comm(&self.mounts.proc, owner.pid) {
@@ -316,8 +281,8 @@ impl World {
 
     /// Whether a socket's cgroup, or where that says nothing its namespace, is a pod's, and what both are called.
     fn home(&self, cgroup: u64, netns: Netns) -> (bool, &str, &str) {
-        let by_cgroup = self.by_cgroup.get(&cgroup).filter(|home| !home.name.is_empty());
-        let Some(home) = by_cgroup.or_else(|| self.by_netns.get(&netns)) else {
+        let by_cgroup = self.homes.of_cgroup(cgroup);
+        let Some(home) = by_cgroup.or_else(|| self.homes.of_netns(netns)) else {
             return (false, "", "");
         };
         match home.in_pod.then(|| self.names.of(&home.name)).flatten() {
@@ -434,11 +399,7 @@ impl World {
 
     /// Whose a socket is: its pod's, its namespace's, its unit's or its process'.
     pub fn workload(&self, socket: &Socket) -> Workload {
-        let by_cgroup = self
-            .by_cgroup
-            .get(&socket.cgroup)
-            .filter(|workload| !workload.name.is_empty());
-        if let Some(workload) = by_cgroup {
+        if let Some(workload) = self.homes.of_cgroup(socket.cgroup) {
             return self.called(workload);
         }
         let process = socket.owner.as_ref().map(|owner| Workload {
@@ -450,7 +411,7 @@ impl World {
 
     /// Whose the sockets of a namespace are.
     pub fn tenant(&self, netns: Netns) -> Workload {
-        let tenant = self.by_netns.get(&netns);
+        let tenant = self.homes.of_netns(netns);
         tenant.map(|tenant| self.called(tenant)).unwrap_or_default()
     }
 
@@ -466,31 +427,4 @@ impl World {
             None => workload.clone(),
         }
     }
-}
-
-fn named(path: &str) -> Workload {
-    if let Some(pod) = cgroup::pod(path) {
-        return Workload {
-            name: pod.uid,
-            in_pod: true,
-            ..Workload::default()
-        };
-    }
-    Workload {
-        name: cgroup::unit(path).unwrap_or_default().to_owned(),
-        ..Workload::default()
-    }
-}
-
-fn workload_of(proc: &Path, pid: u32) -> Workload {
-    let workload = procfs::cgroup_path(proc, pid)
-        .map(|path| named(&path))
-        .unwrap_or_default();
-    if workload.name.is_empty() {
-        return Workload {
-            name: procfs::comm(proc, pid).unwrap_or_default(),
-            ..workload
-        };
-    }
-    workload
 }

@@ -4,10 +4,10 @@ use hopscope_attribution::hop::Hop;
 
 use super::super::correlate::{Case, Dropped, ResetSent};
 use super::super::evidence::{Seen, SocketSeen, end_word};
+use super::super::homes::Workload;
 use super::super::infer::{self, Counted, OtherEnd, Surroundings};
 use super::super::judge::{self, Abort, Around, End};
 use super::super::parse::{Close, Socket, Untold};
-use super::super::world::Workload;
 use super::{Observer, unix_us};
 
 impl Observer {

@@ -49,7 +49,7 @@ impl Observer {
     pub(super) fn read_counters(&self) -> HashMap<Netns, Counters> {
         let proc = self.world.proc();
         let read = |(netns, pid): (&Netns, &u32)| Some((*netns, procfs::read_counters(proc, *pid).ok()?));
-        self.world.namespaces.iter().filter_map(read).collect()
+        self.world.homes.living().iter().filter_map(read).collect()
     }
 
     /// Reads the counters of every namespace, and counts what was added.
