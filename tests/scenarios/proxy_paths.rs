@@ -346,7 +346,7 @@ fn nginx_and_hopscope_count_the_same_requests() -> Result<()> {
 
 #[test]
 fn local_ports_that_run_out_are_hopscopes_own_fault() -> Result<()> {
-    const PORTS: u64 = 11;
+    const PORTS: u64 = 12;
     const CONNECTIONS: u64 = 30;
     let pair = Pair::new()?;
     let folder = tempfile::tempdir()?;
@@ -356,7 +356,7 @@ fn local_ports_that_run_out_are_hopscopes_own_fault() -> Result<()> {
     application.wait_for(LIMIT, "word that it listens", |line| {
         (line == "listening").then_some(())
     })?;
-    pair.near.set("net.ipv4.ip_local_port_range=40000 40010")?;
+    pair.near.set("net.ipv4.ip_local_port_range=40000 40011")?;
     let within = ["ip", "netns", "exec", pair.near.name()];
     let listen = format!("--listen={}:9000", pair.near_address);
     let hopscope = Hopscope::launched(

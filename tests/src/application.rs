@@ -77,22 +77,35 @@ impl Application {
     /// # Errors
     /// Where that does not happen in time.
     pub fn wait_until_asked(&self, count: u64, limit: Duration) -> Result<()> {
-        let deadline = Instant::now() + limit;
-        while self.asked() < count {
-            ensure!(
-                Instant::now() < deadline,
-                "asked {} times within {limit:?}, not {count}",
-                self.asked()
-            );
-            thread::park_timeout(Duration::from_millis(5));
-        }
-        Ok(())
+        wait_until("asked", || self.asked(), count, limit)
+    }
+
+    /// Waits until it has answered so often. A reader may have an answer before it is counted: whoever waits for one
+    /// more than there were counts the questions.
+    ///
+    /// # Errors
+    /// Where that does not happen in time.
+    pub fn wait_until_answered(&self, count: u64, limit: Duration) -> Result<()> {
+        wait_until("answered", || self.answered(), count, limit)
     }
 
     /// Requests that it answered in full.
     pub fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
     }
+}
+
+fn wait_until(what: &str, so_far: impl Fn() -> u64, count: u64, limit: Duration) -> Result<()> {
+    let deadline = Instant::now() + limit;
+    while so_far() < count {
+        ensure!(
+            Instant::now() < deadline,
+            "{what} {} times within {limit:?}, not {count}",
+            so_far()
+        );
+        thread::park_timeout(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 /// Serves one connection to its end; gives it back where it is to be held open without a word.
