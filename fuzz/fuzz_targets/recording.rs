@@ -83,7 +83,7 @@ fn record(file: &Path) {
         recorder.exchange(&exchange(id, path));
         recorder.connection(connection(id, path));
     }
-    recorder.added(Span(90));
+    recorder.added(Span::from_micros(90));
     drop((recorder, handle));
     let ended = FinalFacts {
         ended: Moment(2_000_000),
@@ -105,20 +105,20 @@ fn connection(id: u8, path: PathId) -> Connection {
         opened: at,
         closed: Observation::Seen(at),
         upstream: Upstream::Connected {
-            tcp: Span(120),
+            tcp: Span::from_micros(120),
             tls: None,
         },
-        downstream_tuple: tuple,
-        upstream_tuple: Some(tuple),
+        downstream_tuple: tuple.into(),
+        upstream_tuple: Some(tuple.into()),
         downstream_end: end(Ending::Fin),
         upstream_end: end(Ending::Reset),
         bytes_up: 120,
         bytes_down: 1_200,
-        first_byte_up: Some(Span(10)),
-        first_byte_down: Some(Span(700)),
+        first_byte_up: Some(Span::from_micros(10)),
+        first_byte_down: Some(Span::from_micros(700)),
         last_byte: Some(at),
-        blocked_up: Span(0),
-        blocked_down: Span(3),
+        blocked_up: Span::ZERO,
+        blocked_down: Span::from_micros(3),
         protocol: Protocol::Http1,
         exchanges: 1,
         downstream_tcp: Observation::Seen(TcpFacts::default()),
@@ -135,8 +135,8 @@ fn exchange(id: u8, path: PathId) -> Exchange {
         route: RouteId(0),
         began: Moment(u64::from(id) * 100_000),
         phases: Phases {
-            first_byte: Some(Span(500)),
-            total: Span(700),
+            first_byte: Some(Span::from_micros(500)),
+            total: Span::from_micros(700),
             ..Phases::default()
         },
         bytes_up: 100,

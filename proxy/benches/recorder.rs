@@ -9,7 +9,7 @@ use std::time::Instant;
 use hopscope::recording::{FinalFacts, Options, Recording, RunFacts, create};
 use hopscope_attribution::evidence::{
     Author, Connection, ConnectionId, Delivery, Ending, Exchange, FourTuple, Method, Moment, Observation,
-    Path, PathId, PathKind, Phases, Protocol, RouteId, SideEnd, Span, TcpFacts, Upstream,
+    PackedTuple, Path, PathId, PathKind, Phases, Protocol, RouteId, SideEnd, Span, TcpFacts, Upstream,
 };
 
 /// Exchanges of the first part: a minute and forty seconds at 20,000 a second.
@@ -188,10 +188,10 @@ fn exchange(number: u64) -> Exchange {
         route: RouteId(u16::try_from(number % u64::from(ROUTES)).unwrap_or(0)),
         began: Moment(number * PACE_US),
         phases: Phases {
-            idle: Some(Span(40)),
-            request_sent: Some(Span(20)),
-            first_byte: Some(Span(total - 50)),
-            total: Span(total),
+            idle: Some(Span::from_micros(40)),
+            request_sent: Some(Span::from_micros(20)),
+            first_byte: Some(Span::from_micros(total - 50)),
+            total: Span::from_micros(total),
         },
         bytes_up: 120,
         bytes_down: 1_180,
@@ -207,9 +207,11 @@ fn exchange(number: u64) -> Exchange {
 fn connection(number: u64) -> Connection {
     let opened = number * PACE_US;
     let port = u16::try_from(number % 28_000).unwrap_or(0) + 32_768;
-    let tuple = |local, remote| FourTuple {
-        local: ([127, 0, 0, 1], local).into(),
-        remote: ([127, 0, 0, 1], remote).into(),
+    let tuple = |local, remote| {
+        PackedTuple::from(FourTuple {
+            local: ([127, 0, 0, 1], local).into(),
+            remote: ([127, 0, 0, 1], remote).into(),
+        })
     };
     let tcp = TcpFacts {
         rtt_us: 90 + u32::from(port) % 50,
@@ -223,7 +225,7 @@ fn connection(number: u64) -> Connection {
         opened: Moment(opened),
         closed: Observation::Seen(Moment(opened + 1_200)),
         upstream: Upstream::Connected {
-            tcp: Span(140),
+            tcp: Span::from_micros(140),
             tls: None,
         },
         downstream_tuple: tuple(8_080, port),
@@ -238,11 +240,11 @@ fn connection(number: u64) -> Connection {
         },
         bytes_up: 120,
         bytes_down: 1_180,
-        first_byte_up: Some(Span(30)),
-        first_byte_down: Some(Span(900)),
+        first_byte_up: Some(Span::from_micros(30)),
+        first_byte_down: Some(Span::from_micros(900)),
         last_byte: Some(Moment(opened + 1_000)),
-        blocked_up: Span(0),
-        blocked_down: Span(0),
+        blocked_up: Span::ZERO,
+        blocked_down: Span::ZERO,
         protocol: Protocol::Http1,
         exchanges: 1,
         downstream_tcp: Observation::Seen(tcp),

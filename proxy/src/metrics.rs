@@ -149,7 +149,7 @@ impl Metrics {
             .with_label_values(&[&path.name])
             .dec();
         if let Upstream::Connected { tcp, tls } = connection.upstream {
-            let connect = tcp + tls.unwrap_or(Span(0));
+            let connect = tcp + tls.unwrap_or(Span::ZERO);
             self.families
                 .connect_duration
                 .with_label_values(&[&path.name])

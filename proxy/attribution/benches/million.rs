@@ -70,7 +70,7 @@ fn evidence(failing: u64) -> Evidence {
         let path = PathId(u8::try_from(number % 3).unwrap_or(0));
         let route = RouteId(u16::try_from(number % 50).unwrap_or(0));
         let opened = Moment(number * 1_000);
-        let took = Span(5_000 + (number * 7_919) % 40_000);
+        let took = Span::from_micros(5_000 + (number * 7_919) % 40_000);
         let failed = number % failing == 0;
         let delivery = match (failed, number % 7) {
             (false, _) => Delivery::Complete {
@@ -108,7 +108,7 @@ fn evidence(failing: u64) -> Evidence {
             began: opened,
             phases: Phases {
                 idle: None,
-                request_sent: Some(Span(90)),
+                request_sent: Some(Span::from_micros(90)),
                 first_byte: Some(took),
                 total: took,
             },
@@ -162,17 +162,21 @@ fn connection(number: u64, path: PathId, opened: Moment, took: Span, delivery: D
         opened,
         closed: Observation::Seen(opened + took),
         upstream: Upstream::Connected {
-            tcp: Span(250),
+            tcp: Span::from_micros(250),
             tls: None,
         },
         downstream_tuple: FourTuple {
             local: address(8_080),
             remote: address(port),
-        },
-        upstream_tuple: Some(FourTuple {
-            local: address(port),
-            remote: address(3_000),
-        }),
+        }
+        .into(),
+        upstream_tuple: Some(
+            FourTuple {
+                local: address(port),
+                remote: address(3_000),
+            }
+            .into(),
+        ),
         downstream_end: SideEnd {
             at: opened + took,
             how: downstream,
@@ -183,11 +187,11 @@ fn connection(number: u64, path: PathId, opened: Moment, took: Span, delivery: D
         },
         bytes_up: 200,
         bytes_down: 1_000,
-        first_byte_up: Some(Span(10)),
+        first_byte_up: Some(Span::from_micros(10)),
         first_byte_down: Some(took),
         last_byte: None,
-        blocked_up: Span(0),
-        blocked_down: Span(0),
+        blocked_up: Span::ZERO,
+        blocked_down: Span::ZERO,
         protocol: Protocol::Http1,
         exchanges: 1,
         downstream_tcp: Observation::Seen(TcpFacts::default()),

@@ -229,7 +229,7 @@ fn baselines(evidence: &Evidence) -> Vec<Baseline> {
         .filter(|exchange| !exchange.delivery.failed())
     {
         if let Some(totals) = totals.get_mut(usize::from(exchange.path.0)) {
-            totals.push(exchange.phases.total.0);
+            totals.push(exchange.phases.total.as_micros());
         }
     }
     totals.into_iter().map(baseline).collect()
@@ -245,7 +245,7 @@ fn route_baselines(evidence: &Evidence) -> BTreeMap<(PathId, RouteId), Baseline>
         totals
             .entry((exchange.path, exchange.route))
             .or_default()
-            .push(exchange.phases.total.0);
+            .push(exchange.phases.total.as_micros());
     }
     totals
         .into_iter()
@@ -258,6 +258,6 @@ fn baseline(mut totals: Vec<u64>) -> Baseline {
     let rank = totals.len().saturating_sub(1) * 99 / 100;
     Baseline {
         rows: totals.len(),
-        p99: Span(totals.get(rank).copied().unwrap_or(0)),
+        p99: Span::from_micros(totals.get(rank).copied().unwrap_or(0)),
     }
 }

@@ -13,10 +13,11 @@ pub mod path;
 pub mod time;
 pub mod traffic;
 pub mod tunnel;
+pub mod tuple;
 
 pub use connection::{
-    ConnectFailure, Connection, ConnectionId, Ending, FourTuple, Opaque, Protocol, Side, SideEnd, TcpFacts,
-    TlsFailure, Upstream,
+    ConnectFailure, Connection, ConnectionId, Ending, Opaque, Protocol, Side, SideEnd, TcpFacts, TlsFailure,
+    Upstream,
 };
 pub use exchange::{Author, Cut, Delivery, EnvoyReply, Exchange, Method, Phases, Route, RouteId};
 pub use generator::GeneratorResult;
@@ -27,6 +28,7 @@ pub use path::{Path, PathId, PathKind};
 pub use time::{Moment, Span};
 pub use traffic::TrafficCell;
 pub use tunnel::{PortOwner, TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess};
+pub use tuple::{FourTuple, PackedTuple};
 
 /// All that is known of one run.
 #[derive(Clone, Debug, Default, PartialEq)]

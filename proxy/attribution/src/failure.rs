@@ -19,7 +19,7 @@ pub(crate) const UNDECIDED: &str = "undecided";
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// An attempt to connect that the generator gave up sooner than this is its own business: nobody was late.
-const PATIENCE: Span = Span(1_000_000);
+const PATIENCE: Span = Span::from_micros(1_000_000);
 
 /// One failure, what it looked like, and who is charged with it so far.
 #[derive(Clone, Debug)]

@@ -152,7 +152,7 @@ impl Spike {
 
 /// How wide a spike may be: half a per cent of its length, between 3 and 400 ms.
 fn width(at: Span) -> Span {
-    Span((at.0 / 200).clamp(3_000, 400_000))
+    Span::from_micros((at.as_micros() / 200).clamp(3_000, 400_000))
 }
 
 /// The tightest spike of sorted ages: at least `least` of them and 30 % of all, and ten times as dense as what lies
@@ -183,17 +183,23 @@ pub(crate) fn spike(sorted: &[Span], least: usize) -> Option<Spike> {
     }
     let spike = best.filter(|spike| spike.count >= least.max(1) && spike.share >= 0.3)?;
     // A lump has shoulders: five widths to either side hold a good part of what its middle holds.
-    let reach = Span(width(spike.at).0.saturating_mul(5));
-    let before = within(spike.at - reach, Span(spike.at.0.saturating_sub(1)));
-    let after = within(Span(spike.to.0.saturating_add(1)), spike.to + reach);
-    (spike.count >= (before + after).saturating_mul(3) && spike.at > Span(0)).then_some(spike)
+    let reach = Span::from_micros(width(spike.at).as_micros().saturating_mul(5));
+    let before = within(
+        spike.at - reach,
+        Span::from_micros(spike.at.as_micros().saturating_sub(1)),
+    );
+    let after = within(
+        Span::from_micros(spike.to.as_micros().saturating_add(1)),
+        spike.to + reach,
+    );
+    (spike.count >= (before + after).saturating_mul(3) && spike.at > Span::ZERO).then_some(spike)
 }
 
 /// The known lengths that a spike stands at: timers fire late, so it may begin a little after, hardly before.
 pub(crate) fn known(at: Span) -> impl Iterator<Item = &'static Constant> {
     LATTICE.iter().filter(move |constant| {
-        let early = Span(constant.length.0 / 500 + 5_000);
-        let late = Span((constant.length.0 / 100).clamp(60_000, 1_500_000));
+        let early = Span::from_micros(constant.length.as_micros() / 500 + 5_000);
+        let late = Span::from_micros((constant.length.as_micros() / 100).clamp(60_000, 1_500_000));
         at + early >= constant.length && at <= constant.length + late
     })
 }
@@ -206,9 +212,10 @@ pub(crate) fn balancer_idle(at: Span) -> Option<&'static Constant> {
 /// Whether a length is one that people type: whole seconds, or a tenth of one below ten seconds. Shorter than 50 ms is
 /// not taken for a time-out.
 pub(crate) fn round(at: Span) -> bool {
-    let late = at.0 % 1_000_000;
-    let tenth = at.0 % 100_000;
-    at >= Span(50_000) && (late <= 60_000 || (at < Span(10_000_000) && tenth <= 15_000))
+    let late = at.as_micros() % 1_000_000;
+    let tenth = at.as_micros() % 100_000;
+    at >= Span::from_micros(50_000)
+        && (late <= 60_000 || (at < Span::from_micros(10_000_000) && tenth <= 15_000))
 }
 
 #[cfg(test)]
@@ -217,8 +224,10 @@ mod tests {
 
     #[test]
     fn a_timer_is_a_spike() {
-        let mut ages: Vec<Span> = (0..40_u64).map(|i| Span(60_000_000 + i * 2_000)).collect();
-        ages.extend((0..30_u64).map(|i| Span(1_000_000 + i * 700_000)));
+        let mut ages: Vec<Span> = (0..40_u64)
+            .map(|i| Span::from_micros(60_000_000 + i * 2_000))
+            .collect();
+        ages.extend((0..30_u64).map(|i| Span::from_micros(1_000_000 + i * 700_000)));
         ages.sort_unstable();
         let spike = spike(&ages, 3).expect("40 ages within 80 ms");
         assert_eq!(spike.count, 40);

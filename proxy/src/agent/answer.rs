@@ -8,7 +8,7 @@ use super::evidence::{Head, Line, Seen, Unreadable, read};
 use super::join::{Clock, Recorded, join};
 
 /// By how much two hosts' clocks may differ where nobody measured it: a second, which NTP keeps with ease.
-const UNMEASURED: Span = Span(1_000_000);
+const UNMEASURED: Span = Span::from_micros(1_000_000);
 
 /// What one agent said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl Answer {
         until
             .checked_sub(clock.began_unix_us)
             .filter(|length| *length > 0)
-            .map(Span)
+            .map(Span::from_micros)
     }
 }
 
@@ -152,7 +152,7 @@ pub fn add(known: Observation<NodeEvidence>, more: NodeEvidence) -> Observation<
         return Observation::Seen(more);
     };
     known.clock_error = known.clock_error.max(more.clock_error);
-    let slack = Span(known.clock_error.0.saturating_add(1_000_000));
+    let slack = Span::from_micros(known.clock_error.as_micros().saturating_add(1_000_000));
     let before = known.sockets.len();
     let told = more.sockets.len();
     for socket in more.sockets {

@@ -30,17 +30,17 @@ impl Clock {
     /// From one question and its answer, as NTP does: the agent's `now` lies between sending and receiving, so the
     /// middle is off by at most half the round trip.
     pub fn estimate(asked: Moment, answered: Moment, agents_now_unix_us: u64) -> Self {
-        let round_trip = answered.since(asked).0;
+        let round_trip = answered.since(asked).as_micros();
         let middle = asked.0.saturating_add(round_trip / 2);
         Self {
             began_unix_us: agents_now_unix_us.saturating_sub(middle),
-            error: Span(round_trip.div_ceil(2)),
+            error: Span::from_micros(round_trip.div_ceil(2)),
         }
     }
 
     /// The recording's time of one of the agent's; `None` for what was before the recording began for certain.
     fn moment(&self, unix_us: u64) -> Option<Moment> {
-        let certainly_before = unix_us.saturating_add(self.error.0) < self.began_unix_us;
+        let certainly_before = unix_us.saturating_add(self.error.as_micros()) < self.began_unix_us;
         (!certainly_before).then(|| Moment(unix_us.saturating_sub(self.began_unix_us)))
     }
 }
@@ -79,7 +79,7 @@ struct Placed<'a> {
 /// unjoined. What happened before the recording began is left out.
 pub fn join(lines: &[Line], recorded: Recorded<'_>, clock: Clock) -> (NodeEvidence, usize) {
     let by_ends = by_ends(recorded.connections);
-    let slack = Span(clock.error.0.saturating_add(1_000_000));
+    let slack = Span::from_micros(clock.error.as_micros().saturating_add(1_000_000));
     let mut evidence = NodeEvidence {
         clock_error: clock.error,
         ..NodeEvidence::default()
@@ -124,7 +124,7 @@ pub fn join(lines: &[Line], recorded: Recorded<'_>, clock: Clock) -> (NodeEviden
                 };
                 evidence.windows.push(KernelWindow {
                     from,
-                    length: Span(window.length_us),
+                    length: Span::from_micros(window.length_us),
                     hop: Hop::from_word(&window.hop).unwrap_or(Hop::Unknown),
                     syn_retransmits: window.syn_retransmits,
                     accept_queue_overflows: window.accept_queue_overflows,
@@ -159,7 +159,7 @@ fn by_ends(connections: &[Connection]) -> HashMap<Ends, Vec<&Connection>> {
             .iter()
             .chain([&connection.downstream_tuple])
         {
-            let key = ordered(ends.local, ends.remote);
+            let key = ordered(ends.local(), ends.remote());
             found.entry(key).or_default().push(connection);
         }
     }

@@ -125,14 +125,14 @@ impl LocalProbes {
         // One host, one clock.
         let clock = Clock {
             began_unix_us,
-            error: Span(0),
+            error: Span::ZERO,
         };
         let (mut evidence, _) = join(&lines, recorded, clock);
         if forgotten > 0 {
             // Too much failed to be kept: with this, absence proves nothing.
             evidence.windows.push(KernelWindow {
                 from: Moment::default(),
-                length: Span(unix_us().saturating_sub(began_unix_us)),
+                length: Span::from_micros(unix_us().saturating_sub(began_unix_us)),
                 hop: Hop::Unknown,
                 syn_retransmits: 0,
                 accept_queue_overflows: 0,

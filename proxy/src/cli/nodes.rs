@@ -118,7 +118,7 @@ impl NodeOptions {
             } else {
                 "; it runs without probes, and has counts alone"
             };
-            let milliseconds = joined.clock_error.0.div_ceil(1_000);
+            let milliseconds = joined.clock_error.as_micros().div_ceil(1_000);
             tell(&format!(
                 "hopscope: {name}: {} ends of sockets within the recording, {} of them of its connections ({} \
                  by bytes, order and time); clock known to {milliseconds} ms{counts}",

@@ -138,7 +138,7 @@ fn look(
             .map(|ms| Span::from_millis(ms.into())),
         tunnel_rwnd_limited_ms: of_tunnel(millis(info.and_then(|info| info.rwnd_limited_us))),
         tunnel_busy_ms: of_tunnel(millis(info.and_then(|info| info.busy_us))),
-        tunnel_rtt: of_tunnel(info.map(|info| info.rtt_us)).map(|micros| Span(micros.into())),
+        tunnel_rtt: of_tunnel(info.map(|info| info.rtt_us)).map(|micros| Span::from_micros(micros.into())),
         local_connections,
         stalled_readers,
         worst_reader: worst.map_or(Observation::Unseen(WhyUnseen::NeverHappened), |(_, port)| {

@@ -137,9 +137,9 @@ impl Points {
             "http_reqs" => self.request(at, value, tags),
             "http_req_duration" => {
                 if let Some(micros) = micros(value) {
-                    self.all.record(Span(micros));
+                    self.all.record(Span::from_micros(micros));
                     if succeeded(tags) {
-                        self.ok.record(Span(micros));
+                        self.ok.record(Span::from_micros(micros));
                     }
                 }
             }

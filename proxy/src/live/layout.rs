@@ -231,7 +231,7 @@ pub fn line(frame: &LiveFrame) -> String {
 
 /// `2:14`, `1:02:14`: its width does not jump.
 fn clock(elapsed: Span) -> String {
-    let seconds = elapsed.0 / 1_000_000;
+    let seconds = elapsed.as_micros() / 1_000_000;
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     if hours > 0 {
         format!("{hours}:{minutes:02}:{seconds:02}")

@@ -22,8 +22,8 @@ fn frame() -> LiveFrame {
                 connections: 100,
                 requests: 320_610,
                 failed: 39_802,
-                p50: Some(Span(7_780)),
-                p99: Some(Span(1_010_000)),
+                p50: Some(Span::from_micros(7_780)),
+                p99: Some(Span::from_micros(1_010_000)),
             },
             PathFrame {
                 name: "lb-eu-central-1-internal".to_owned(),
@@ -32,8 +32,8 @@ fn frame() -> LiveFrame {
                 connections: 100,
                 requests: 320_644,
                 failed: 0,
-                p50: Some(Span(3_100)),
-                p99: Some(Span(12_000)),
+                p50: Some(Span::from_micros(3_100)),
+                p99: Some(Span::from_micros(12_000)),
             },
         ],
         rates: vec![0, 0, 1_200, 2_400, 4_800, 4_816],
@@ -207,7 +207,10 @@ fn what_is_recorded_is_what_is_shown() {
         (tunnel.connections, tunnel.open, tunnel.requests, tunnel.failed),
         (5, 4, 5, 2)
     );
-    assert_eq!((tunnel.p50, tunnel.p99), (Some(Span(2_000)), Some(Span(2_000))));
+    assert_eq!(
+        (tunnel.p50, tunnel.p99),
+        (Some(Span::from_micros(2_000)), Some(Span::from_micros(2_000)))
+    );
     assert_eq!(frame.causes, [(Cause::BackendRateLimited, 2)]);
     assert!(frame.bytes > 0);
 }

@@ -170,7 +170,7 @@ impl PathTotals {
 impl Totals {
     /// The latest second of which every worker has told: the one before the newest may still miss one.
     fn frame(&self, elapsed: hopscope_attribution::evidence::Span) -> LiveFrame {
-        let now = u32::try_from(elapsed.0 / 1_000_000).unwrap_or(u32::MAX);
+        let now = u32::try_from(elapsed.as_micros() / 1_000_000).unwrap_or(u32::MAX);
         // A second is handed over within a fraction of the next one: what is older than that is complete.
         let complete = now.saturating_sub(2);
         let first = complete.saturating_sub(u32::try_from(RATE_SECONDS).unwrap_or(u32::MAX) - 1);

@@ -97,5 +97,5 @@ fn label(name: &str, value: &str) -> LabelPair {
 }
 
 fn seconds(micros: u64) -> f64 {
-    hopscope_attribution::evidence::Span(micros).as_secs_f64()
+    hopscope_attribution::evidence::Span::from_micros(micros).as_secs_f64()
 }

@@ -101,14 +101,14 @@ fn open_connection(exchange: &Exchange) -> Connection {
             exchange
                 .began
                 .0
-                .saturating_sub(exchange.phases.idle.unwrap_or(Span(0)).0),
+                .saturating_sub(exchange.phases.idle.unwrap_or(Span::ZERO).as_micros()),
         ),
         closed: Observation::Unseen(WhyUnseen::OutsideTheWindow),
         upstream: Upstream::Connected {
-            tcp: Span(0),
+            tcp: Span::ZERO,
             tls: None,
         },
-        downstream_tuple: nowhere,
+        downstream_tuple: nowhere.into(),
         upstream_tuple: None,
         downstream_end: open,
         upstream_end: open,
@@ -117,8 +117,8 @@ fn open_connection(exchange: &Exchange) -> Connection {
         first_byte_up: None,
         first_byte_down: None,
         last_byte: None,
-        blocked_up: Span(0),
-        blocked_down: Span(0),
+        blocked_up: Span::ZERO,
+        blocked_down: Span::ZERO,
         protocol: Protocol::Http1,
         exchanges: exchange.ordinal.saturating_add(1),
         downstream_tcp: Observation::Unseen(WhyUnseen::OutsideTheWindow),

@@ -112,7 +112,7 @@ fn connections_are_counted_by_what_became_of_them() {
             match id {
                 0 => connection.upstream_end.how = Ending::Reset,
                 1 => {
-                    let (after, failure) = (Span(100), ConnectFailure::Refused);
+                    let (after, failure) = (Span::from_micros(100), ConnectFailure::Refused);
                     connection.upstream = Upstream::Failed { after, failure };
                     connection.exchanges = 0;
                 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hopscope_attribution::evidence::{
     ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, Exchange, FourTuple, Moment,
-    Observation, Opaque, PathId, Protocol, Side, SideEnd, Span, Upstream, WhyUnseen,
+    Observation, Opaque, PackedTuple, PathId, Protocol, Side, SideEnd, Span, Upstream, WhyUnseen,
 };
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -74,7 +74,7 @@ impl Accepted {
             clock: worker.clock,
             opened: worker.clock.now(),
             downstream_tuple,
-            upstream: Upstream::Abandoned { after: Span(0) },
+            upstream: Upstream::Abandoned { after: Span::ZERO },
             upstream_tuple: None,
             observer: worker.observer(id, path),
             added_up: None,
@@ -95,7 +95,7 @@ impl Accepted {
     /// Ends it at once: hopscope has no descriptors for an upstream connection.
     pub(super) fn turn_away(mut self) {
         self.log.upstream = Upstream::Failed {
-            after: Span(0),
+            after: Span::ZERO,
             failure: ConnectFailure::NoDescriptor,
         };
         if let Some(downstream) = &self.downstream {
@@ -337,8 +337,8 @@ impl Accepted {
                 Observation::Unseen(WhyUnseen::OutsideTheWindow)
             },
             upstream: log.upstream,
-            downstream_tuple: log.downstream_tuple,
-            upstream_tuple: log.upstream_tuple,
+            downstream_tuple: log.downstream_tuple.into(),
+            upstream_tuple: log.upstream_tuple.map(PackedTuple::from),
             downstream_end: relay
                 .and_then(Relay::downstream_end)
                 .or(abandoned)
@@ -351,8 +351,8 @@ impl Accepted {
             first_byte_up: relay.and_then(|relay| relay.up.first_byte()).map(since_opened),
             first_byte_down: relay.and_then(|relay| relay.down.first_byte()).map(since_opened),
             last_byte: relay.and_then(|relay| relay.up.last_byte().max(relay.down.last_byte())),
-            blocked_up: relay.map_or(Span(0), |relay| relay.up.blocked(now)),
-            blocked_down: relay.map_or(Span(0), |relay| relay.down.blocked(now)),
+            blocked_up: relay.map_or(Span::ZERO, |relay| relay.up.blocked(now)),
+            blocked_down: relay.map_or(Span::ZERO, |relay| relay.down.blocked(now)),
             protocol: log.observer.as_ref().map_or_else(
                 || match relay {
                     Some(relay) if relay.up.passed() + relay.down.passed() > 0 => {

@@ -117,7 +117,7 @@ impl Flow {
             read_size: FIRST_READ,
             state: State::Open,
             blocked_since: None,
-            blocked: Span(0),
+            blocked: Span::ZERO,
             passed: 0,
             first_byte: None,
             last_byte: None,

@@ -134,7 +134,7 @@ impl Watched {
         let cpu_millis = cpu.as_micros().saturating_mul(1_000) / over.as_micros().max(1);
         ObserverSample {
             at: self.clock.now(),
-            loop_lag: Span(worst(|pulse| &pulse.lag_us)),
+            loop_lag: Span::from_micros(worst(|pulse| &pulse.lag_us)),
             cpu_millis: u32::try_from(cpu_millis).unwrap_or(u32::MAX),
             cpu_limit_millis: narrow(self.pulses.len() as u64 * 1_000),
             accept_queue: narrow(worst(|pulse| &pulse.accept_queue)),

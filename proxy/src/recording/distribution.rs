@@ -40,7 +40,9 @@ impl Distribution {
             .histogram
             .as_ref()
             .filter(|histogram| !histogram.is_empty())?;
-        Some(Span(histogram.value_at_quantile(share).min(histogram.max())))
+        Some(Span::from_micros(
+            histogram.value_at_quantile(share).min(histogram.max()),
+        ))
     }
 
     /// The largest, to three digits and up to an hour; `None` when there are none.
@@ -49,7 +51,7 @@ impl Distribution {
             .histogram
             .as_ref()
             .filter(|histogram| !histogram.is_empty())?;
-        Some(Span(histogram.max()))
+        Some(Span::from_micros(histogram.max()))
     }
 
     /// The spans that were counted, ascending, each with how often; to three digits.
@@ -57,7 +59,7 @@ impl Distribution {
         self.histogram
             .iter()
             .flat_map(Histogram::iter_recorded)
-            .map(|step| (Span(step.value_iterated_to()), step.count_at_value()))
+            .map(|step| (Span::from_micros(step.value_iterated_to()), step.count_at_value()))
             .collect()
     }
 
@@ -69,7 +71,7 @@ impl Distribution {
     /// Counts one span.
     pub fn record(&mut self, span: Span) {
         if let Some(histogram) = self.allocated() {
-            count(histogram, span.0.min(LARGEST_US), 1);
+            count(histogram, span.as_micros().min(LARGEST_US), 1);
         }
     }
 

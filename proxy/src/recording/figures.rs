@@ -60,17 +60,17 @@ impl Latency {
     pub fn quantile(&self, share: f64) -> Option<Span> {
         self.distribution
             .quantile(share)
-            .map(|at| at.min(Span(self.max_us)))
+            .map(|at| at.min(Span::from_micros(self.max_us)))
     }
 
     /// The exact maximum.
     pub fn max(&self) -> Option<Span> {
-        (self.count() > 0).then_some(Span(self.max_us))
+        (self.count() > 0).then_some(Span::from_micros(self.max_us))
     }
 
     /// The exact mean, to the microsecond.
     pub fn mean(&self) -> Option<Span> {
-        self.sum_us.checked_div(self.count()).map(Span)
+        self.sum_us.checked_div(self.count()).map(Span::from_micros)
     }
 
     /// The distribution itself.
@@ -86,8 +86,8 @@ impl Latency {
 
     fn record(&mut self, span: Span) {
         self.distribution.record(span);
-        self.sum_us = self.sum_us.saturating_add(span.0);
-        self.max_us = self.max_us.max(span.0);
+        self.sum_us = self.sum_us.saturating_add(span.as_micros());
+        self.max_us = self.max_us.max(span.as_micros());
     }
 }
 
@@ -202,7 +202,7 @@ pub(super) fn cell_of(exchange: &Exchange) -> TrafficCell {
         requests: 1,
         delivered_errors: u64::from(failed && complete),
         undelivered: u64::from(failed && !complete),
-        latency_sum_us: exchange.phases.total.0,
-        latency_max_us: exchange.phases.total.0,
+        latency_sum_us: exchange.phases.total.as_micros(),
+        latency_max_us: exchange.phases.total.as_micros(),
     }
 }

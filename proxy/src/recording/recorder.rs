@@ -96,7 +96,7 @@ impl Recorder {
 
     /// hopscope itself added this much to an exchange's latency.
     pub fn added(&mut self, span: Span) {
-        self.current.added.record(span.0);
+        self.current.added.record(span.as_micros());
     }
 
     /// To be called about ten times a second: hands over what is finished.

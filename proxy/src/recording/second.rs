@@ -81,11 +81,11 @@ pub struct Buckets {
 impl Buckets {
     /// Counts one span.
     pub fn record(&mut self, span: Span) {
-        let bucket = PHASE_BOUNDS_US.partition_point(|&bound| bound < span.0);
+        let bucket = PHASE_BOUNDS_US.partition_point(|&bound| bound < span.as_micros());
         if let Some(count) = self.counts.get_mut(bucket) {
             *count += 1;
         }
-        self.sum_us = self.sum_us.saturating_add(span.0);
+        self.sum_us = self.sum_us.saturating_add(span.as_micros());
     }
 
     /// Adds what another counted.
@@ -199,7 +199,7 @@ impl Cell {
 
     /// Counts one exchange; whether the sample grew by it.
     fn count(&mut self, exchange: &Exchange, room: bool, limit: usize, random: &mut fastrand::Rng) -> bool {
-        let micros = exchange.phases.total.0;
+        let micros = exchange.phases.total.as_micros();
         self.requests += 1;
         self.latency_sum_us = self.latency_sum_us.saturating_add(micros);
         self.latency_max_us = self.latency_max_us.max(micros);

@@ -211,7 +211,7 @@ impl Store {
 
     /// Writes down what the load generator reported.
     pub(super) fn generator(&mut self, result: &GeneratorResult) -> rusqlite::Result<()> {
-        let timeout = result.timeout.map(|timeout| timeout.0.cast_signed());
+        let timeout = result.timeout.map(|timeout| timeout.as_micros().cast_signed());
         self.database.execute("DELETE FROM generator", ())?;
         self.database.execute("DELETE FROM generator_error", ())?;
         self.database.execute(

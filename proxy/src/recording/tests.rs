@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use hopscope_attribution::evidence::{
     Author, Connection, ConnectionId, Delivery, Ending, Exchange, FourTuple, Method, Moment, Observation,
-    Path, PathId, PathKind, Phases, Protocol, RouteId, SideEnd, Span, Upstream, WhyUnseen,
+    PackedTuple, Path, PathId, PathKind, Phases, Protocol, RouteId, SideEnd, Span, Upstream, WhyUnseen,
 };
 
 use super::{Closing, FinalFacts, Options, Recording, RecordingHandle, RunFacts, Summary, create};
@@ -75,7 +75,7 @@ pub(crate) fn connection(id: u64, path: u8) -> Connection {
         opened: Moment(id * 1_000),
         closed: Observation::Seen(Moment(id * 1_000 + 950)),
         upstream: Upstream::Connected {
-            tcp: Span(120),
+            tcp: Span::from_micros(120),
             tls: None,
         },
         downstream_tuple: tuple(8_080, 40_000),
@@ -84,11 +84,11 @@ pub(crate) fn connection(id: u64, path: u8) -> Connection {
         upstream_end: end(Ending::EndedByRelay),
         bytes_up: 120,
         bytes_down: 1_200,
-        first_byte_up: Some(Span(10)),
-        first_byte_down: Some(Span(700)),
+        first_byte_up: Some(Span::from_micros(10)),
+        first_byte_down: Some(Span::from_micros(700)),
         last_byte: Some(Moment(id * 1_000 + 800)),
-        blocked_up: Span(0),
-        blocked_down: Span(3),
+        blocked_up: Span::ZERO,
+        blocked_down: Span::from_micros(3),
         protocol: Protocol::Http1,
         exchanges: 1,
         downstream_tcp: Observation::Unseen(WhyUnseen::NotSupported),
@@ -99,11 +99,11 @@ pub(crate) fn connection(id: u64, path: u8) -> Connection {
     }
 }
 
-fn tuple(local: u16, remote: u16) -> FourTuple {
-    FourTuple {
+fn tuple(local: u16, remote: u16) -> PackedTuple {
+    PackedTuple::from(FourTuple {
         local: ([127, 0, 0, 1], local).into(),
         remote: ([127, 0, 0, 1], remote).into(),
-    }
+    })
 }
 
 /// An exchange that ends at `ended_us`, with this status.
@@ -116,8 +116,8 @@ pub(crate) fn exchange(path: u8, route: u16, status: u16, ended_us: u64, total_u
         route: RouteId(route),
         began: Moment(ended_us - total_us),
         phases: Phases {
-            first_byte: Some(Span(total_us)),
-            total: Span(total_us),
+            first_byte: Some(Span::from_micros(total_us)),
+            total: Span::from_micros(total_us),
             ..Phases::default()
         },
         bytes_up: 100,

@@ -87,12 +87,12 @@ pub fn time(seconds: Option<f64>) -> String {
     reason = "a float becomes an integer by saturation"
 )]
 pub fn span(seconds: f64) -> Span {
-    Span((seconds * 1e6).round() as u64)
+    Span::from_micros((seconds * 1e6).round() as u64)
 }
 
 /// A run's length: `41 s`, `7 min 0 s`, `2 h 5 min`.
 pub fn length(seconds: f64) -> String {
-    let whole = span(seconds).0 / 1_000_000;
+    let whole = span(seconds).as_micros() / 1_000_000;
     match whole {
         0..10 => time(Some(seconds)),
         10..60 => format!("{whole} s"),

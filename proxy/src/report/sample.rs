@@ -92,7 +92,7 @@ pub(crate) fn seed() -> Sample {
                 connection_rows: 200,
                 ..Accounting::default()
             },
-            added: Observation::Seen((Span(38), Span(141))),
+            added: Observation::Seen((Span::from_micros(38), Span::from_micros(141))),
             closed_properly: true,
             samples: Vec::new(),
         },
@@ -168,9 +168,9 @@ fn measurement(route: RouteId, requests: u64, failed: u64) -> RouteMeasurement {
             (false, 0) => 1_010_000,
             (false, spread) => 5_900 + spread * 300,
         };
-        sample.all.record(Span(micros));
+        sample.all.record(Span::from_micros(micros));
         if nth < ok {
-            sample.ok.record(Span(micros));
+            sample.ok.record(Span::from_micros(micros));
         }
     }
     sample
@@ -186,17 +186,21 @@ fn connection(id: u64) -> Connection {
         opened: Moment(id * 300_000),
         closed: Observation::Seen(closed),
         upstream: Upstream::Connected {
-            tcp: Span(80),
+            tcp: Span::from_micros(80),
             tls: None,
         },
         downstream_tuple: FourTuple {
             local: address(8080),
             remote: address(port),
-        },
-        upstream_tuple: Some(FourTuple {
-            local: address(port),
-            remote: address(3000),
-        }),
+        }
+        .into(),
+        upstream_tuple: Some(
+            FourTuple {
+                local: address(port),
+                remote: address(3000),
+            }
+            .into(),
+        ),
         downstream_end: SideEnd {
             at: closed,
             how: Ending::Fin,
@@ -207,11 +211,11 @@ fn connection(id: u64) -> Connection {
         },
         bytes_up: 17_600,
         bytes_down: 214_000,
-        first_byte_up: Some(Span(100)),
-        first_byte_down: Some(Span(8_000)),
+        first_byte_up: Some(Span::from_micros(100)),
+        first_byte_down: Some(Span::from_micros(8_000)),
         last_byte: Some(closed),
-        blocked_up: Span(0),
-        blocked_down: Span(0),
+        blocked_up: Span::ZERO,
+        blocked_down: Span::ZERO,
         protocol: Protocol::Http1,
         exchanges: 149,
         downstream_tcp: Observation::Unseen(WhyUnseen::NotSupported),

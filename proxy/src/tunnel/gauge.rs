@@ -179,7 +179,8 @@ impl Sampler {
                 .map(|millis| Span::from_millis(millis.into())),
             tunnel_rwnd_limited_ms: of(|tunnel| tunnel.of(|info| millis(info.rwnd_limited_us))),
             tunnel_busy_ms: of(|tunnel| tunnel.of(|info| millis(info.busy_us))),
-            tunnel_rtt: of(|tunnel| tunnel.of(|info| Some(info.rtt_us))).map(|micros| Span(micros.into())),
+            tunnel_rtt: of(|tunnel| tunnel.of(|info| Some(info.rtt_us)))
+                .map(|micros| Span::from_micros(micros.into())),
             local_connections: self.readers.connections,
             stalled_readers: self.readers.stalled,
             worst_reader: self

@@ -42,7 +42,7 @@ pub(super) struct Said {
 }
 
 /// The node drains for a second before it tells why, and kubectl ends right after: what it said longer ago is past.
-const EXPLAINS_FOR: Span = Span(3_000_000);
+const EXPLAINS_FOR: Span = Span::from_micros(3_000_000);
 
 impl Said {
     fn explain(&mut self, meaning: TunnelMeaning, at: Moment) {

@@ -2,11 +2,10 @@
 //!
 //! *Downstream* is towards the load generator, *upstream* towards the application.
 
-use std::net::SocketAddr;
-
 use super::observation::Observation;
 use super::path::PathId;
 use super::time::{Moment, Span};
+use super::tuple::PackedTuple;
 
 /// Unique within a recording, in the order of acceptance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,9 +25,9 @@ pub struct Connection {
     /// How the upstream connection came about, or did not.
     pub upstream: Upstream,
     /// The downstream socket as the generator's host names it.
-    pub downstream_tuple: FourTuple,
+    pub downstream_tuple: PackedTuple,
     /// The upstream socket, where one was connected: what a kernel's record is joined by.
-    pub upstream_tuple: Option<FourTuple>,
+    pub upstream_tuple: Option<PackedTuple>,
     /// How the generator's side ended.
     pub downstream_end: SideEnd,
     /// How the path's side ended.
@@ -55,15 +54,6 @@ pub struct Connection {
     pub downstream_tcp: Observation<TcpFacts>,
     /// The kernel's own account of the upstream socket when it ended.
     pub upstream_tcp: Observation<TcpFacts>,
-}
-
-/// Both ends of a socket, from the point of view of hopscope's host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FourTuple {
-    /// hopscope's own address and port.
-    pub local: SocketAddr,
-    /// The other side's.
-    pub remote: SocketAddr,
 }
 
 /// One of the two sides of the relay.

@@ -1,15 +1,18 @@
 //! Points and spans of a run's own time, in whole microseconds. No clock is read here.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::{Add, Sub};
 
 /// A point in the run: microseconds since the recording began, on the observer's monotonic clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(pub u64);
 
-/// A length of time in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Span(pub u64);
+/// A length of time in whole microseconds, up to 2^64 - 2 of them: half a million years.
+///
+/// Kept as one more than it is, so that `Option<Span>` takes no more room than `Span`: rows have many that may be absent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span(NonZeroU64);
 
 impl Moment {
     /// The whole second of the run that this moment falls in.
@@ -28,24 +31,37 @@ impl Moment {
 
     /// Time since `earlier`; zero when `earlier` is in fact later.
     pub const fn since(self, earlier: Self) -> Span {
-        Span(self.0.saturating_sub(earlier.0))
+        Span::from_micros(self.0.saturating_sub(earlier.0))
     }
 
     /// Distance to another moment, whichever came first.
     pub const fn distance(self, other: Self) -> Span {
-        Span(self.0.abs_diff(other.0))
+        Span::from_micros(self.0.abs_diff(other.0))
     }
 }
 
 impl Span {
+    /// No time at all.
+    pub const ZERO: Self = Self(NonZeroU64::MIN);
+
+    /// A span of whole microseconds.
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(micros))
+    }
+
+    /// The span in whole microseconds.
+    pub const fn as_micros(self) -> u64 {
+        self.0.get() - 1
+    }
+
     /// A span of whole milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis.saturating_mul(1_000))
+        Self::from_micros(millis.saturating_mul(1_000))
     }
 
     /// A span of whole seconds.
     pub const fn from_secs(secs: u64) -> Self {
-        Self(secs.saturating_mul(1_000_000))
+        Self::from_micros(secs.saturating_mul(1_000_000))
     }
 
     /// The span in seconds, for statements and statistics.
@@ -54,35 +70,47 @@ impl Span {
             clippy::cast_precision_loss,
             reason = "a span of 2^53 microseconds is 285 years"
         )]
-        let micros = self.0 as f64;
+        let micros = self.as_micros() as f64;
         micros / 1e6
+    }
+}
+
+impl Default for Span {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Span").field(&self.as_micros()).finish()
     }
 }
 
 impl From<std::time::Duration> for Span {
     fn from(duration: std::time::Duration) -> Self {
-        Self(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+        Self::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
     }
 }
 
 impl Add<Span> for Moment {
     type Output = Self;
     fn add(self, span: Span) -> Self {
-        Self(self.0.saturating_add(span.0))
+        Self(self.0.saturating_add(span.as_micros()))
     }
 }
 
 impl Add for Span {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
+        Self(self.0.saturating_add(other.as_micros()))
     }
 }
 
 impl Sub for Span {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        Self(self.0.saturating_sub(other.0))
+        Self::from_micros(self.as_micros().saturating_sub(other.as_micros()))
     }
 }
 
@@ -90,8 +118,8 @@ impl fmt::Display for Span {
     /// Two to three significant figures in the unit a person would choose: `870 µs`, `7.8 ms`, `1.01 s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secs = self.as_secs_f64();
-        match self.0 {
-            0..1_000 => write!(f, "{} µs", self.0),
+        match self.as_micros() {
+            micros @ 0..1_000 => write!(f, "{micros} µs"),
             1_000..10_000 => write!(f, "{:.1} ms", secs * 1e3),
             10_000..1_000_000 => write!(f, "{:.0} ms", secs * 1e3),
             1_000_000..100_000_000 => write!(f, "{secs:.2} s"),

@@ -24,22 +24,22 @@ pub(super) const RULE: Rule = Rule {
 /// When a SYN is sent again: 1, 3, 7, 15 s with exponential back-off from the start, and 1, 2, 3, 4, 5, 7, 11, 19 s with
 /// Linux 6.5's four linear time-outs (`tcp_syn_linear_timeouts`). What connects, connects just after one of these.
 pub(super) const SYN_STEPS: [Span; 10] = [
-    Span(1_000_000),
-    Span(2_000_000),
-    Span(3_000_000),
-    Span(4_000_000),
-    Span(5_000_000),
-    Span(7_000_000),
-    Span(11_000_000),
-    Span(15_000_000),
-    Span(19_000_000),
-    Span(31_000_000),
+    Span::from_micros(1_000_000),
+    Span::from_micros(2_000_000),
+    Span::from_micros(3_000_000),
+    Span::from_micros(4_000_000),
+    Span::from_micros(5_000_000),
+    Span::from_micros(7_000_000),
+    Span::from_micros(11_000_000),
+    Span::from_micros(15_000_000),
+    Span::from_micros(19_000_000),
+    Span::from_micros(31_000_000),
 ];
 
 fn on_step(connect: Span) -> bool {
     SYN_STEPS
         .iter()
-        .any(|step| connect >= *step && connect.0 <= step.0 + 120_000)
+        .any(|step| connect >= *step && connect.as_micros() <= step.as_micros() + 120_000)
 }
 
 struct Connects {
@@ -79,7 +79,7 @@ fn apply(case: &mut Case<'_>) {
 
 /// A failure that a full accept queue could have made.
 fn dropped(case: &Case<'_>, kind: PathKind, failure: &Failure) -> bool {
-    let late = due(case.usual(failure)).max(Span(1_000_000));
+    let late = due(case.usual(failure)).max(Span::from_micros(1_000_000));
     let undecided = failure.is_open() || failure.cause == Cause::BackendUnreachable;
     undecided
         && match failure.what {
@@ -134,10 +134,10 @@ fn steps(case: &Case<'_>, path: PathId) -> Connects {
             continue;
         };
         steps.connected += 1;
-        steps.late += u64::from(tcp >= Span(900_000));
+        steps.late += u64::from(tcp >= Span::from_micros(900_000));
         steps.stepped += u64::from(on_step(tcp));
         // Segments lost on connections that stand would mean a lossy network, which loses SYNs as well.
-        let prompt = tcp < Span(900_000);
+        let prompt = tcp < Span::from_micros(900_000);
         let lossy = connection
             .upstream_tcp
             .seen()

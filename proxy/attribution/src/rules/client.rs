@@ -20,11 +20,11 @@ pub(super) const ABORT: Rule = Rule {
 };
 
 /// What a live figure may call the generator's own: nobody is expected to answer sooner than this in every case.
-const PATIENCE: Span = Span(1_000_000);
+const PATIENCE: Span = Span::from_micros(1_000_000);
 /// Who waited longer than this did not leave too early, however slow the others' answers were.
-const LONG_ENOUGH: Span = Span(2_000_000);
+const LONG_ENOUGH: Span = Span::from_micros(2_000_000);
 /// Leaving sooner than this is early whatever answers take.
-const AT_ONCE: Span = Span(50_000);
+const AT_ONCE: Span = Span::from_micros(50_000);
 
 fn apply_abort(case: &mut Case<'_>) {
     case.judge_open(ABORT.name, |case, failure| {
@@ -45,7 +45,7 @@ fn apply_abort(case: &mut Case<'_>) {
 /// Until when leaving is early: twice the 99th percentile of the successful ones, and never long.
 pub(super) fn early(usual: Baseline) -> Span {
     if usual.rows >= 20 {
-        Span(usual.p99.0.saturating_mul(2)).clamp(AT_ONCE, LONG_ENOUGH)
+        Span::from_micros(usual.p99.as_micros().saturating_mul(2)).clamp(AT_ONCE, LONG_ENOUGH)
     } else {
         AT_ONCE
     }
@@ -54,7 +54,8 @@ pub(super) fn early(usual: Baseline) -> Span {
 /// From when on an answer is late: twice the 99th percentile of the successful ones, a second where there are too few.
 pub(super) fn due(usual: Baseline) -> Span {
     if usual.rows >= 20 {
-        Span(usual.p99.0.saturating_mul(2)).clamp(AT_ONCE, Span(30_000_000))
+        Span::from_micros(usual.p99.as_micros().saturating_mul(2))
+            .clamp(AT_ONCE, Span::from_micros(30_000_000))
     } else {
         PATIENCE
     }
@@ -66,7 +67,7 @@ pub(super) fn judge_abort(
     exchange: Option<&Exchange>,
     connection: Option<&Connection>,
 ) -> Option<Ruling> {
-    let waited = exchange.map_or(Span(0), |exchange| exchange.phases.total);
+    let waited = exchange.map_or(Span::ZERO, |exchange| exchange.phases.total);
     judge_abort_due(what, exchange, connection, waited, PATIENCE)
 }
 

@@ -18,10 +18,10 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// A connection used again and cut within this time was closed while the request was under way.
-const RACE: Span = Span(50_000);
+const RACE: Span = Span::from_micros(50_000);
 
 /// A wait that outlasts this was not short.
-pub(super) const LONG: Span = Span(10_000_000);
+pub(super) const LONG: Span = Span::from_micros(10_000_000);
 
 fn apply(case: &mut Case<'_>) {
     let races = Races::of(case);
@@ -53,7 +53,7 @@ pub(super) fn judge(
     };
     match by {
         Cut::Stopped => {
-            let waited = exchange.map_or(Span(0), |exchange| exchange.phases.total);
+            let waited = exchange.map_or(Span::ZERO, |exchange| exchange.phases.total);
             // What had been silent for long when the run ended was not failed by the end of the run.
             (waited < LONG).then_some(Ruling::charge(Cause::ObserverStopped, STRONG))
         }
@@ -94,7 +94,7 @@ pub(super) fn raced(exchange: &Exchange, connection: Option<&Connection>) -> boo
     let tcp = connection.and_then(|connection| connection.upstream_tcp.seen());
     // The round trip that the kernel measured, twice and with room for hopscope's own wake-up.
     let at_once = tcp.map_or(RACE, |tcp| {
-        Span(u64::from(tcp.rtt_us).saturating_mul(2).saturating_add(10_000)).min(RACE)
+        Span::from_micros(u64::from(tcp.rtt_us).saturating_mul(2).saturating_add(10_000)).min(RACE)
     });
     exchange.ordinal > 0
         && exchange.bytes_down == 0

@@ -4,17 +4,18 @@ use std::net::SocketAddr;
 
 use crate::case::Case;
 use crate::evidence::{
-    Connection, ConnectionId, Delivery, Ending, Moment, PathId, PathKind, Side, Span, TunnelLine, Upstream,
+    Connection, ConnectionId, Delivery, Ending, Moment, PackedTuple, PathId, PathKind, Side, Span,
+    TunnelLine, Upstream,
 };
 use crate::failure::Failure;
 
 /// Ends closer together than this belong together: kubectl closes all its local sockets within a millisecond, and
 /// hopscope sees them within a few wake-ups.
-const GAP: Span = Span(100_000);
+const GAP: Span = Span::from_micros(100_000);
 /// A forward that delivers this long after an end had survived it: what kubectl had buffered arrives sooner.
-const MARGIN: Span = Span(100_000);
+const MARGIN: Span = Span::from_micros(100_000);
 /// Ends that follow one another for longer than this are not one event.
-const AT_ONCE: Span = Span(500_000);
+const AT_ONCE: Span = Span::from_micros(500_000);
 /// Fewer ends at once than this are a coincidence.
 const TOGETHER: usize = 3;
 
@@ -49,7 +50,14 @@ impl Forward {
         let connections = &case.evidence.connections;
         let key = |index: &u32| {
             let connection = connections.get(*index as usize);
-            connection.map(|c| (c.path, c.upstream_tuple.map(|tuple| tuple.remote), c.opened, c.id))
+            connection.map(|c| {
+                (
+                    c.path,
+                    c.upstream_tuple.as_ref().map(PackedTuple::remote),
+                    c.opened,
+                    c.id,
+                )
+            })
         };
         let mut order: Vec<u32> = (0..u32::MAX)
             .zip(connections)
@@ -75,7 +83,7 @@ impl Forward {
         let first = all.get(*group.first()? as usize)?;
         let mut forward = Self {
             path: first.path,
-            remote: first.upstream_tuple.map(|tuple| tuple.remote),
+            remote: first.upstream_tuple.as_ref().map(PackedTuple::remote),
             connections: group.to_vec(),
             opened: Vec::with_capacity(group.len()),
             ended: Vec::with_capacity(group.len()),
@@ -129,7 +137,7 @@ impl Forward {
     /// Whether a connection that stood before this moment delivered an answer after it. A forward that is lost takes all
     /// of its connections with it, so one that goes on delivering proves that it was not lost.
     pub(super) fn survived(&self, at: Moment) -> bool {
-        let before = Moment(at.0.saturating_sub(MARGIN.0));
+        let before = Moment(at.0.saturating_sub(MARGIN.as_micros()));
         let started = self.delivered.partition_point(|(opened, _)| *opened <= before);
         let last = started.checked_sub(1).and_then(|index| self.delivered.get(index));
         last.is_some_and(|(_, last)| *last >= at + MARGIN)
@@ -212,7 +220,7 @@ fn end_of(connection: &Connection) -> Moment {
 /// Reset 30.00 s after it was opened, without an answer: kubectl's own timer, one connection at a time.
 fn stream_timed_out(connection: &Connection) -> bool {
     let age = connection.upstream_end.at.since(connection.opened);
-    connection.bytes_down == 0 && age >= Span(29_950_000) && age <= Span(31_000_000)
+    connection.bytes_down == 0 && age >= Span::from_micros(29_950_000) && age <= Span::from_micros(31_000_000)
 }
 
 /// The connection's index and the moment of every complete answer on paths of a kind.

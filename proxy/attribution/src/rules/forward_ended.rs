@@ -23,7 +23,9 @@ use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{Ruling, STRONG};
 use crate::evidence::tunnel::StartFailure;
-use crate::evidence::{ConnectFailure, Ending, Moment, Observation, PathId, PathKind, Span, TunnelLine};
+use crate::evidence::{
+    ConnectFailure, Ending, Moment, Observation, PackedTuple, PathId, PathKind, Span, TunnelLine,
+};
 use crate::failure::{Failure, What};
 use crate::figures::{counted, length, real};
 use crate::hop::Hop;
@@ -40,9 +42,9 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// How long before the first end a line of kubectl's may be its cause: the node drains for 1 s before it tells.
-const BEFORE: Span = Span(2_000_000);
+const BEFORE: Span = Span::from_micros(2_000_000);
 /// How long after the last end the line may still be read.
-const AFTER: Span = Span(1_000_000);
+const AFTER: Span = Span::from_micros(1_000_000);
 
 /// One end of a forward.
 #[expect(
@@ -157,16 +159,16 @@ fn cut(case: &Case<'_>) -> Vec<(Moment, usize)> {
 fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward], cut: &[(Moment, usize)]) {
     let port_of = |case: &Case<'_>, failure: &Failure| {
         case.connection(failure)
-            .and_then(|connection| connection.upstream_tuple)
-            .map(|tuple| tuple.remote.port())
+            .and_then(|connection| connection.upstream_tuple.as_ref())
+            .map(|tuple| tuple.remote().port())
     };
     let several = forwards.iter().filter(|forward| forward.path == end.path).count() > 1;
     // A forward that delivered afterwards did not end then: another of the path's did.
     let went_on = |case: &Case<'_>, failure: &Failure| {
         let remote = case
             .connection(failure)
-            .and_then(|connection| connection.upstream_tuple)
-            .map(|tuple| tuple.remote);
+            .and_then(|connection| connection.upstream_tuple.as_ref())
+            .map(PackedTuple::remote);
         let at = cut_at(case, failure);
         let own = |forward: &&Forward| forward.path == end.path && forward.remote == remote;
         forwards
@@ -180,7 +182,7 @@ fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward], cut: &[(Moment, 
         }
         match failure.what {
             What::NotConnected(ConnectFailure::Refused | ConnectFailure::Reset) => {
-                failure.at + Span(50_000) >= end.from && failure.at <= end.until
+                failure.at + Span::from_micros(50_000) >= end.from && failure.at <= end.until
             }
             What::Broken { .. } if failure.cut_by_upstream() && during(end, cut_at(case, failure)) => {
                 let of_it = !several || end.port.is_none() || port_of(case, failure) == end.port;
@@ -309,7 +311,7 @@ fn tell(case: &mut Case<'_>, end: &End, caught: usize) {
 
 /// A moment that lies this long before another.
 const fn back(at: Moment, by: Span) -> Moment {
-    Moment(at.0.saturating_sub(by.0))
+    Moment(at.0.saturating_sub(by.as_micros()))
 }
 
 /// A moment of the run as a person would say it.

@@ -116,7 +116,7 @@ fn fate(case: &Case<'_>, index: u32, hung: &[u32]) -> Option<bool> {
         connection.ended_first(),
         Some((Side::Downstream, Ending::Fin | Ending::Reset))
     );
-    let short = connection.upstream_end.at.since(connection.opened) < Span(29_000_000);
+    let short = connection.upstream_end.at.since(connection.opened) < Span::from_micros(29_000_000);
     (!left_early && short).then_some(false)
 }
 

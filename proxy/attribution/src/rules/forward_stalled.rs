@@ -28,11 +28,11 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// kubectl waits this long for the acknowledgement of a stream (client-go, `createStreamResponseTimeout`).
-const STREAM_TIMEOUT: Span = Span(30_000_000);
+const STREAM_TIMEOUT: Span = Span::from_micros(30_000_000);
 /// It fires late, never early; hopscope's own connect comes a little before kubectl's accept.
-const LATEST: Span = Span(31_000_000);
+const LATEST: Span = Span::from_micros(31_000_000);
 /// Shorter waits are not held against a forwarder: ten samples a second would be too few to say what it did.
-const SHORTEST: Span = Span(1_000_000);
+const SHORTEST: Span = Span::from_micros(1_000_000);
 
 fn apply(case: &mut Case<'_>) {
     let lateness = Lateness::of_forward(case);
@@ -94,12 +94,12 @@ fn judge(
 /// 30.00 s after it was opened, without an answer, by RST; by FIN only when kubectl says `Timeout occurred` as well.
 fn timed_out(connection: &Connection, failure: &Failure, timeouts: &[Moment]) -> bool {
     let age = failure.at.since(connection.opened);
-    let on_time = age.0.saturating_add(50_000) >= STREAM_TIMEOUT.0 && age <= LATEST;
+    let on_time = age.as_micros().saturating_add(50_000) >= STREAM_TIMEOUT.as_micros() && age <= LATEST;
     let said = || {
-        let start = timeouts.partition_point(|at| *at + Span(1_000_000) < failure.at);
+        let start = timeouts.partition_point(|at| *at + Span::from_micros(1_000_000) < failure.at);
         timeouts
             .get(start)
-            .is_some_and(|at| *at <= failure.at + Span(1_000_000))
+            .is_some_and(|at| *at <= failure.at + Span::from_micros(1_000_000))
     };
     match failure.what {
         What::Broken {
@@ -296,7 +296,8 @@ fn culprit(case: &Case<'_>, path: PathId, port: u16) -> Finding {
         .filter(|connection| {
             connection
                 .upstream_tuple
-                .is_some_and(|tuple| tuple.local.port() == port)
+                .as_ref()
+                .is_some_and(|tuple| tuple.local().port() == port)
         })
         .max_by_key(|connection| (connection.blocked_down, connection.bytes_down, connection.id));
     let statement = blocked.map_or_else(

@@ -23,7 +23,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// How far a line and the end that it tells of may lie apart.
-const NEAR: Span = Span(1_300_000);
+const NEAR: Span = Span::from_micros(1_300_000);
 
 fn apply(case: &mut Case<'_>) {
     let forwards = Forward::all(case, PathKind::Tunnel);
@@ -81,7 +81,7 @@ fn judge(
             Observation::Unseen(_) => None,
         });
     if let Some(lines) = lines {
-        let from = Moment(failure.at.0.saturating_sub(NEAR.0));
+        let from = Moment(failure.at.0.saturating_sub(NEAR.as_micros()));
         let near = lines_between(lines, from, failure.at + NEAR);
         if let Some(cause) = near.iter().filter_map(|line| trigger(line.meaning)).min() {
             return Some(Ruling::charge(cause, STRONG));

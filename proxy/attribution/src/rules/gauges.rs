@@ -31,7 +31,7 @@ const STATES: usize = 9;
 /// As much as this is not read within a tenth of a second only by a process that does not read.
 const UNREAD: u32 = 4_096;
 /// Data in flight is acknowledged within a round trip; even a delayed acknowledgement takes no longer than 200 ms.
-const UNACKNOWLEDGED: Span = Span(1_500_000);
+const UNACKNOWLEDGED: Span = Span::from_micros(1_500_000);
 
 /// The samples of a path's forwarders, those of each forward by themselves: a pool has several, and one that was
 /// restarted is another one.
@@ -74,7 +74,9 @@ impl Timelines {
     /// The samples of the forward that a connection went through; `None` where there are several and the connection is
     /// of none that is known.
     pub(super) fn through(&self, connection: Option<&Connection>) -> Option<&Timeline> {
-        self.of_port(connection.and_then(|connection| Some(connection.upstream_tuple?.remote.port())))
+        self.of_port(
+            connection.and_then(|connection| Some(connection.upstream_tuple.as_ref()?.remote().port())),
+        )
     }
 
     /// The samples of the forward with this local port.
@@ -205,10 +207,10 @@ impl Timeline {
         let (used_before, waited_before) = (*self.cpu.get(start)?)?;
         let (used, waited) = (*self.cpu.get(end)?)?;
         let span = self.at.get(end)?.since(*self.at.get(start)?);
-        (span >= Span(400_000)).then_some(Cpu {
+        (span >= Span::from_micros(400_000)).then_some(Cpu {
             used: used.saturating_sub(used_before),
             waited: waited.saturating_sub(waited_before),
-            span: span.0 / 1_000,
+            span: span.as_micros() / 1_000,
         })
     }
 

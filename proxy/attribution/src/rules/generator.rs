@@ -56,8 +56,9 @@ fn apply_timeout(case: &mut Case<'_>) {
         };
         let usual = case.baseline(path).p99;
         // A timer about as long as answers usually take cuts off the slowest of them.
-        let impatient =
-            usual > Span(0) && spike.at.0 <= usual.0.saturating_mul(2) && spike.at <= Span(2_000_000);
+        let impatient = usual > Span::ZERO
+            && spike.at.as_micros() <= usual.as_micros().saturating_mul(2)
+            && spike.at <= Span::from_micros(2_000_000);
         if impatient {
             case.judge_where(
                 TIMEOUT.name,
@@ -74,8 +75,11 @@ fn apply_timeout(case: &mut Case<'_>) {
 
 fn is_timer(spike: Spike, stated: Option<Span>) -> bool {
     let is_stated = stated.is_some_and(|timeout| {
-        spike.at.0.saturating_add(5_000) >= timeout.0
-            && spike.at.0 <= timeout.0.saturating_add(timeout.0 / 50 + 50_000)
+        spike.at.as_micros().saturating_add(5_000) >= timeout.as_micros()
+            && spike.at.as_micros()
+                <= timeout
+                    .as_micros()
+                    .saturating_add(timeout.as_micros() / 50 + 50_000)
     });
     is_stated || lattice::round(spike.at)
 }

@@ -18,15 +18,16 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// Who half-closes does so together with the request's last byte.
-const TOGETHER: Span = Span(5_000);
+const TOGETHER: Span = Span::from_micros(5_000);
 
 fn apply(case: &mut Case<'_>) {
     case.judge_open(RULE.name, |case, failure| {
         let (exchange, connection) = (case.exchange(failure)?, case.connection(failure)?);
         let unanswered = matches!(failure.what, What::Broken { begun: false, .. });
         let after = connection.upstream_end.at.since(connection.downstream_end.at);
-        let drained =
-            connection.upstream_end.how == Ending::Fin && after >= Span(950_000) && after <= Span(1_300_000);
+        let drained = connection.upstream_end.how == Ending::Fin
+            && after >= Span::from_micros(950_000)
+            && after <= Span::from_micros(1_300_000);
         (case.kind(failure.path) == PathKind::Tunnel
             && unanswered
             && drained
@@ -43,5 +44,5 @@ pub(super) fn half_closed(exchange: &Exchange, connection: &Connection) -> bool 
         && exchange.request_complete
         && end.at >= exchange.began
         && end.at.since(sent) <= TOGETHER
-        && connection.upstream_end.at.since(end.at) >= Span(50_000)
+        && connection.upstream_end.at.since(end.at) >= Span::from_micros(50_000)
 }

@@ -22,7 +22,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// Used again and cut within this time: it was gone before.
-const AT_ONCE: Span = Span(1_000_000);
+const AT_ONCE: Span = Span::from_micros(1_000_000);
 
 fn apply(case: &mut Case<'_>) {
     for path in case.paths_of(PathKind::Lb) {
@@ -74,7 +74,7 @@ fn after_pause(case: &mut Case<'_>, path: PathId) {
     let shortest_cut = cut.get(cut.len() / 20).copied().unwrap_or_default();
     let crossing = idle.iter().filter(|idle| **idle >= shortest_cut).count();
     let longest_answered = idle.iter().filter(|idle| **idle < shortest_cut).max().copied();
-    let paused = longest_answered.is_some_and(|answered| answered >= Span(1_000));
+    let paused = longest_answered.is_some_and(|answered| answered >= Span::from_micros(1_000));
     let sharp = paused && crossing.saturating_mul(20) <= cut.len();
     let spike = lattice::spike(&cut, 3);
     let Some((limit, mut confidence)) = limit(shortest_cut, sharp, spike) else {
@@ -106,7 +106,7 @@ fn after_pause(case: &mut Case<'_>, path: PathId) {
         |failure| failure.path == path && failure.is_open(),
         |case, failure| {
             let idle = idle_of(case, failure)?;
-            (idle.0.saturating_add(idle.0 / 100) >= limit.0)
+            (idle.as_micros().saturating_add(idle.as_micros() / 100) >= limit.as_micros())
                 .then_some(Ruling::charge(Cause::LbIdleTimeout, confidence))
         },
     );
@@ -153,15 +153,15 @@ fn in_silence(case: &mut Case<'_>, path: PathId) {
             }
         );
         let quiet = case.exchange(failure).map(|exchange| {
-            Span(
+            Span::from_micros(
                 exchange
                     .phases
                     .total
-                    .0
-                    .saturating_sub(exchange.phases.request_sent.map_or(0, |sent| sent.0)),
+                    .as_micros()
+                    .saturating_sub(exchange.phases.request_sent.map_or(0, Span::as_micros)),
             )
         });
-        quiet.filter(|quiet| broken && *quiet >= Span(10_000_000))
+        quiet.filter(|quiet| broken && *quiet >= Span::from_micros(10_000_000))
     };
     let of_path = |failure: &&Failure| failure.path == path && failure.is_open();
     let mut ages: Vec<Span> = case

@@ -8,15 +8,15 @@ use crate::evidence::{Moment, Observation, Span, Upstream};
 
 /// Not late enough to void a second, and late enough to doubt every wait in it: a tenth of the shortest wait that is
 /// held against anybody.
-const DOUBTFUL: Span = Span(100_000);
+const DOUBTFUL: Span = Span::from_micros(100_000);
 /// A forwarder is looked at ten times a second; twice and a half as long is the sampler without CPU time.
-const SAMPLER_LATE: Span = Span(250_000);
+const SAMPLER_LATE: Span = Span::from_micros(250_000);
 /// hopscope samples itself once a second; the last sample of a run comes early, none comes late on a host that is well.
-const SELF_LATE: Span = Span(1_500_000);
+const SELF_LATE: Span = Span::from_micros(1_500_000);
 /// The kernel completes a handshake on loopback by itself, in microseconds: this much is hopscope that looked late. From
 /// a second on, a lost SYN may have been sent again, and that is the listener's full queue.
-const LOOPBACK_LATE: Span = Span(200_000);
-const SYN_AGAIN: Span = Span(900_000);
+const LOOPBACK_LATE: Span = Span::from_micros(200_000);
+const SYN_AGAIN: Span = Span::from_micros(900_000);
 
 /// The times in which the host was late, in order and without overlap.
 #[derive(Debug, Default)]
@@ -76,7 +76,7 @@ fn own_samples(case: &Case<'_>, late: &mut Vec<(Moment, Moment)>) {
     for pair in samples.windows(2) {
         if let [(earlier, _), (later, lag)] = pair
             && later.since(*earlier) >= SELF_LATE
-            && *lag > Span(0)
+            && *lag > Span::ZERO
         {
             late.push((*earlier, *later));
         }
@@ -110,7 +110,8 @@ fn handshakes(case: &Case<'_>, late: &mut Vec<(Moment, Moment)>) {
     for connection in &case.evidence.connections {
         let local = connection
             .upstream_tuple
-            .is_some_and(|tuple| tuple.remote.ip().is_loopback());
+            .as_ref()
+            .is_some_and(|tuple| tuple.remote().ip().is_loopback());
         if let (true, Upstream::Connected { tcp, .. }) = (local, connection.upstream)
             && tcp >= LOOPBACK_LATE
             && tcp < SYN_AGAIN

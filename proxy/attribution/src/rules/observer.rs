@@ -19,7 +19,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// A worker that is this late reads, accepts and times others too late.
-const LATE: Span = Span(250_000);
+const LATE: Span = Span::from_micros(250_000);
 /// Connections waiting in hopscope's own accept queue.
 const QUEUE: u32 = 64;
 

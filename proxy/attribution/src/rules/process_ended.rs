@@ -21,11 +21,11 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// Whoever connects after the end is refused within this time, or the listener had not gone with the connections.
-const SOON: Span = Span(1_000_000);
+const SOON: Span = Span::from_micros(1_000_000);
 /// hopscope's own wake-ups around one moment.
-const SLACK: Span = Span(50_000);
+const SLACK: Span = Span::from_micros(50_000);
 /// A server that closes after its answer does so within this time, even a loaded one.
-const PAUSE: Span = Span(20_000);
+const PAUSE: Span = Span::from_micros(20_000);
 /// Fewer connections than this are a coincidence.
 const TOGETHER: usize = 3;
 /// A process that restarts for an hour is told a few times, and counted in full.

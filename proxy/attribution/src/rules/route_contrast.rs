@@ -85,7 +85,7 @@ pub(super) fn survey(case: &Case<'_>, path: PathId) -> Routes {
         if !exchange.delivery.failed() {
             route.answered += 1;
             route.bytes = route.bytes.saturating_add(exchange.bytes_down);
-            route.lasted = route.lasted.saturating_add(exchange.phases.total.0);
+            route.lasted = route.lasted.saturating_add(exchange.phases.total.as_micros());
         }
     }
     routes

@@ -24,7 +24,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// Nobody is late who was given less than this, whatever the others needed.
-const SHORTEST: Span = Span(750_000);
+const SHORTEST: Span = Span::from_micros(750_000);
 
 fn apply(case: &mut Case<'_>) {
     let (host, forward) = (Lateness::of_host(case), Lateness::of_forward(case));
@@ -108,7 +108,7 @@ fn tunnel(case: &mut Case<'_>, path: PathId, lateness: &Lateness) {
         RULE.name,
         |failure| failure.path == path && failure.is_open(),
         |case, failure| {
-            let healthy = failure.age() >= Span(600_000)
+            let healthy = failure.age() >= Span::from_micros(600_000)
                 && failure.at < damaged
                 && timelines
                     .through(case.connection(failure))

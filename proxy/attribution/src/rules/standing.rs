@@ -9,11 +9,11 @@ use crate::evidence::{Moment, Observation, PathId, PathKind, Span, TunnelEvidenc
 use crate::failure::Failure;
 
 /// A tunnel whose end is under way may still be seen for a moment: it is looked for later than that.
-const LATER: Span = Span(300_000);
+const LATER: Span = Span::from_micros(300_000);
 /// And not much later, so that it says something of this end.
-const SOON: Span = Span(3_000_000);
+const SOON: Span = Span::from_micros(3_000_000);
 /// What ended a tunnel may have been said, or shown, this long before.
-const BEFORE: Span = Span(1_300_000);
+const BEFORE: Span = Span::from_micros(1_300_000);
 
 /// What is known of each path's tunnel, where all of it was watched and there is one forwarder only.
 pub(super) struct Standing(Vec<(PathId, Watch)>);
@@ -41,7 +41,7 @@ impl Standing {
         let Some(seen) = watch.stood.get(next).filter(|at| **at <= failure.at + SOON) else {
             return false;
         };
-        let from = Moment(failure.at.0.saturating_sub(BEFORE.0)).min(failure.began);
+        let from = Moment(failure.at.0.saturating_sub(BEFORE.as_micros())).min(failure.began);
         let first = watch.turns.partition_point(|at| *at < from);
         // It was there before, and nothing turned until it was seen again.
         first > 0 && watch.turns.get(first).is_none_or(|turn| turn > seen)

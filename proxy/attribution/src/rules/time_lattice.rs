@@ -20,7 +20,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// Answers within these bounds, on a tunnel path, waited for the runtime's drain of 1.00 s.
-const DRAIN: (Span, Span) = (Span(1_000_000), Span(1_060_000));
+const DRAIN: (Span, Span) = (Span::from_micros(1_000_000), Span::from_micros(1_060_000));
 
 fn apply(case: &mut Case<'_>) {
     for index in 0..case.evidence.paths.len() {
@@ -43,7 +43,8 @@ fn spikes(case: &mut Case<'_>, path: PathId) {
         .collect();
     ages.sort_unstable();
     let sorted: Vec<Span> = ages.iter().map(|(age, _)| *age).collect();
-    let Some(spike) = lattice::spike(&sorted, 5).filter(|spike| spike.at >= Span(500_000)) else {
+    let Some(spike) = lattice::spike(&sorted, 5).filter(|spike| spike.at >= Span::from_micros(500_000))
+    else {
         return;
     };
     let mut charged: Vec<Hop> = ages
@@ -75,7 +76,7 @@ fn spikes(case: &mut Case<'_>, path: PathId) {
         counted(u64::try_from(spike.count).unwrap_or(0), "failure", "failures"),
         case.path_name(path),
         spike.at,
-        spike.to.0.checked_sub(spike.at.0).map_or(Span(0), Span),
+        spike.to - spike.at,
         known.join(", or ")
     );
     let numbers = vec![
@@ -105,7 +106,7 @@ fn drain(case: &mut Case<'_>, path: PathId) {
         all += 1;
         if total >= DRAIN.0 && total <= DRAIN.1 {
             drained += 1;
-        } else if total >= Span(850_000) && total <= Span(1_250_000) {
+        } else if total >= Span::from_micros(850_000) && total <= Span::from_micros(1_250_000) {
             around += 1;
         }
     }

@@ -8,8 +8,8 @@ use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
     Accounting, Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, EnvoyReply,
     Evidence, Exchange, FourTuple, GeneratorResult, Method, Moment, NodeEvidence, Observation,
-    ObserverHealth, ObserverSample, Opaque, Path, PathId, PathKind, Phases, Protocol, Route, RouteId,
-    SideEnd, Span, TcpFacts, TlsFailure, TrafficCell, TunnelEvidence, TunnelGauge, TunnelLifeEvent,
+    ObserverHealth, ObserverSample, Opaque, PackedTuple, Path, PathId, PathKind, Phases, Protocol, Route,
+    RouteId, SideEnd, Span, TcpFacts, TlsFailure, TrafficCell, TunnelEvidence, TunnelGauge, TunnelLifeEvent,
     TunnelLine, Upstream, WhyUnseen,
 };
 use hopscope_attribution::hop::Hop;
@@ -66,18 +66,18 @@ impl<'a> Draw<'a> {
 
     fn span(&mut self) -> Span {
         match self.below(12) {
-            0..4 => Span(u64::from(self.below(100_000))),
+            0..4 => Span::from_micros(u64::from(self.below(100_000))),
             4..7 => self.one_of(&[
-                Span(0),
-                Span(1_000_000),
-                Span(1_010_000),
-                Span(3_020_000),
-                Span(30_000_000),
-                Span(60_000_000),
-                Span(350_000_000),
+                Span::ZERO,
+                Span::from_micros(1_000_000),
+                Span::from_micros(1_010_000),
+                Span::from_micros(3_020_000),
+                Span::from_micros(30_000_000),
+                Span::from_micros(60_000_000),
+                Span::from_micros(350_000_000),
             ]),
-            7..11 => Span(u64::from(self.below(70_000_000))),
-            _ => Span(u64::MAX),
+            7..11 => Span::from_micros(u64::from(self.below(70_000_000))),
+            _ => Span::from_micros(u64::MAX),
         }
     }
 }
@@ -152,9 +152,11 @@ fn connection(draw: &mut Draw<'_>, id: u64) -> Connection {
             u16::try_from(3_000 + draw.below(4)).expect("a port"),
         )
     };
-    let tuple = |draw: &mut Draw<'_>| FourTuple {
-        local: port(draw),
-        remote: port(draw),
+    let tuple = |draw: &mut Draw<'_>| {
+        PackedTuple::from(FourTuple {
+            local: port(draw),
+            remote: port(draw),
+        })
     };
     let failure = draw.one_of(&[
         ConnectFailure::Refused,
@@ -211,7 +213,7 @@ fn connection(draw: &mut Draw<'_>, id: u64) -> Connection {
         first_byte_up: None,
         first_byte_down: draw.chance(2).then(|| draw.span()),
         last_byte: None,
-        blocked_up: Span(0),
+        blocked_up: Span::ZERO,
         blocked_down: draw.span(),
         protocol: draw.one_of(&protocols),
         exchanges: draw.below(3),
@@ -406,7 +408,7 @@ fn node(draw: &mut Draw<'_>, connections: &[Connection]) -> NodeEvidence {
     let windows = (0..draw.below(3))
         .map(|_| KernelWindow {
             from: draw.moment(),
-            length: Span(1_000_000),
+            length: Span::from_micros(1_000_000),
             hop: draw.one_of(&hops),
             syn_retransmits: 0,
             accept_queue_overflows: u64::from(draw.below(3)),
@@ -416,7 +418,7 @@ fn node(draw: &mut Draw<'_>, connections: &[Connection]) -> NodeEvidence {
     NodeEvidence {
         sockets,
         windows,
-        clock_error: Span(u64::from(draw.below(2_000_000))),
+        clock_error: Span::from_micros(u64::from(draw.below(2_000_000))),
     }
 }
 
@@ -424,7 +426,11 @@ fn observer(draw: &mut Draw<'_>, rows: u64) -> ObserverHealth {
     let samples = (0..draw.below(10))
         .map(|_| ObserverSample {
             at: draw.moment(),
-            loop_lag: if draw.chance(5) { draw.span() } else { Span(300) },
+            loop_lag: if draw.chance(5) {
+                draw.span()
+            } else {
+                Span::from_micros(300)
+            },
             accepts_refused: u32::from(draw.chance(20)),
             ..ObserverSample::default()
         })

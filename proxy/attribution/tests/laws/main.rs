@@ -190,9 +190,9 @@ proptest! {
         let mut evidence = evidence(&mut Draw::new(&draws));
         let before = attribute(&evidence);
         if let Observation::Seen(node) = &mut evidence.node {
-            let shift = Span(shift.min(node.clock_error.0));
+            let shift = Span::from_micros(shift.min(node.clock_error.as_micros()));
             let moved = |at: &mut hopscope_attribution::evidence::Moment| {
-                *at = if later { *at + shift } else { hopscope_attribution::evidence::Moment(at.0.saturating_sub(shift.0)) };
+                *at = if later { *at + shift } else { hopscope_attribution::evidence::Moment(at.0.saturating_sub(shift.as_micros())) };
             };
             node.sockets.iter_mut().for_each(|socket| moved(&mut socket.at));
             node.windows.iter_mut().for_each(|window| moved(&mut window.from));

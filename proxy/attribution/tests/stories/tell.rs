@@ -107,7 +107,7 @@ impl Told {
             "line" => self.kubectl(arg(0)?, arg(1)?, arg(2)?, &rest[3..].join(" ")),
             "gauges" => self.gauges(arg(0)?, &options),
             "life" => {
-                let at = Moment(words::span(arg(1)?)?.0);
+                let at = Moment(words::span(arg(1)?)?.as_micros());
                 let kind = match arg(2)? {
                     "ready" => TunnelLife::Ready,
                     code => TunnelLife::Exited(code.parse().ok()),

@@ -36,7 +36,7 @@ fn an_agent_whose_clock_is_ahead_is_placed_by_the_question_and_the_round_trip() 
     let answer = Answer::asked(&text, BEGAN + 100_000_000, BEGAN + 100_200_000).unwrap();
     let (evidence, joined) = answer.join(NOTHING, BEGAN);
     assert_eq!(evidence.windows[0].from, Moment(3_000_000));
-    assert_eq!(joined.clock_error, Span(100_000));
+    assert_eq!(joined.clock_error, Span::from_micros(100_000));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn lines_forgotten_within_the_recording_are_counted_as_lost_and_those_before_it_
 #[test]
 fn evidence_of_two_agents_is_added_up_with_the_worse_clock() {
     let one = |from: u64, error: u64| NodeEvidence {
-        clock_error: Span(error),
+        clock_error: Span::from_micros(error),
         ..Answer::saved(&text(&[from], BEGAN)).unwrap()[0]
             .join(NOTHING, BEGAN)
             .0
@@ -88,5 +88,5 @@ fn evidence_of_two_agents_is_added_up_with_the_worse_clock() {
     let known = add(Observation::default(), one(BEGAN + 1, 5));
     let both = add(known, one(BEGAN + 2, 3));
     let both = both.seen().unwrap();
-    assert_eq!((both.windows.len(), both.clock_error), (2, Span(5)));
+    assert_eq!((both.windows.len(), both.clock_error), (2, Span::from_micros(5)));
 }

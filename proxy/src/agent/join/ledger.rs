@@ -22,10 +22,10 @@ use super::{Ends, Placed, Recorded, ordered};
 
 /// How much later than hopscope's own connection the application's end of a forward may be opened, or end: kubectl,
 /// API server and kubelet take their turns, and the runtime drains for a second.
-const BEHIND: Span = Span(2_000_000);
+const BEHIND: Span = Span::from_micros(2_000_000);
 
 /// Records of the two ends of one connection come within this.
-const TOGETHER: Span = Span(1_000_000);
+const TOGETHER: Span = Span::from_micros(1_000_000);
 
 /// Candidates that are looked at in all; a longer search would find groups too large to be told apart anyway.
 const STEPS: usize = 8_000_000;
@@ -215,11 +215,14 @@ fn groups(legs: &[Leg<'_>], connections: &[(&Connection, PathKind)], error: Span
     for (at, leg) in legs.iter().enumerate() {
         // Whatever was opened before this was over by the time, or opened too early for the leg's own beginning.
         let back = |from: Moment, life: Span| {
-            let reach = life.0.saturating_add(BEHIND.0).saturating_add(error.0);
+            let reach = life
+                .as_micros()
+                .saturating_add(BEHIND.as_micros())
+                .saturating_add(error.as_micros());
             Moment(from.0.saturating_sub(reach))
         };
         let early = match leg.opened {
-            Some(opened) => back(opened, Span(0)),
+            Some(opened) => back(opened, Span::ZERO),
             None => back(leg.ended, longest.unwrap_or_default()),
         };
         let late = leg.opened.unwrap_or(leg.ended) + error;

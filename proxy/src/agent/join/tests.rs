@@ -17,17 +17,21 @@ pub(super) fn connection(id: u64, opened: u64, closed: u64) -> Connection {
         opened: Moment(opened),
         closed: Observation::Seen(Moment(closed)),
         upstream: Upstream::Connected {
-            tcp: Span(1),
+            tcp: Span::from_micros(1),
             tls: None,
         },
         downstream_tuple: FourTuple {
             local: "127.0.0.1:8080".parse().unwrap(),
             remote: "127.0.0.1:50000".parse().unwrap(),
-        },
-        upstream_tuple: Some(FourTuple {
-            local: "10.0.0.1:41000".parse().unwrap(),
-            remote: "10.0.0.2:3000".parse().unwrap(),
-        }),
+        }
+        .into(),
+        upstream_tuple: Some(
+            FourTuple {
+                local: "10.0.0.1:41000".parse().unwrap(),
+                remote: "10.0.0.2:3000".parse().unwrap(),
+            }
+            .into(),
+        ),
         downstream_end: end,
         upstream_end: end,
         bytes_up: 0,
@@ -35,8 +39,8 @@ pub(super) fn connection(id: u64, opened: u64, closed: u64) -> Connection {
         first_byte_up: None,
         first_byte_down: None,
         last_byte: None,
-        blocked_up: Span(0),
-        blocked_down: Span(0),
+        blocked_up: Span::ZERO,
+        blocked_down: Span::ZERO,
         protocol: Protocol::Silent,
         exchanges: 0,
         downstream_tcp: Observation::default(),
@@ -48,7 +52,7 @@ pub(super) fn connection(id: u64, opened: u64, closed: u64) -> Connection {
 fn a_socket_is_joined_by_its_addresses_from_either_end_and_by_time() {
     let clock = Clock {
         began_unix_us: 1_000,
-        error: Span(10),
+        error: Span::from_micros(10),
     };
     let lines: Vec<_> = [
         socket(2_000, "10.0.0.2:3000", "10.0.0.1:41000"),
@@ -81,7 +85,7 @@ fn a_socket_is_joined_by_its_addresses_from_either_end_and_by_time() {
     );
     assert_eq!(joined.sockets[0].at, Moment(1_000));
     assert_eq!(joined.sockets[0].owner, Observation::Seen(Hop::Tunnel));
-    assert_eq!(joined.clock_error, Span(10));
+    assert_eq!(joined.clock_error, Span::from_micros(10));
 }
 
 #[test]
@@ -91,7 +95,7 @@ fn the_clock_is_off_by_at_most_half_the_round_trip() {
         clock,
         Clock {
             began_unix_us: 999_800,
-            error: Span(100)
+            error: Span::from_micros(100)
         }
     );
 }

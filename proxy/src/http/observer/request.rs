@@ -160,7 +160,7 @@ impl Observer {
         let idle = if self.queue.is_empty() {
             at.since(self.last_end)
         } else {
-            Span(0)
+            Span::ZERO
         };
         self.queue.push(InFlight::begun(self.exchanges, at, idle));
         self.exchanges = self.exchanges.saturating_add(1);

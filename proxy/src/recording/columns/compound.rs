@@ -6,8 +6,8 @@ use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, KernelWindow
 use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
     Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, Exchange, FourTuple, Method,
-    Moment, Observation, ObserverSample, Path, PathId, PathKind, Phases, PortOwner, Protocol, RouteId,
-    SideEnd, Span, TcpFacts, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess, Upstream,
+    Moment, Observation, ObserverSample, PackedTuple, Path, PathId, PathKind, Phases, PortOwner, Protocol,
+    RouteId, SideEnd, Span, TcpFacts, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess, Upstream,
 };
 use hopscope_attribution::hop::Hop;
 
@@ -21,7 +21,7 @@ pub(super) const CONNECTED: i64 = 0;
 /// What `upstream_how` holds when the attempt was given up.
 pub(super) const ABANDONED: i64 = 1;
 /// What `delivery_how` holds for a complete response.
-pub(super) const COMPLETE: i64 = 0;
+pub(in super::super) const COMPLETE: i64 = 0;
 /// What `delivery_how` holds for a response that was cut off.
 pub(super) const TRUNCATED: i64 = 1;
 /// What `delivery_how` holds when no final response began.
@@ -63,8 +63,8 @@ record!(Connection {
     opened: Moment,
     closed: Observation<Moment>,
     upstream: Upstream,
-    downstream_tuple: FourTuple,
-    upstream_tuple: Option<FourTuple>,
+    downstream_tuple: PackedTuple,
+    upstream_tuple: Option<PackedTuple>,
     downstream_end: SideEnd,
     upstream_end: SideEnd,
     bytes_up: u64,
@@ -256,6 +256,23 @@ record!(AddedRow {
     second: u32,
     latencies: Blob,
 });
+
+/// Those of the tuple that is packed.
+impl Columns for PackedTuple {
+    const WIDTH: usize = FourTuple::WIDTH;
+
+    fn names(name: &str, names: &mut Vec<String>) {
+        FourTuple::names(name, names);
+    }
+
+    fn bind(&self, row: &mut Binder<'_, '_>) -> rusqlite::Result<()> {
+        FourTuple::from(self).bind(row)
+    }
+
+    fn read(row: &mut Cursor<'_>) -> Result<Self, Malformed> {
+        FourTuple::read(row).map(Self::from)
+    }
+}
 
 /// `_how`, how long it took, and the TLS handshake's part.
 impl Columns for Upstream {

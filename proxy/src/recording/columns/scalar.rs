@@ -145,10 +145,25 @@ macro_rules! wrapped {
 
 wrapped! {
     Moment(u64) "_us",
-    Span(u64) "_us",
     PathId(u8) "",
     RouteId(u16) "",
     ConnectionId(u64) "",
+}
+
+impl Columns for Span {
+    const WIDTH: usize = 1;
+
+    fn names(name: &str, names: &mut Vec<String>) {
+        names.push(format!("{name}_us"));
+    }
+
+    fn bind(&self, row: &mut Binder<'_, '_>) -> rusqlite::Result<()> {
+        self.as_micros().bind(row)
+    }
+
+    fn read(row: &mut Cursor<'_>) -> Result<Self, Malformed> {
+        u64::read(row).map(Self::from_micros)
+    }
 }
 
 impl Columns for SocketAddr {

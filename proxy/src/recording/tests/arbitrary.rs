@@ -63,7 +63,7 @@ fn moment() -> impl Strategy<Value = Moment> {
 }
 
 fn span() -> impl Strategy<Value = Span> {
-    prop_oneof![0..10_000_u64, 0..u64::MAX / 4].prop_map(Span)
+    prop_oneof![0..10_000_u64, 0..u64::MAX / 4].prop_map(Span::from_micros)
 }
 
 fn observation<T: Clone + std::fmt::Debug + 'static>(
@@ -79,8 +79,8 @@ fn address() -> impl Strategy<Value = SocketAddr> {
     (any::<IpAddr>(), any::<u16>()).prop_map(SocketAddr::from)
 }
 
-fn tuple() -> impl Strategy<Value = FourTuple> {
-    (address(), address()).prop_map(|(local, remote)| FourTuple { local, remote })
+fn tuple() -> impl Strategy<Value = PackedTuple> {
+    (address(), address()).prop_map(|(local, remote)| FourTuple { local, remote }.into())
 }
 
 fn ending() -> impl Strategy<Value = Ending> {
@@ -248,7 +248,7 @@ fn exchange() -> impl Strategy<Value = Exchange> {
             idle,
             request_sent,
             first_byte,
-            total: Span(total),
+            total: Span::from_micros(total),
         });
     (
         (

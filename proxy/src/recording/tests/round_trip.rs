@@ -53,7 +53,7 @@ fn what_kernels_saw_is_added_after_the_run_and_read_with_it() {
             bytes: Observation::default(),
         }],
         windows: Vec::new(),
-        clock_error: Span(9),
+        clock_error: Span::from_micros(9),
     });
     super::super::add_node(&place.file, &node).expect("the recording takes it");
     let after = read(&place);
@@ -119,10 +119,10 @@ fn every_exchange_is_counted_and_only_a_sample_of_the_successful_ones_is_kept() 
     assert_eq!((tunnel.all.count(), tunnel.ok.count()), (1_001, 1_000));
     assert_eq!(
         (tunnel.all.max(), tunnel.ok.max()),
-        (Some(Span(90_000)), Some(Span(1_499)))
+        (Some(Span::from_micros(90_000)), Some(Span::from_micros(1_499)))
     );
-    assert_eq!(tunnel.ok.mean(), Some(Span(sum / 1_000)));
-    let median = tunnel.ok.quantile(0.5).expect("there are some").0;
+    assert_eq!(tunnel.ok.mean(), Some(Span::from_micros(sum / 1_000)));
+    let median = tunnel.ok.quantile(0.5).expect("there are some").as_micros();
     assert!((999..=1_001).contains(&median), "{median}");
     assert_eq!(recording.total().requests, 1_002);
 }
@@ -186,13 +186,13 @@ fn latencies_of_every_size_keep_three_digits_through_the_file() {
     let ok = read(&place).total().ok;
     assert_eq!(ok.count(), 1_200);
     for (share, latency) in [(0.2, 70), (0.45, 3_000), (0.7, 9_000_000), (0.95, 61_000_000)] {
-        let read = ok.quantile(share).expect("there are some").0;
+        let read = ok.quantile(share).expect("there are some").as_micros();
         assert!(
             read.abs_diff(latency) <= latency / 1_000,
             "{share}: {read} for {latency}"
         );
     }
-    assert_eq!(ok.max(), Some(Span(61_000_000)));
+    assert_eq!(ok.max(), Some(Span::from_micros(61_000_000)));
 }
 
 #[test]
@@ -200,13 +200,13 @@ fn what_hopscope_added_is_kept_as_median_and_p99() {
     let place = place();
     record(&place, |_, recorder| {
         for added in 1..=100 {
-            recorder.added(Span(added));
+            recorder.added(Span::from_micros(added));
         }
     });
     let recording = read(&place);
     assert_eq!(
         recording.evidence().observer.added,
-        Observation::Seen((Span(50), Span(99)))
+        Observation::Seen((Span::from_micros(50), Span::from_micros(99)))
     );
     assert_eq!(recording.added().count(), 100);
 }

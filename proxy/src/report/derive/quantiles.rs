@@ -39,13 +39,13 @@ pub(super) fn merged<'a>(
     for distribution in distributions {
         total.merge(distribution);
     }
-    let at = |quantile| total.quantile(quantile).and_then(|at| seconds(at.0));
+    let at = |quantile| total.quantile(quantile).and_then(|at| seconds(at.as_micros()));
     let mut latency = Latency {
         p50: at(0.5),
         p90: at(0.9),
         p95: at(0.95),
         p99: at(0.99),
-        max: total.max().and_then(|max| seconds(max.0)),
+        max: total.max().and_then(|max| seconds(max.as_micros())),
         mean: total
             .histogram()
             .filter(|_| !total.is_empty())

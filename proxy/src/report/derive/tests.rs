@@ -88,7 +88,7 @@ fn no_counts_however_large_overflow_or_grow_without_bound() {
         latency_max_us: u64::MAX,
     };
     sample.evidence.traffic.extend([absurd, absurd]);
-    sample.evidence.duration = Span(u64::MAX);
+    sample.evidence.duration = Span::from_micros(u64::MAX);
     sample.evidence.observer.accounting.connections_lost = u64::MAX;
     sample.run.started_unix_us = u64::MAX;
     sample.diagnosis.hops.push(sample.diagnosis.hops[0].clone());

@@ -103,7 +103,7 @@ fn tick_length(total: f64) -> u32 {
         .into_iter()
         .find(|length| total / f64::from(*length) <= 8.0)
         .unwrap_or_else(|| {
-            u32::try_from(crate::report::figures::span(total).0 / 7_000_000).unwrap_or(u32::MAX / 2)
+            u32::try_from(crate::report::figures::span(total).as_micros() / 7_000_000).unwrap_or(u32::MAX / 2)
         })
 }
 
@@ -118,7 +118,7 @@ fn seconds(length: u32) -> String {
 
 /// A time since the start, as a clock shows it: `1:45`.
 fn clock(seconds: f64) -> String {
-    let whole = crate::report::figures::span(seconds).0 / 1_000_000;
+    let whole = crate::report::figures::span(seconds).as_micros() / 1_000_000;
     if whole >= 3_600 {
         format!("{}:{:02}:{:02}", whole / 3_600, whole / 60 % 60, whole % 60)
     } else {

@@ -27,7 +27,7 @@ fn ours(evidence: &mut Evidence, at_us: u64, route: u16, status: Option<u16>, ca
         route: RouteId(route),
         began: Moment(at_us),
         phases: Phases {
-            total: Span(0),
+            total: Span::ZERO,
             ..Phases::default()
         },
         bytes_up: 0,

@@ -170,7 +170,7 @@ fn pod_trigger(socket: &KernelSocket) -> Option<Cause> {
 /// give or take the node's drain.
 pub(super) fn during(end: &End, at: Moment) -> bool {
     let slack = if end.collapse.is_some() {
-        Span(50_000)
+        Span::from_micros(50_000)
     } else {
         AFTER
     };

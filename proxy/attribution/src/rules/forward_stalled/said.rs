@@ -38,7 +38,10 @@ impl Said {
 
     /// Whether the connection was opened on a forward that had stopped to accept for want of descriptors.
     pub(super) fn out_of_descriptors(&self, connection: &Connection) -> bool {
-        let port = connection.upstream_tuple.map(|tuple| tuple.remote.port());
+        let port = connection
+            .upstream_tuple
+            .as_ref()
+            .map(|tuple| tuple.remote().port());
         self.no_descriptor
             .iter()
             .any(|(of, at)| connection.opened >= *at && (of.is_none() || port.is_none() || *of == port))
@@ -46,7 +49,7 @@ impl Said {
 }
 
 /// How far kubectl's line and the end of the connection that it tells of may lie apart.
-const AT_ONCE: Span = Span(300_000);
+const AT_ONCE: Span = Span::from_micros(300_000);
 
 /// Streams that the far end refused at once: kubectl says one line for each, and ends the connection right away. Where
 /// more connections ended than lines came, which of them were refused is not known.

@@ -25,7 +25,10 @@ pub(super) fn compared(case: &Case<'_>) -> Vec<Finding> {
         .iter()
         .filter(|row| !row.delivery.failed());
     for row in answered {
-        taken.entry(row.path).or_default().push(row.phases.total.0);
+        taken
+            .entry(row.path)
+            .or_default()
+            .push(row.phases.total.as_micros());
     }
     let medians: Vec<(PathId, Median)> = taken
         .into_iter()
@@ -74,8 +77,8 @@ fn tell(case: &Case<'_>, first: (PathId, Median), second: (PathId, Median)) -> F
         format!(
             "path {} is slower by {} to {}{}",
             case.path_name(slow.0),
-            Span(slow.1.low.saturating_sub(fast.1.high)),
-            Span(slow.1.high.saturating_sub(fast.1.low)),
+            Span::from_micros(slow.1.low.saturating_sub(fast.1.high)),
+            Span::from_micros(slow.1.high.saturating_sub(fast.1.low)),
             if tunnel {
                 format!("; {ALSO}")
             } else {
@@ -87,9 +90,9 @@ fn tell(case: &Case<'_>, first: (PathId, Median), second: (PathId, Median)) -> F
         rule: RULE.name,
         statement: format!(
             "Half of the good answers took {} or less on path {}, {} on path {}: {what}.",
-            Span(slow.1.middle),
+            Span::from_micros(slow.1.middle),
             case.path_name(slow.0),
-            Span(fast.1.middle),
+            Span::from_micros(fast.1.middle),
             case.path_name(fast.0),
         ),
         numbers: vec![

@@ -24,7 +24,7 @@ impl Told {
     }
 
     pub(super) fn kubectl(&mut self, path: &str, at: &str, meaning: &str, text: &str) -> Result<(), String> {
-        let at = Moment(words::span(at)?.0);
+        let at = Moment(words::span(at)?.as_micros());
         let meaning = TunnelMeaning::from_word(meaning).ok_or(format!("`{meaning}` is not a meaning"))?;
         let tunnel = self.tunnel(path)?;
         if tunnel.lines.seen().is_none() {
@@ -45,14 +45,14 @@ impl Told {
     }
 
     pub(super) fn gauges(&mut self, path: &str, options: &Options<'_>) -> Result<(), String> {
-        let from = option(options, "from", words::span, Span(0))?;
+        let from = option(options, "from", words::span, Span::ZERO)?;
         let to = option(options, "to", words::span, Span::from_secs(self.seconds))?;
         let get = |key: &str, default: u64| {
             option(options, key, words::number, default).map(|n| u32::try_from(n).unwrap_or(u32::MAX))
         };
         let mut gauges = Vec::new();
-        let mut at = from.0;
-        while at < to.0 {
+        let mut at = from.as_micros();
+        while at < to.as_micros() {
             gauges.push(TunnelGauge {
                 at: Moment(at),
                 member: 0,
@@ -62,10 +62,15 @@ impl Told {
                 tunnel_unacked: Observation::Seen(0),
                 tunnel_peer_window: Observation::Seen(get("window", 65_535)?),
                 tunnel_retransmits: Observation::Seen(get("retransmits", 0)?),
-                tunnel_last_ack: Observation::Seen(option(options, "ack", words::span, Span(20_000))?),
+                tunnel_last_ack: Observation::Seen(option(
+                    options,
+                    "ack",
+                    words::span,
+                    Span::from_micros(20_000),
+                )?),
                 tunnel_rwnd_limited_ms: Observation::Seen(0),
                 tunnel_busy_ms: Observation::Seen(0),
-                tunnel_rtt: Observation::Seen(Span(2_000)),
+                tunnel_rtt: Observation::Seen(Span::from_micros(2_000)),
                 local_connections: 10,
                 stalled_readers: get("stalled", 0)?,
                 worst_reader: match options.get("worst") {

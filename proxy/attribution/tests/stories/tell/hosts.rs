@@ -59,8 +59,8 @@ impl Told {
 
     pub(super) fn observer(&mut self, at: &str, options: &Options<'_>) -> Result<(), String> {
         let sample = ObserverSample {
-            at: Moment(words::span(at)?.0),
-            loop_lag: option(options, "lag", words::span, Span(500))?,
+            at: Moment(words::span(at)?.as_micros()),
+            loop_lag: option(options, "lag", words::span, Span::from_micros(500))?,
             accept_queue: u32::try_from(option(options, "queue", words::number, 0)?).unwrap(),
             accepts_refused: u32::try_from(option(options, "refused", words::number, 0)?).unwrap(),
             cpu_limit_millis: 2_000,

@@ -22,7 +22,7 @@ impl Told {
         let path = self.path(path)?;
         let route = self.route(route);
         let rate: f64 = rate.trim_end_matches("/s").parse().map_err(|_| "RATE/s")?;
-        let from = option(options, "from", words::span, Span(0))?;
+        let from = option(options, "from", words::span, Span::ZERO)?;
         let to = option(options, "to", words::span, Span::from_secs(self.seconds))?;
         let took = option(options, "took", words::span, Span::from_millis(10))?;
         let spread = option(options, "spread", words::span, Span::from_millis(2))?;
@@ -30,7 +30,7 @@ impl Told {
         let sample = option(options, "sample", words::number, 1)?;
         let step = 1e6 / rate;
         let kept: Vec<usize> = (0..keep)
-            .map(|_| self.connect(path, Moment(from.0), options))
+            .map(|_| self.connect(path, Moment(from.as_micros()), options))
             .collect::<Result<_, _>>()?;
         let mut number = 0_u64;
         loop {
@@ -40,17 +40,22 @@ impl Told {
                 clippy::cast_precision_loss,
                 reason = "small and positive"
             )]
-            let began = Moment(from.0 + (number as f64 * step) as u64);
-            if began.0 >= to.0 {
+            let began = Moment(from.as_micros() + (number as f64 * step) as u64);
+            if began.0 >= to.as_micros() {
                 break;
             }
             // A fixed pattern in place of chance: the golden ratio spreads evenly.
-            let took = Span(took.0 + spread.0 * (number * 618 % 1000) / 1000);
+            let took =
+                Span::from_micros(took.as_micros() + spread.as_micros() * (number * 618 % 1000) / 1000);
             let index = if let Some(index) = kept.get(usize::try_from(number).unwrap() % keep.max(1)) {
                 *index
             } else {
-                let idle = option(options, "idle", words::span, Span(0))?;
-                self.connect(path, Moment(began.0.saturating_sub(idle.0 + 5_000)), options)?
+                let idle = option(options, "idle", words::span, Span::ZERO)?;
+                self.connect(
+                    path,
+                    Moment(began.0.saturating_sub(idle.as_micros() + 5_000)),
+                    options,
+                )?
             };
             let exchange = self.exchange(index, route, began, took, outcome, options)?;
             let end = exchange.began + took;
@@ -74,7 +79,7 @@ impl Told {
         self.port = if self.port > 60_000 { 20_000 } else { self.port + 1 };
         let address = |port: u16| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         let port = option(options, "port", words::number, u64::from(self.port))?;
-        let connect = option(options, "connect", words::span, Span(300))?;
+        let connect = option(options, "connect", words::span, Span::from_micros(300))?;
         let end = Moment(self.seconds * 1_000_000);
         self.evidence.connections.push(Connection {
             id: ConnectionId(index as u64),
@@ -88,11 +93,15 @@ impl Told {
             downstream_tuple: FourTuple {
                 local: address(8_080),
                 remote: address(self.port),
-            },
-            upstream_tuple: Some(FourTuple {
-                local: address(u16::try_from(port).map_err(|_| "a port")?),
-                remote: address(3_000 + u16::from(path.0)),
-            }),
+            }
+            .into(),
+            upstream_tuple: Some(
+                FourTuple {
+                    local: address(u16::try_from(port).map_err(|_| "a port")?),
+                    remote: address(3_000 + u16::from(path.0)),
+                }
+                .into(),
+            ),
             downstream_end: SideEnd {
                 at: end,
                 how: Ending::Fin,
@@ -106,8 +115,8 @@ impl Told {
             first_byte_up: None,
             first_byte_down: None,
             last_byte: None,
-            blocked_up: Span(0),
-            blocked_down: option(options, "blocked", words::span, Span(0))?,
+            blocked_up: Span::ZERO,
+            blocked_down: option(options, "blocked", words::span, Span::ZERO)?,
             protocol: Protocol::Http1,
             exchanges: 0,
             downstream_tcp: Observation::Unseen(WhyUnseen::NotSupported),
@@ -133,7 +142,7 @@ impl Told {
         let used = u32::try_from(option(options, "used", words::number, 0)?).unwrap();
         let idle = options
             .contains_key("idle")
-            .then(|| option(options, "idle", words::span, Span(0)))
+            .then(|| option(options, "idle", words::span, Span::ZERO))
             .transpose()?;
         let connection = &mut self.evidence.connections[index];
         let end = began + took;
@@ -166,12 +175,12 @@ impl Told {
         connection.bytes_down += bytes_down + u64::from(used) * 1_000;
         connection.exchanges += 1 + used;
         if bytes_down > 0 && connection.first_byte_down.is_none() {
-            connection.first_byte_down = Some(Span(end.since(connection.opened).0));
+            connection.first_byte_down = Some(Span::from_micros(end.since(connection.opened).as_micros()));
         }
         // Of an exchange without an answer, the request's.
         connection.last_byte = Some(if bytes_down > 0 { end } else { began });
         if used > 0 {
-            connection.first_byte_down = Some(Span(3_000));
+            connection.first_byte_down = Some(Span::from_micros(3_000));
         }
         match outcome {
             Outcome::Ok | Outcome::Answered(..) => {
@@ -249,7 +258,7 @@ impl Told {
             began,
             phases: Phases {
                 idle,
-                request_sent: Some(Span(100)),
+                request_sent: Some(Span::from_micros(100)),
                 first_byte: Some(took),
                 total: took,
             },

@@ -80,7 +80,7 @@ fn joined(world: &[Truth], off: i64, error: u64) -> Vec<(String, u64)> {
     };
     let clock = Clock {
         began_unix_us: BEGAN,
-        error: Span(error),
+        error: Span::from_micros(error),
     };
     let (evidence, by_ledger) = join(&lines, recorded, clock);
     let found: Vec<_> = evidence
@@ -211,10 +211,10 @@ fn both_ends_of_a_connection_are_one_leg() {
         paths: &paths,
     };
     let sockets = [placed(&*dialled), placed(&accepted)];
-    let found = pair(&sockets, &[false, false], recorded, Span(0));
+    let found = pair(&sockets, &[false, false], recorded, Span::ZERO);
     assert_eq!(found, [(0, ConnectionId(9)), (1, ConnectionId(9))]);
     assert_eq!(
-        pair(&sockets, &[true, true], recorded, Span(0)),
+        pair(&sockets, &[true, true], recorded, Span::ZERO),
         [],
         "joined already"
     );
@@ -251,7 +251,7 @@ fn behind_a_balancer_only_the_very_same_bytes_are_a_ledger() {
             owner: Some(Hop::Backend),
             peer: None,
         };
-        pair(&[placed], &[false], recorded, Span(0))
+        pair(&[placed], &[false], recorded, Span::ZERO)
     };
     assert_eq!(found(54, 70), [(0, ConnectionId(4))]);
     assert_eq!(found(54, 69), []);
@@ -271,7 +271,7 @@ fn world() -> impl Strategy<Value = Vec<Truth>> {
         1_000_u64..3_000_000,
         prop::sample::select(vec![54_u64, 54, 300]),
         fate,
-        0..BEHIND.0,
+        0..BEHIND.as_micros(),
     );
     let one = one.prop_map(|(opened, life, asked, fate, lag)| Truth {
         opened,
@@ -307,7 +307,7 @@ proptest! {
 
     #[test]
     fn what_stands_apart_is_joined_alike_however_the_clock_is_off(
-        fates in prop::collection::vec((any::<bool>(), 0..BEHIND.0), 1..12),
+        fates in prop::collection::vec((any::<bool>(), 0..BEHIND.as_micros()), 1..12),
         (error, off) in clock(),
     ) {
         let world: Vec<_> = (1..).zip(&fates).map(|(n, (refused, lag)): (u64, _)| Truth {
@@ -337,6 +337,6 @@ fn an_unseen_end_of_a_connection_bounds_nothing() {
         given: Some(0),
         ledger: (0, 0),
     };
-    assert!(fits(&leg, &open, PathKind::Tunnel, Span(0)));
-    assert!(!fits(&leg, &truth(1, ONE), PathKind::Tunnel, Span(0)));
+    assert!(fits(&leg, &open, PathKind::Tunnel, Span::ZERO));
+    assert!(!fits(&leg, &truth(1, ONE), PathKind::Tunnel, Span::ZERO));
 }

@@ -5,7 +5,7 @@ use hopscope_attribution::evidence::{Moment, Span};
 use super::conversation::{Conversation, GET, OK};
 use crate::http::Observer;
 
-const MS: Span = Span(1_000);
+const MS: Span = Span::from_micros(1_000);
 
 #[test]
 fn each_phase_is_measured_from_the_first_byte_of_the_request() {
@@ -20,7 +20,7 @@ fn each_phase_is_measured_from_the_first_byte_of_the_request() {
     assert_eq!(phases.idle, None, "the first of its connection");
     assert_eq!(phases.request_sent, Some(MS));
     assert_eq!(phases.first_byte, Some(MS + MS));
-    assert_eq!(phases.total, Span(4_000));
+    assert_eq!(phases.total, Span::from_micros(4_000));
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn idle_is_the_silence_since_the_exchange_before() {
         .iter()
         .map(|exchange| exchange.phases.idle)
         .collect();
-    assert_eq!(idle, [None, Some(Span(10_000)), Some(Span(0))]);
+    assert_eq!(idle, [None, Some(Span::from_micros(10_000)), Some(Span::ZERO)]);
 }
 
 #[test]
@@ -55,7 +55,13 @@ fn a_request_is_sent_when_its_last_byte_was_handed_on() {
         .iter()
         .map(|exchange| exchange.phases.request_sent)
         .collect();
-    assert_eq!(sent, [Some(Span(1_999_000)), Some(Span(3_999_000))]);
+    assert_eq!(
+        sent,
+        [
+            Some(Span::from_micros(1_999_000)),
+            Some(Span::from_micros(3_999_000))
+        ]
+    );
 }
 
 #[test]
