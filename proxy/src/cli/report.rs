@@ -114,8 +114,8 @@ pub fn execute(args: &Args) -> Result<Exit, ReportError> {
     };
     let node = args.nodes.ask(&recording)?;
     let report = Report::of_recording_with(
-        &recording,
-        &Witnesses {
+        recording,
+        Witnesses {
             generator,
             failures,
             node,

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use rusqlite::Statement;
 use rusqlite::types::{ToSql, ValueRef};
 
+pub(super) use compound::COMPLETE;
 pub(super) use numbers::numbers;
 pub(super) use scalar::Blob;
 

@@ -5,11 +5,12 @@
 
 mod assemble;
 mod load;
+mod thinning;
 
 use std::collections::BTreeMap;
 use std::path::{Path as FilePath, PathBuf};
 
-use hopscope_attribution::evidence::{Evidence, Moment, PathId};
+use hopscope_attribution::evidence::{Evidence, GeneratorResult, Moment, NodeEvidence, Observation, PathId};
 use rusqlite::{Connection, OpenFlags};
 
 use super::distribution::Distribution;
@@ -22,8 +23,24 @@ use super::schema::{APPLICATION_ID, VERSION};
 /// What the first bytes of every SQLite file are.
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// Rows of exchanges that are read: a report takes about 300 bytes of memory for each.
-const MOST_EXCHANGES: u64 = 5_000_000;
+/// How many rows are read at most: a report holds all that it judges in memory, and a run may have had more connections
+/// and failures than a machine has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Rows of connections. A report takes about 300 bytes of memory for each.
+    pub(crate) connections: u64,
+    /// Rows of exchanges. A report takes about 200 bytes of memory for each.
+    pub(crate) exchanges: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connections: 5_000_000,
+            exchanges: 5_000_000,
+        }
+    }
+}
 
 /// A run, as it was recorded.
 #[derive(Clone, Debug)]
@@ -52,13 +69,13 @@ impl Recording {
     /// # Errors
     /// When there is none, when it is something else, when a newer hopscope wrote it, and when it is damaged.
     pub fn open(path: &FilePath) -> Result<Self, RecordingError> {
-        Self::open_within(path, MOST_EXCHANGES)
+        Self::open_within(path, Bounds::default())
     }
 
-    /// The same with another bound on the exchanges that are read.
-    pub(crate) fn open_within(path: &FilePath, most_exchanges: u64) -> Result<Self, RecordingError> {
+    /// The same with other bounds on what is read.
+    pub(crate) fn open_within(path: &FilePath, most: Bounds) -> Result<Self, RecordingError> {
         let database = open(path)?;
-        load::load(&database, most_exchanges).map_err(|damage| RecordingError::Read {
+        load::load(&database, most).map_err(|damage| RecordingError::Read {
             path: path.to_path_buf(),
             reason: damage.to_string(),
         })
@@ -79,9 +96,21 @@ impl Recording {
         &self.evidence
     }
 
-    /// The evidence alone, without a copy.
-    pub fn into_evidence(self) -> Evidence {
-        self.evidence
+    /// The same, with what a load generator and the kernels told of the run in the place of what is on record, where
+    /// they told.
+    #[must_use]
+    pub fn with(
+        mut self,
+        generator: Option<GeneratorResult>,
+        node: Option<Observation<NodeEvidence>>,
+    ) -> Self {
+        if let Some(result) = generator {
+            self.evidence.generator = Observation::Seen(result);
+        }
+        if let Some(node) = node {
+            self.evidence.node = node;
+        }
+        self
     }
 
     /// Exact figures per path and route, ordered by both; those without any exchange are left out.

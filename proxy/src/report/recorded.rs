@@ -1,8 +1,9 @@
 //! From a recording to its report: read, attribute, derive.
 
-use hopscope_attribution::attribute_each;
-use hopscope_attribution::evidence::{Evidence, GeneratorResult, NodeEvidence, Observation};
+use hopscope_attribution::evidence::{GeneratorResult, NodeEvidence, Observation};
 use hopscope_attribution::hop::Hop;
+use hopscope_attribution::verdict::Diagnosis;
+use hopscope_attribution::{attribute, attribute_each};
 
 use super::input::RouteMeasurement;
 use super::join::{self, Join};
@@ -24,28 +25,21 @@ pub struct Witnesses {
 impl Report {
     /// The diagnosis of a recording. The same recording gives the same report.
     pub fn of_recording(recording: &Recording) -> Self {
-        Self::judged(recording, recording.evidence(), &Witnesses::default())
+        Self::judged(recording, &attribute(recording.evidence()))
     }
 
     /// The same, joined with what others saw of the run.
-    pub fn of_recording_with(recording: &Recording, witnesses: &Witnesses) -> Self {
-        let mut evidence = recording.evidence().clone();
-        if let Some(result) = &witnesses.generator {
-            evidence.generator = Observation::Seen(result.clone());
-        }
-        if let Some(node) = &witnesses.node {
-            evidence.node = node.clone();
-        }
-        Self::judged(recording, &evidence, witnesses)
-    }
-
-    fn judged(recording: &Recording, evidence: &Evidence, witnesses: &Witnesses) -> Self {
-        let measured: Vec<_> = recording.figures().iter().map(RouteMeasurement::from).collect();
-        let (diagnosis, each) = attribute_each(evidence);
-        let facts = recording.facts();
-        let mut report = Self::new(facts, recording.exit_code(), &measured, evidence, &diagnosis);
+    pub fn of_recording_with(recording: Recording, witnesses: Witnesses) -> Self {
+        let recording = recording.with(witnesses.generator, witnesses.node);
         let (failures, targets) = &witnesses.failures;
-        if let Some(generator) = report.generator.as_mut().filter(|_| !failures.is_empty()) {
+        if failures.is_empty() {
+            return Self::of_recording(&recording);
+        }
+        let evidence = recording.evidence();
+        let (diagnosis, each) = attribute_each(evidence);
+        let mut report = Self::judged(&recording, &diagnosis);
+        if let Some(generator) = &mut report.generator {
+            let facts = recording.facts();
             let join: Join = join::join(evidence, facts.started_unix_us, &each, failures, targets);
             let charged = diagnosis.charges.iter();
             let clients = charged.filter(|charge| charge.cause.hop() == Hop::Client);
@@ -55,5 +49,16 @@ impl Report {
             generator.join(&join, never_came);
         }
         report
+    }
+
+    fn judged(recording: &Recording, diagnosis: &Diagnosis) -> Self {
+        let measured: Vec<_> = recording.figures().iter().map(RouteMeasurement::from).collect();
+        Self::new(
+            recording.facts(),
+            recording.exit_code(),
+            &measured,
+            recording.evidence(),
+            diagnosis,
+        )
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn assemble(mut parts: Parts) -> Result<Recording, Damage> {
     });
     let evidence = Evidence {
         routes: parts.routes(),
-        duration: Span(parts.ended.unwrap_or(parts.until)),
+        duration: Span::from_micros(parts.ended.unwrap_or(parts.until)),
         connections: parts.connections,
         exchanges: parts.exchanges,
         traffic,

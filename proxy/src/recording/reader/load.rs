@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
-use hopscope_attribution::evidence::{Exchange, GeneratorResult, Path, PathId, Route, Span};
+use hopscope_attribution::evidence::{self, Exchange, GeneratorResult, Path, PathId, Route, Span};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Rows};
 
-use super::super::columns::{Columns, Cursor, Malformed};
+use super::super::columns::{COMPLETE, Columns, Cursor, Malformed};
 use super::super::losses::{LossKind, Losses};
 use super::super::schema;
-use super::Recording;
 use super::assemble::{Parts, assemble};
+use super::thinning::Thinning;
+use super::{Bounds, Recording};
 
 /// What is wrong with a file, and how far it could be read.
 #[derive(Debug, thiserror::Error)]
@@ -49,9 +50,8 @@ struct Tables<'d> {
     hosts: HashMap<i64, SocketAddr>,
 }
 
-/// Reads everything, of the exchanges about `most_exchanges`: a report holds all that it judges in memory, and a run may
-/// have failed more often than a machine has room for. What is left out is told as lost.
-pub(super) fn load(database: &Connection, most_exchanges: u64) -> Result<Recording, Damage> {
+/// Reads everything, of connections and exchanges as many as `most` allows. What is left out is told as lost.
+pub(super) fn load(database: &Connection, most: Bounds) -> Result<Recording, Damage> {
     let sqlite = |reason| Damage::Sqlite {
         table: "run",
         rows: 0,
@@ -66,9 +66,9 @@ pub(super) fn load(database: &Connection, most_exchanges: u64) -> Result<Recordi
     tables.hosts = tables.hosts()?;
     let paths: Vec<(PathId, Path)> = tables.rows(schema::PATH)?;
     let run = tables.run()?;
-    let (exchanges, left_out) = tables.exchanges(most_exchanges)?;
     let mut losses = tables.losses()?;
-    losses.failed_exchanges = losses.failed_exchanges.saturating_add(left_out);
+    let connections = tables.connections(most.connections, &mut losses)?;
+    let exchanges = tables.exchanges(most.exchanges, &mut losses)?;
     let parts = Parts {
         facts_started: run.get("started_unix_us").and_then(Value::number).unwrap_or(0),
         version: run.get("version").and_then(Value::text).unwrap_or_default(),
@@ -88,7 +88,7 @@ pub(super) fn load(database: &Connection, most_exchanges: u64) -> Result<Recordi
         losses,
         routes: tables.routes()?,
         generator: tables.generator()?,
-        connections: tables.rows(schema::CONNECTION)?,
+        connections,
         exchanges,
         traffic: tables.rows(schema::TRAFFIC)?,
         added: tables.rows(schema::ADDED)?,
@@ -135,40 +135,67 @@ impl Value {
 impl Tables<'_> {
     /// Every row of a table, in the order in which they were written.
     fn rows<T: Columns>(&self, table: &'static str) -> Result<Vec<T>, Damage> {
-        let mut values = Vec::with_capacity(self.count(table));
+        self.kept(table, self.count(table), |_| true)
+    }
+
+    /// The rows of a table that are to be kept, about `room` of them, in the order in which they were written.
+    fn kept<T: Columns>(
+        &self,
+        table: &'static str,
+        room: u64,
+        mut keep: impl FnMut(&T) -> bool,
+    ) -> Result<Vec<T>, Damage> {
+        let mut values = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
         self.each(table, &schema::select::<T>(table), |row| {
-            values.push(T::read(&mut Cursor::new(row, &self.hosts))?);
+            let value = T::read(&mut Cursor::new(row, &self.hosts))?;
+            if keep(&value) {
+                values.push(value);
+            }
             Ok(())
         })?;
         Ok(values)
     }
 
-    /// The exchanges, and how many were left out because there are more than `most`: of the failed ones, as many as lie
-    /// evenly over the run.
-    fn exchanges(&self, most: u64) -> Result<(Vec<Exchange>, u64), Damage> {
-        let all = self.count(schema::EXCHANGE) as u64;
-        if all <= most {
-            return Ok((self.rows(schema::EXCHANGE)?, 0));
-        }
-        let every = all.div_ceil(most.max(1));
-        let select = schema::select_where::<Exchange>(
-            schema::EXCHANGE,
-            &format!("coalesce(delivery_status, 500) < 400 OR rowid % {every} = 0"),
-        );
-        let mut exchanges = Vec::new();
-        self.each(schema::EXCHANGE, &select, |row| {
-            exchanges.push(Exchange::read(&mut Cursor::new(row, &self.hosts))?);
-            Ok(())
-        })?;
-        let left_out = all.saturating_sub(exchanges.len() as u64);
-        Ok((exchanges, left_out))
+    /// The connections; where there are more than `most`, as many as lie evenly over the run.
+    fn connections(&self, most: u64, losses: &mut Losses) -> Result<Vec<evidence::Connection>, Damage> {
+        let mut all = Thinning::new(self.count(schema::CONNECTION), most);
+        let connections = self.kept(schema::CONNECTION, all.keeps(), |_| all.keep())?;
+        losses.connections = losses.connections.saturating_add(all.left_out());
+        Ok(connections)
     }
 
-    /// How many rows a table has, as far as that can be told; only to ask for the memory once.
-    fn count(&self, table: &str) -> usize {
+    /// The exchanges; where there are more than `most`, of those that went well and of the others as many as lie evenly
+    /// over the run. What went well is a sample as it is: half of the room is enough for it.
+    fn exchanges(&self, most: u64, losses: &mut Losses) -> Result<Vec<Exchange>, Damage> {
+        let all = self.count(schema::EXCHANGE);
+        if all <= most {
+            return self.rows(schema::EXCHANGE);
+        }
+        let went_well = self.count(&format!(
+            "{} WHERE delivery_how = {COMPLETE} AND delivery_status < 400",
+            schema::EXCHANGE
+        ));
+        let failed = all.saturating_sub(went_well);
+        let mut went_well = Thinning::new(went_well, most.saturating_sub(failed).max(most / 2));
+        let mut failed = Thinning::new(failed, most.saturating_sub(went_well.keeps()));
+        let room = went_well.keeps().saturating_add(failed.keeps());
+        let exchanges = self.kept(schema::EXCHANGE, room, |exchange: &Exchange| {
+            if exchange.delivery.failed() {
+                failed.keep()
+            } else {
+                went_well.keep()
+            }
+        })?;
+        losses.failed_exchanges = losses.failed_exchanges.saturating_add(failed.left_out());
+        losses.sampled_exchanges = losses.sampled_exchanges.saturating_add(went_well.left_out());
+        Ok(exchanges)
+    }
+
+    /// How many rows a table has, as far as that can be told: reading them says what is wrong where it cannot.
+    fn count(&self, table: &str) -> u64 {
         let count = format!("SELECT count(*) FROM {table}");
         let rows: i64 = self.database.query_row(&count, (), |row| row.get(0)).unwrap_or(0);
-        usize::try_from(rows).unwrap_or(0)
+        u64::try_from(rows).unwrap_or(0)
     }
 
     fn each(
@@ -272,7 +299,7 @@ impl Tables<'_> {
                     timeout: row
                         .get::<_, Option<i64>>(3)
                         .map_err(malformed(3))?
-                        .map(|us| Span(us.cast_unsigned())),
+                        .map(|us| Span::from_micros(us.cast_unsigned())),
                     errors: Vec::new(),
                 });
                 Ok(())

@@ -2,6 +2,7 @@
 
 use hopscope_attribution::evidence::{Moment, PathId, RouteId};
 
+use super::super::reader::Bounds;
 use super::super::{LossKind, Options};
 use super::{begin, connection, exchange, finish, place, read};
 
@@ -70,7 +71,7 @@ fn a_recording_whose_writer_never_ended_says_where_it_stops() {
         2,
         "a second that was not over is made of its rows"
     );
-    assert_eq!(cut.evidence().duration.0, 1_950_000);
+    assert_eq!(cut.evidence().duration.as_micros(), 1_950_000);
     drop(recorder);
     finish(closing, 2);
     assert_eq!(read(&place).cut_off(), None);
@@ -131,23 +132,69 @@ fn more_failures_than_a_report_can_hold_are_read_evenly_and_the_rest_is_told() {
         (summary.exchange_rows, summary.accounting.exchanges_lost),
         (101, 0)
     );
-    let part = super::Recording::open_within(&place.file, 40).expect("it can be read");
+    let part = super::Recording::open_within(
+        &place.file,
+        Bounds {
+            exchanges: 40,
+            ..Bounds::default()
+        },
+    )
+    .expect("it can be read");
     let failed: Vec<_> = part
         .evidence()
         .exchanges
         .iter()
         .filter(|one| one.delivery.failed())
         .collect();
-    assert_eq!(failed.len(), 33, "every third");
+    assert_eq!(failed.len(), 39);
     assert!(failed.iter().any(|one| one.began.0 < 530) && failed.iter().any(|one| one.began.0 > 570));
     assert_eq!(
         part.evidence().exchanges.len(),
-        34,
+        40,
         "what went well is a sample as it is"
     );
-    assert_eq!(part.evidence().observer.accounting.exchanges_lost, 67);
+    assert_eq!(part.evidence().observer.accounting.exchanges_lost, 61);
     assert_eq!(part.total().failed(), 100, "the counts are exact all the same");
     assert_eq!(read(&place).evidence().exchanges.len(), 101);
+}
+
+#[test]
+fn more_connections_than_a_report_can_hold_are_read_evenly_and_the_rest_is_told() {
+    let place = place();
+    let (handle, closing) = begin(&place, &Options::default());
+    let mut recorder = handle.recorder();
+    for id in 0..100 {
+        recorder.accepted(PathId(0));
+        recorder.connection(connection(id, 0));
+        recorder.exchange(&exchange(0, 0, 200, 1_000 + id, 500));
+    }
+    drop(recorder);
+    finish(closing, 1);
+    let bounds = Bounds {
+        connections: 25,
+        exchanges: 8,
+    };
+    let part = super::Recording::open_within(&place.file, bounds).expect("it can be read");
+    let ids: Vec<u64> = part.evidence().connections.iter().map(|one| one.id.0).collect();
+    assert_eq!(ids, (0..25).map(|quarter| quarter * 4 + 3).collect::<Vec<_>>());
+    let books = part.evidence().observer.accounting;
+    assert_eq!((books.connection_rows, books.connections_lost), (25, 75));
+    assert!(books.balanced());
+    assert_eq!(part.evidence().exchanges.len(), 8);
+    assert_eq!(
+        books.exchanges_lost, 0,
+        "a thinner sample of what went well is no lost failure"
+    );
+    let report = crate::report::Report::of_recording(&part);
+    assert!(
+        report
+            .observer
+            .reasons
+            .iter()
+            .any(|reason| reason.starts_with("Evidence was lost: 75 connections, 0 exchanges")),
+        "{:?}",
+        report.observer
+    );
 }
 
 #[test]
