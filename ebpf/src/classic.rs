@@ -62,16 +62,6 @@ impl Counted for Line {
     }
 
     #[inline(always)]
-    fn netns(&self) -> u32 {
-        0
-    }
-
-    #[inline(always)]
-    fn cgroup(&self) -> u64 {
-        0
-    }
-
-    #[inline(always)]
     fn local_port(&self) -> u16 {
         loose(self.record, self.at.sport)
     }
@@ -169,11 +159,15 @@ pub fn classic_retransmit_skb(ctx: TracePointContext) -> u32 {
             daddr: f.retransmit_daddr(),
         },
     );
+    // Attempts that failed count too, as in the kernel's own `total_retrans`, for which this stands.
     match RESENT.get_ptr_mut(line.sk) {
         // SAFETY: a value of the map; a count that another CPU raises at the same time may miss one.
         Some(count) => unsafe { *count += 1 },
         // Least recently used ones make room: there always is some.
         None => drop(RESENT.insert(line.sk, 1, 0)),
+    }
+    if f.have_retransmit_error() == 1 && loose::<i32>(line.record, f.retransmit_error()) != 0 {
+        return 0;
     }
     let syn = loose::<i32>(line.record, f.retransmit_state()) as u8 == state::SYN_SENT;
     if tally::retransmitted(&line, slot::RETRANSMIT, 1, syn) {

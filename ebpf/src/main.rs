@@ -90,6 +90,10 @@ fn is_clean(old: u8) -> bool {
 
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
 pub fn retransmit_skb(ctx: BtfTracePointContext) -> i32 {
+    // Since 6.17 attempts that failed are told too, and nothing was sent by them.
+    if layout().have_retransmit_error() == 1 && ctx.arg::<i32>(2) != 0 {
+        return 0;
+    }
     seen(slot::RETRANSMIT);
     let Some(sock) = Sock::tcp(ctx.arg::<*mut c_void>(0)) else {
         return 0;

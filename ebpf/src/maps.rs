@@ -10,7 +10,7 @@ use hopscope_abi::{Fields, Layout, Owner, PROBES, Record, TallyKey, TallyValue};
 #[map]
 pub static CONNS: HashMap<u64, Owner> = HashMap::with_max_entries(65_536, 0);
 
-/// Segments that a socket sent again, where the kernel does not show its own count: the classic tracepoints.
+/// Times that a socket sent again, or tried to, where the kernel does not show its own count: the classic tracepoints.
 #[map]
 pub static RESENT: LruHashMap<u64, u32> = LruHashMap::with_max_entries(16_384, 0);
 
@@ -88,14 +88,15 @@ macro_rules! fresh {
 fresh! {
     Layout: daddr saddr dport num family state net daddr6 saddr6 inum error shutdown backlog max_backlog cgroup kn kn_id
     sport srtt rtt_min total_retrans bytes_acked bytes_received skb_head skb_network skb_dev dev_net skb_segments leader
-    comm have_cookie have_reset_reason have_balancers every_close
+    comm have_cookie have_reset_reason have_retransmit_error have_balancers every_close
 }
 
 fresh! {
-    Fields: set_sk set_old set_new set_protocol set_sport set_dport set_saddr set_daddr retransmit_sk retransmit_state
+    Fields: set_sk set_old set_new set_protocol set_sport set_dport set_saddr set_daddr retransmit_sk retransmit_state retransmit_error
     retransmit_sport retransmit_dport retransmit_saddr retransmit_daddr synack_sport synack_dport synack_daddr send_skb
     send_sk send_state send_reason send_sport send_dport send_saddr send_daddr receive_sk receive_sport receive_dport
-    receive_saddr receive_daddr receive_cookie destroy_sk drop_reason have_reset_reason have_caller have_name
+    receive_saddr receive_daddr receive_cookie destroy_sk drop_reason have_reset_reason have_retransmit_error
+    have_caller have_name
 }
 
 /// One more event that matters.

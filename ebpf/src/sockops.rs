@@ -120,16 +120,6 @@ impl Counted for Shown<'_> {
     }
 
     #[inline(always)]
-    fn netns(&self) -> u32 {
-        0
-    }
-
-    #[inline(always)]
-    fn cgroup(&self) -> u64 {
-        0
-    }
-
-    #[inline(always)]
     fn local_port(&self) -> u16 {
         self.local_port
     }
@@ -170,6 +160,8 @@ pub fn follow_sockets(ctx: SockOpsContext) -> u32 {
             tally::accepted(&shown, slot::SOCK_OPS, false);
             shown.follow();
         }
+        // Its third argument is what became of the attempt: one that failed sent nothing.
+        BPF_SOCK_OPS_RETRANS_CB if ctx.arg(2) != 0 => {}
         BPF_SOCK_OPS_RETRANS_CB => {
             let syn = told!(ctx, state) as u8 == state::SYN_SENT;
             seen(slot::SOCK_OPS);

@@ -11,10 +11,16 @@ use crate::maps::{BALANCERS, CONNS, TALLY, layout, lost};
 pub trait Counted {
     /// Identity while it lives.
     fn key(&self) -> u64;
-    /// Inode number of its network namespace; 0 when unknown.
-    fn netns(&self) -> u32;
-    /// Inode of its cgroup; 0 when unknown.
-    fn cgroup(&self) -> u64;
+    /// Inode number of its network namespace; 0 where none is told.
+    #[inline(always)]
+    fn netns(&self) -> u32 {
+        0
+    }
+    /// Inode of its cgroup; 0 where none is told.
+    #[inline(always)]
+    fn cgroup(&self) -> u64 {
+        0
+    }
     /// Near port.
     fn local_port(&self) -> u16;
     /// Far port.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use hopscope_tests::cast::{Cast, all_of};
 use hopscope_tests::netns::Row;
-use hopscope_tests::scrape::eventually;
+use hopscope_tests::scrape::{eventually, get, sum};
 
 use crate::agent_stage::{ACTOR, Agent, Stage, ready, verdict};
 
@@ -207,6 +207,29 @@ fn what_the_generators_own_firewall_drops_is_the_generators() -> Result<()> {
             "{hook}: {end}"
         );
         stage.agent.failed("client", "client-firewall")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_syn_that_was_sent_again_as_far_as_the_own_firewall_was_not_sent() -> Result<()> {
+    for rung in ["tp_btf", "tracepoint", "sock_ops"] {
+        let stage = Stage::watched_by(&["--rung", rung])?;
+        let _backend = stage.backend("16", "answer")?;
+        stage.pair.near.filter("output", "tcp dport 8080 drop")?;
+        assert_eq!(stage.connect("1", "1600")?, ["TimedOut"]);
+        stage.pair.near.open()?;
+        assert_eq!(stage.connect("1", "5000")?, ["connected"]);
+        // Both are counted in the same table: what was before the second connection is known when that one is.
+        let labels = [("outcome", "established")];
+        stage.agent.counted("hopscope_node_connects_total", &labels)?;
+        let metrics = get(stage.agent.address, "/metrics")?;
+        for family in [
+            "hopscope_node_retransmits_total",
+            "hopscope_node_syn_retransmits_total",
+        ] {
+            assert!(sum(&metrics, family, &[]) < 1.0, "{rung}: {metrics}");
+        }
     }
     Ok(())
 }

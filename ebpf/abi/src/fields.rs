@@ -28,6 +28,8 @@ words! {
         retransmit_sk,
         /// `state`.
         retransmit_state,
+        /// `err` (6.17).
+        retransmit_error,
         /// `sport`.
         retransmit_sport,
         /// `dport`.
@@ -76,6 +78,8 @@ words! {
         drop_reason,
         /// `tcp_send_reset` has a reason, and its addresses are sockaddrs (6.10).
         have_reset_reason,
+        /// `tcp_retransmit_skb` has an error (6.17).
+        have_retransmit_error,
         /// A `sock_ops` program may ask who is calling (6.10).
         have_caller,
         /// And what the caller is called (6.16).

@@ -91,6 +91,8 @@ words! {
         have_cookie,
         /// `tcp_send_reset` has a reason (6.10).
         have_reset_reason,
+        /// `tcp_retransmit_skb` has an error (6.17).
+        have_retransmit_error,
         /// Some addresses are known to be load balancers'.
         have_balancers,
         /// Clean ends become records too.

@@ -91,6 +91,7 @@ impl Formats {
         // Since 6.10 it tells a reason, and its addresses are sockaddrs with their ports within.
         let reason = self.of.get(send).and_then(|format| format.offset("reason"));
         let older = |field| if reason.is_some() { Ok(0) } else { at(send, field) };
+        let failure = self.of.get(retransmit).and_then(|format| format.offset("err"));
         let address = |new, old| at(send, if reason.is_some() { new } else { old });
         Ok(Fields {
             set_sk: at(set, "skaddr")?,
@@ -103,6 +104,7 @@ impl Formats {
             set_daddr: at(set, "daddr_v6")?,
             retransmit_sk: at(retransmit, "skaddr")?,
             retransmit_state: at(retransmit, "state")?,
+            retransmit_error: failure.unwrap_or(0),
             retransmit_sport: at(retransmit, "sport")?,
             retransmit_dport: at(retransmit, "dport")?,
             retransmit_saddr: at(retransmit, "saddr_v6")?,
@@ -131,6 +133,7 @@ impl Formats {
                 .and_then(|format| format.offset("reason"))
                 .unwrap_or(0),
             have_reset_reason: u32::from(reason.is_some()),
+            have_retransmit_error: u32::from(failure.is_some()),
             ..callers(release)
         })
     }
@@ -186,6 +189,21 @@ print fmt: \"%s\", REC->state ? __print_symbolic(REC->state, { 1, \"A\" }) : \"B
             (new.send_reason, new.send_daddr, new.have_reset_reason),
             (28, 60, 1)
         );
+    }
+
+    #[test]
+    fn a_retransmission_tells_whether_it_failed_since_6_17_alone() {
+        let fields = "sport dport family state skaddr saddr_v6 daddr_v6".split(' ');
+        let line = |name| format!("\tfield:int {name};\toffset:8;\tsize:4;\tsigned:1;\n");
+        let old: String = fields.map(line).collect();
+        let new = old.clone() + "\tfield:int err;\toffset:76;\tsize:4;\tsigned:1;\n";
+        let told = |text: &str| {
+            let mut formats = Formats::default();
+            formats.of.insert("tcp_retransmit_skb", Format::parse(text));
+            let fields = formats.resolve((6, 12)).unwrap();
+            (fields.have_retransmit_error, fields.retransmit_error)
+        };
+        assert_eq!((told(&old), told(&new)), ((0, 0), (1, 76)));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub struct Wishes {
 ///
 /// # Errors
 /// The first field that is not there.
-pub fn resolve(btf: &Btf, release: (u32, u32), wishes: Wishes) -> Result<Layout, Missing> {
+pub fn resolve(btf: &Btf<'_>, release: (u32, u32), wishes: Wishes) -> Result<Layout, Missing> {
     let at = |of: &'static str, path: &'static str| btf.offset(of, path).ok_or(Missing { of, path });
     let arguments = |tracepoint: &str| btf.tracepoint_arguments(tracepoint).unwrap_or(0);
     let daddr = at("sock_common", "skc_daddr")?;
@@ -66,13 +66,14 @@ pub fn resolve(btf: &Btf, release: (u32, u32), wishes: Wishes) -> Result<Layout,
         comm: at("task_struct", "comm")?,
         have_cookie: u32::from(release >= (5, 12)),
         have_reset_reason: u32::from(arguments("tcp_send_reset") >= 3),
+        have_retransmit_error: u32::from(arguments("tcp_retransmit_skb") >= 3),
         have_balancers: u32::from(wishes.balancers),
         every_close: u32::from(wishes.every_close),
     })
 }
 
 /// Where a packet of the retransmission queue says how many segments it is.
-fn segments(btf: &Btf) -> Option<u32> {
+fn segments(btf: &Btf<'_>) -> Option<u32> {
     let block = btf.offset("sk_buff", "cb")?;
     block.checked_add(btf.offset("tcp_skb_cb", "tcp_gso_segs")?)
 }

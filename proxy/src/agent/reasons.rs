@@ -36,7 +36,7 @@ pub struct Reasons {
 
 impl Reasons {
     /// Reads both enums; a kernel without one leaves it empty.
-    pub fn read(btf: &Btf) -> Self {
+    pub fn read(btf: &Btf<'_>) -> Self {
         let named = |of: &str, prefix: &str| btf.enumeration(of, prefix).into_iter().collect();
         Self {
             drops: named("skb_drop_reason", "SKB_DROP_REASON_"),

@@ -63,7 +63,8 @@ pub(super) fn at_rate(args: &Args, target: &Path, namespace: &str) -> Result<()>
     Ok(())
 }
 
-/// Keeps connections, and measures the memory of an agent that came to them, after it has listed them twice.
+/// Keeps connections, and measures the most memory that an agent which came to them ever held, from its first moment until
+/// it has listed them twice.
 pub(super) fn beside(args: &Args, target: &Path, namespace: &str) -> Result<()> {
     // As many processes as it takes: what one may open is the machine's to say.
     let mut holders = Vec::new();
@@ -92,10 +93,10 @@ pub(super) fn beside(args: &Args, target: &Path, namespace: &str) -> Result<()> 
         thread::park_timeout(ONE_WALK);
         let measured = (|| {
             let status = fs::read_to_string(format!("/proc/{}/status", agent.id()))?;
-            let most = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+            let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
             let most: f64 = most
                 .and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok())
-                .context("no VmRSS")?;
+                .context("no VmHWM")?;
             let taken = (cpu(agent.id())? - before) / ONE_WALK.as_secs_f64() * 100.0;
             Ok((most / 1024.0, total(&address, "hopscope_node_sockets{")?, taken))
         })();
@@ -110,7 +111,7 @@ pub(super) fn beside(args: &Args, target: &Path, namespace: &str) -> Result<()> 
     }
     let (most, sockets, taken) = measured?;
     ebpf::report(&format!(
-        "beside {sockets:.0} live sockets the agent held {most:.1} MiB, limit {} MiB, and took {taken:.1} % of a core",
+        "beside {sockets:.0} live sockets the agent held {most:.1} MiB at most, limit {} MiB, and took {taken:.1} % of a core",
         args.memory_limit
     ));
     ensure!(

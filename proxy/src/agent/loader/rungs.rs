@@ -44,8 +44,16 @@ fn kernel_release() -> (u32, u32) {
     layout::release(&fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default())
 }
 
-/// BTF tracepoints, with offsets from the kernel's own types.
-pub(super) fn btf_tracepoints(order: &Order) -> Result<Probes, Refusal> {
+/// What is wanted of the kernel's own types.
+struct Known {
+    layout: Layout,
+    reasons: Reasons,
+    /// Why each of the tracepoints is not there in a useful form, where it is not.
+    absent: Vec<Option<Refusal>>,
+}
+
+/// Reads the kernel's types, and lets go of them: they are large, and aya reads them again.
+fn known(order: &Order) -> Result<Known, Refusal> {
     let blob = fs::read(KERNEL_BTF).map_err(|error| Refusal {
         reason: format!("{KERNEL_BTF} cannot be read ({error})"),
         remedy: "run a kernel built with CONFIG_DEBUG_INFO_BTF, and mount /sys".to_owned(),
@@ -53,23 +61,30 @@ pub(super) fn btf_tracepoints(order: &Order) -> Result<Probes, Refusal> {
     let btf = Btf::parse(&blob).map_err(|error| other_kernel(error.to_string()))?;
     let layout = layout::resolve(&btf, kernel_release(), order.wishes)
         .map_err(|error| other_kernel(error.to_string()))?;
-    let kernel = aya::Btf::parse(&blob, aya::Endianness::default())
-        .map_err(|error| other_kernel(error.to_string()))?;
-    let reasons = Reasons::read(&btf);
-    let mut ebpf = object(order, &layout, &Fields::default(), UNUSED, Some(&kernel))?;
-    admit_drops(&mut ebpf, reasons.drops_that_matter()).map_err(|error| refusal(&error))?;
+    let reasoned = |probe| btf.tracepoint_arguments(probe).map(|arguments| arguments > 2);
+    let absent = PROBES.into_iter().map(|probe| absent(probe, reasoned(probe)));
+    Ok(Known {
+        layout,
+        reasons: Reasons::read(&btf),
+        absent: absent.collect(),
+    })
+}
+
+/// BTF tracepoints, with offsets from the kernel's own types.
+pub(super) fn btf_tracepoints(order: &Order) -> Result<Probes, Refusal> {
+    let known = known(order)?;
+    let mut ebpf = object(order, &known.layout, &Fields::default(), UNUSED)?;
+    admit_drops(&mut ebpf, known.reasons.drops_that_matter()).map_err(|error| refusal(&error))?;
+    let kernel = aya::Btf::from_sys_fs().map_err(|error| other_kernel(error.to_string()))?;
     let mut status = Vec::new();
-    for (probe, (_, program, _)) in PROBES.into_iter().zip(TRACEPOINTS) {
-        let refused = match absent(
-            probe,
-            btf.tracepoint_arguments(probe).map(|arguments| arguments > 2),
-        ) {
+    for ((probe, (_, program, _)), absent) in PROBES.into_iter().zip(TRACEPOINTS).zip(known.absent) {
+        let refused = match absent {
             Some(refusal) => Some(refusal),
             None => attach_btf(&mut ebpf, probe, program, &kernel).err(),
         };
         status.push(ProbeStatus { probe, refused });
     }
-    standing(Rung::BtfTracepoints, ebpf, status, reasons)
+    standing(Rung::BtfTracepoints, ebpf, status, known.reasons)
 }
 
 /// Classic tracepoints, with offsets from their format files.
@@ -98,7 +113,7 @@ fn tracepoints_here(order: &Order) -> Result<Probes, Refusal> {
         .resolve(kernel_release())
         .map_err(|error| other_kernel(error.to_string()))?;
     let reasons = reasons(&formats);
-    let mut ebpf = object(order, &switches(order), &fields, RESENT, None)?;
+    let mut ebpf = object(order, &switches(order), &fields, RESENT)?;
     // Of a dropped packet only the reason is told: TCP's own are the only ones that are surely TCP's.
     admit_drops(&mut ebpf, reasons.drops_of_tcp()).map_err(|error| refusal(&error))?;
     let mut status = Vec::new();
@@ -128,7 +143,7 @@ pub(super) fn sock_ops(order: &Order) -> Result<Probes, Refusal> {
         });
     }
     let fields = format::callers(kernel_release());
-    let mut ebpf = object(order, &switches(order), &fields, UNUSED, None)?;
+    let mut ebpf = object(order, &switches(order), &fields, UNUSED)?;
     let attached = attach_sock_ops(&mut ebpf, cgroup);
     let [.., probe] = PROBES;
     attached.map_err(|refused| Refusal {
@@ -161,16 +176,11 @@ fn reasons(formats: &Formats) -> Reasons {
     Reasons::of(names("kfree_skb"), names("tcp_send_reset"))
 }
 
-fn object(
-    order: &Order,
-    layout: &Layout,
-    fields: &Fields,
-    resent: u32,
-    kernel: Option<&aya::Btf>,
-) -> Result<Ebpf, Refusal> {
+fn object(order: &Order, layout: &Layout, fields: &Fields, resent: u32) -> Result<Ebpf, Refusal> {
     let (layout, fields) = (layout.words(), fields.words());
     let mut ebpf = EbpfLoader::new()
-        .btf(kernel)
+        // The kernel's types, which it has read: nothing in the object is relocated by them.
+        .btf(None)
         .override_global("LAYOUT", &layout[..], true)
         .override_global("FIELDS", &fields[..], true)
         .map_max_entries("CONNS", order.connections)
