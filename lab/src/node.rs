@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use crate::spdy::connection::{Connection, Stream};
 
 mod fault;
+mod faults;
 mod forward;
 mod pairing;
 mod pod;
@@ -20,7 +21,8 @@ mod truth;
 #[cfg(test)]
 mod tests;
 
-pub use fault::{Faults, Selection, StreamFault, TunnelFault};
+pub use fault::{Selection, StreamFault, TunnelFault};
+pub use faults::Faults;
 pub use pod::{Phase, Pod, PodHandle};
 pub use runtime::Runtime;
 pub(crate) use runtime::errno;

@@ -9,12 +9,14 @@ pub mod dictionary;
 pub mod encoder;
 pub mod frame;
 pub mod headers;
+pub mod malformed;
 
 #[cfg(test)]
 mod tests;
 
 pub use connection::Connection;
-pub use decoder::{Decoder, Malformed};
+pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use frame::{Frame, ResetStatus, StreamId};
 pub use headers::Headers;
+pub use malformed::Malformed;

@@ -3,7 +3,8 @@
 use std::io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset};
 use std::time::Duration;
 
-use super::fault::{Faults, Selection, StreamFault, TunnelFault};
+use super::fault::{Selection, StreamFault, TunnelFault};
+use super::faults::Faults;
 use super::runtime::{Ending, PodFailure, Runtime};
 
 #[test]

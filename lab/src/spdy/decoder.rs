@@ -1,10 +1,10 @@
 //! Bytes to frames.
 
 use bytes::{Buf, BytesMut};
-use thiserror::Error;
 
 use super::frame::{FLAG_FIN, Frame, ResetStatus, StreamId, kind};
 use super::headers::Inflater;
+use super::malformed::Malformed;
 
 /// A data frame may not be longer; both ends of a port-forward send at most 32 KiB.
 pub const MAX_DATA: usize = 1 << 20;
@@ -13,26 +13,6 @@ pub const MAX_CONTROL: usize = 64 * 1024;
 
 /// Length of the header of every frame.
 const FRAME_HEADER: usize = 8;
-
-/// Why a byte stream is not SPDY/3.1. The connection is lost: the header compression cannot be picked up again.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum Malformed {
-    /// The version field is not 3.
-    #[error("control frame of SPDY version {0}, expected 3")]
-    Version(u16),
-    /// A type that SPDY/3.1 does not know.
-    #[error("control frame of unknown type {0}")]
-    UnknownType(u16),
-    /// Longer than the bound, or not of the length that its type has.
-    #[error("frame of {0} bytes, which its type does not allow")]
-    Length(usize),
-    /// The zlib stream is corrupt or lacks the dictionary.
-    #[error("header block does not inflate")]
-    Compression,
-    /// Inflated, the block does not hold what it says.
-    #[error("header block is truncated or too large")]
-    HeaderBlock,
-}
 
 /// One direction's incoming frames.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use std::io;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::decoder::Malformed;
 use super::dictionary;
+use super::malformed::Malformed;
 
 /// A header block may not be larger than this once it is inflated; kubectl's have some 60 bytes.
 pub const MAX_INFLATED: usize = 64 * 1024;

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::decoder::{Decoder, MAX_DATA, Malformed};
+use super::decoder::{Decoder, MAX_DATA};
 use super::encoder::Encoder;
 use super::frame::{Frame, ResetStatus, StreamId};
 use super::headers::Headers;
+use super::malformed::Malformed;
 
 fn encoded(frames: &[Frame]) -> Vec<u8> {
     let mut encoder = Encoder::new().unwrap();

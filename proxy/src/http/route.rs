@@ -6,3 +6,6 @@ mod table;
 
 pub use pattern::{Pattern, PatternError};
 pub use table::RouteTable;
+
+/// The longest name of a route, in bytes.
+const NAME_LIMIT: usize = 192;

@@ -1,6 +1,6 @@
 //! Which segments of a path are variable, and what they fold to.
 
-use super::table::NAME_LIMIT;
+use super::NAME_LIMIT;
 
 /// Segments beyond this many are folded into one `:rest`.
 const SEGMENT_LIMIT: usize = 16;

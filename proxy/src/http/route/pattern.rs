@@ -27,7 +27,7 @@ pub enum PatternError {
     #[error("route '{0}' has a '*' that is not its whole last segment: write '/static/*'")]
     Star(String),
     /// It is longer than a route's name may be.
-    #[error("route '{0}' is longer than {max} bytes", max = super::table::NAME_LIMIT)]
+    #[error("route '{0}' is longer than {max} bytes", max = super::NAME_LIMIT)]
     TooLong(String),
 }
 
@@ -45,7 +45,7 @@ impl FromStr for Pattern {
         let Some(path) = text.strip_prefix('/') else {
             return Err(PatternError::NoSlash(text.to_owned()));
         };
-        if text.len() > super::table::NAME_LIMIT {
+        if text.len() > super::NAME_LIMIT {
             return Err(PatternError::TooLong(text.to_owned()));
         }
         if let Some(character) = text

@@ -11,9 +11,6 @@ use super::pattern::Pattern;
 /// Routes that a table holds before everything new is [`RouteTable::OVERFLOW`].
 pub(super) const ROUTE_LIMIT: usize = 1_000;
 
-/// The longest name of a route, in bytes.
-pub(super) const NAME_LIMIT: usize = 192;
-
 /// Hash slots; four times the routes keeps probes short.
 const SLOTS: usize = 4_096;
 
