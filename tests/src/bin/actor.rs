@@ -18,6 +18,7 @@ fn main() -> Result<()> {
             connect(to.parse()?, times.parse()?, patience_ms.parse()?);
             Ok(())
         }
+        ["outstay", to, times, others] => outstay(to.parse()?, times.parse()?, others.parse()?),
         ["reconnect", to, times] => reconnect(to.parse()?, times.parse()?),
         ["talk", to, how] => talk(to.parse()?, how),
         ["churn", rounds, times] => churn(rounds.parse()?, times.parse()?),
@@ -29,8 +30,8 @@ fn main() -> Result<()> {
         }
         ["listen", on, backlog, how] => listen(on.parse()?, backlog.parse()?, how),
         _ => bail!(
-            "connect ADDR TIMES PATIENCE_MS | reconnect ADDR TIMES | talk ADDR HOW | listen ADDR BACKLOG HOW | \
-             churn ROUND TIMES | pace PER_SECOND SECONDS | hold PAIRS | refuse ADDR TIMES"
+            "connect ADDR TIMES PATIENCE_MS | outstay ADDR TIMES OTHERS | reconnect ADDR TIMES | talk ADDR HOW | \
+             listen ADDR BACKLOG HOW | churn ROUND TIMES | pace PER_SECOND SECONDS | hold PAIRS | refuse ADDR TIMES"
         ),
     }
 }
@@ -57,6 +58,35 @@ fn connect(to: SocketAddr, times: u32, patience_ms: u64) {
         }
     }
     drop(standing);
+}
+
+/// Connects again and again, and keeps what stands until the far end has ended so many of the others. A connect() that
+/// is answered and reset at once may be told of the reset.
+fn outstay(to: SocketAddr, times: usize, others: usize) -> Result<()> {
+    let mut standing = Vec::new();
+    for _ in 0..times {
+        match TcpStream::connect_timeout(&to, PATIENCE) {
+            Ok(stream) => {
+                stream.set_nonblocking(true)?;
+                standing.push(stream);
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while times - standing.len() < others {
+        if Instant::now() > deadline {
+            bail!("{} of {times} stand, and {others} were to end", standing.len());
+        }
+        standing.retain(|stream| {
+            stream
+                .peek(&mut [0])
+                .is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+        });
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 /// Connects again and again, closing each connection before the next, and says how each went. The other side's end is
