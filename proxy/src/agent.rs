@@ -154,7 +154,9 @@ impl Agent {
         let kubernetes = Kubernetes::find(&config.kubernetes).await?;
         let mut agent = Self::watch(config);
         agent.answering = Some((listener, access));
-        agent.observer.borrow_mut().names_from = kubernetes.as_ref().map(ToString::to_string);
+        if let Some(api) = &kubernetes {
+            agent.observer.borrow_mut().ask_names_of(api.to_string());
+        }
         agent.kubernetes = kubernetes;
         Ok(agent)
     }

@@ -44,6 +44,9 @@ pub(crate) fn against(case: &Case<'_>, cause: Cause, tally: &Tally) -> Vec<Findi
             unwatched_tunnel(case, *path, &mut say);
         }
     }
+    if matches!(cause.hop(), Hop::Backend | Hop::Lb | Hop::Unknown) {
+        unasked_api(case, cause, &mut say);
+    }
     if case.rows_lost > 0 && cause.hop() != Hop::Observer {
         say(
             "observer-first",
@@ -62,6 +65,24 @@ pub(crate) fn against(case: &Case<'_>, cause: Cause, tally: &Tally) -> Vec<Findi
         );
     }
     against
+}
+
+/// That nobody tells of pods is worth a word where pods could explain it, and that the API does not answer always.
+fn unasked_api(
+    case: &Case<'_>,
+    cause: Cause,
+    say: &mut impl FnMut(&'static str, String, Vec<(&'static str, f64)>),
+) {
+    let Some(Observation::Unseen(why)) = case.evidence.node.seen().map(|node| &node.pods) else {
+        return;
+    };
+    if *why == WhyUnseen::NoAnswer || matches!(cause, Cause::BackendNotReady | Cause::LbNoTarget) {
+        say(
+            "pod-state",
+            format!("The Kubernetes API told nothing of the pods: {why}."),
+            Vec::new(),
+        );
+    }
 }
 
 fn unwatched_tunnel(

@@ -22,6 +22,7 @@ mod kernel;
 mod lateness;
 mod observer;
 mod path_contrast;
+mod pod_state;
 mod process_ended;
 mod queue;
 mod rate_limit;
@@ -86,6 +87,7 @@ pub const RULES: &[Rule] = &[
     observer::RULE,
     generator::RESULT,
     time_lattice::RULE,
+    pod_state::RULE,
 ];
 
 /// What the rules that look at one failure alone say of it; `None` where they leave it open.

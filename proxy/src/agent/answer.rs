@@ -1,7 +1,7 @@
 //! Answers of agents, as the report takes them: fresh from the wire or from a file, placed in the recording's time.
 
 use hopscope_attribution::evidence::node::KernelWindow;
-use hopscope_attribution::evidence::{Moment, NodeEvidence, Observation, Span};
+use hopscope_attribution::evidence::{Moment, NodeEvidence, Observation, Span, WhyUnseen};
 use hopscope_attribution::hop::Hop;
 
 use super::evidence::{Head, Line, Seen, Unreadable, read};
@@ -89,7 +89,7 @@ impl Answer {
     /// Joins it to the connections of a recording that began at `began_unix_us` of our own clock.
     pub fn join(&self, recorded: Recorded<'_>, began_unix_us: u64) -> (NodeEvidence, Joined) {
         let clock = self.clock(began_unix_us);
-        let (mut evidence, by_ledger) = join(&self.lines, recorded, clock);
+        let (mut evidence, by_ledger) = join(&self.lines, self.head.pods, recorded, clock);
         if let Some(length) = self.forgotten(clock) {
             evidence.windows.push(KernelWindow {
                 from: Moment::default(),
@@ -176,6 +176,18 @@ pub fn add(known: Observation<NodeEvidence>, more: NodeEvidence) -> Observation<
             .into_iter()
             .filter(|window| !(same_kernel && counted.contains(&window.hop))),
     );
+    known.pods = match (known.pods, more.pods) {
+        (Observation::Seen(mut pods), Observation::Seen(more)) => {
+            pods.turns.extend(more.turns);
+            pods.homes.extend(more.homes);
+            Observation::Seen(pods)
+        }
+        (Observation::Seen(pods), Observation::Unseen(_))
+        | (Observation::Unseen(_), Observation::Seen(pods)) => Observation::Seen(pods),
+        // That somebody asked says more than that nobody did.
+        (known, Observation::Unseen(WhyUnseen::NotWatched)) => known,
+        (Observation::Unseen(_), unseen) => unseen,
+    };
     Observation::Seen(known)
 }
 

@@ -4,7 +4,7 @@
 //! line that it does not know, so that a newer agent can say more.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use hopscope_attribution::evidence::node::KernelEnd;
 use serde::{Deserialize, Serialize};
@@ -30,12 +30,28 @@ pub struct Head {
     pub level: String,
     /// Kernel events lost since the agent started.
     pub events_lost: u64,
+    /// What the agent knows of the pods of its node; absent where nobody asked a Kubernetes API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<Pods>,
     /// When it was asked, on the clock of whoever keeps the answer; an agent does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_unix_us: Option<u64>,
     /// When the answer came, on the same clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_unix_us: Option<u64>,
+}
+
+/// Whether the Kubernetes API tells an agent of its node's pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pods {
+    /// It was asked, and has not answered yet.
+    NoAnswer,
+    /// It told of them, and tells of every change.
+    Told,
+    /// Of a newer agent.
+    #[serde(other)]
+    Newer,
 }
 
 /// One thing seen.
@@ -112,6 +128,9 @@ pub struct SocketSeen {
     /// The owner's Deployment or the like, its pod's uid where no API names it, its unit or process.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub workload: String,
+    /// The name of the owner's pod in that namespace, where the API names it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pod: String,
     /// The kernel's reason for an RST that it sent, where it gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_reason: Option<String>,
@@ -142,7 +161,13 @@ pub struct WindowSeen {
 pub struct PodSeen {
     /// When the agent heard of it, microseconds since 1970: a second or more after it happened.
     pub unix_us: u64,
-    /// A word of [`super::names::PodChange`].
+    /// When it happened, as the API states it in whole seconds of the node's clock; absent where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub happened_unix_us: Option<u64>,
+    /// It was told after a time in which the API did not answer: where it is not dated, it happened at any time of that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub missed: bool,
+    /// A word of [`PodChange`](hopscope_attribution::evidence::PodChange).
     pub event: String,
     /// The pod's namespace.
     pub namespace: String,
@@ -150,6 +175,9 @@ pub struct PodSeen {
     pub pod: String,
     /// What it is one of.
     pub workload: String,
+    /// The addresses that are the pod's alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
     /// The container, where it happened to one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub container: String,
@@ -199,6 +227,8 @@ pub fn end_from_word(word: &str, retransmits: u32) -> Option<KernelEnd> {
 /// The last [`KEPT`] lines.
 #[derive(Debug, Default)]
 pub struct Journal {
+    /// Whether the Kubernetes API tells of pods; `None` where nobody asks it.
+    pub pods: Option<Pods>,
     lines: VecDeque<Line>,
     next: u64,
 }
@@ -238,6 +268,7 @@ impl Journal {
             forgotten: first.saturating_sub(since),
             level: level.to_owned(),
             events_lost,
+            pods: self.pods,
             asked_unix_us: None,
             answered_unix_us: None,
         };

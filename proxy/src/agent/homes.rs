@@ -8,6 +8,7 @@ use std::hash::Hash;
 use std::path::Path;
 
 use super::cgroup;
+use super::names::PodName;
 use super::procfs::{self, Netns};
 
 /// Whose series a failure goes to.
@@ -19,6 +20,16 @@ pub struct Workload {
     pub name: String,
     /// It is a pod's.
     pub in_pod: bool,
+}
+
+impl From<&PodName> for Workload {
+    fn from(pod: &PodName) -> Self {
+        Self {
+            namespace: pod.namespace.clone(),
+            name: pod.workload.clone(),
+            in_pod: true,
+        }
+    }
 }
 
 /// Namespaces that were looked for in vain, which are remembered.

@@ -9,13 +9,14 @@ use std::net::SocketAddr;
 
 use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow, SocketBytes};
 use hopscope_attribution::evidence::{
-    Connection, Evidence, Moment, NodeEvidence, Observation, Path, Span, WhyUnseen,
+    Connection, Evidence, Moment, NodeEvidence, Observation, Path, PodEvidence, Span, WhyUnseen,
 };
 use hopscope_attribution::hop::Hop;
 
-use super::evidence::{Line, Seen, SocketSeen, end_from_word};
+use super::evidence::{Line, Pods, Seen, SocketSeen, end_from_word};
 
 mod ledger;
+mod pods;
 
 /// How an agent's clock relates to the recording's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,15 +77,20 @@ struct Placed<'a> {
 ///
 /// By addresses a socket belongs to a connection when it has its four addresses, from either end, and ended within its
 /// life give or take a second and the clock's error: an address pair can come again. What cannot be joined stays,
-/// unjoined. What happened before the recording began is left out.
-pub fn join(lines: &[Line], recorded: Recorded<'_>, clock: Clock) -> (NodeEvidence, usize) {
+/// unjoined. What happened before the recording began is left out. `pods` is whether the agent is told of pods.
+pub fn join(
+    lines: &[Line],
+    pods: Option<Pods>,
+    recorded: Recorded<'_>,
+    clock: Clock,
+) -> (NodeEvidence, usize) {
     let by_ends = by_ends(recorded.connections);
     let slack = Span::from_micros(clock.error.as_micros().saturating_add(1_000_000));
     let mut evidence = NodeEvidence {
         clock_error: clock.error,
         ..NodeEvidence::default()
     };
-    let mut placed = Vec::new();
+    let (mut placed, mut turns) = (Vec::new(), Vec::new());
     for line in lines {
         match &line.seen {
             Seen::Socket(socket) => {
@@ -131,8 +137,8 @@ pub fn join(lines: &[Line], recorded: Recorded<'_>, clock: Clock) -> (NodeEviden
                     events_lost: window.events_lost,
                 });
             }
-            // The core has no word for a pod's life yet: it is for people, and for what reads the lines.
-            Seen::Pod(_) | Seen::Newer => {}
+            Seen::Pod(pod) => turns.extend(pods::turn(pod, clock)),
+            Seen::Newer => {}
         }
     }
     let joined: Vec<bool> = evidence
@@ -145,6 +151,15 @@ pub fn join(lines: &[Line], recorded: Recorded<'_>, clock: Clock) -> (NodeEviden
         if let Some(socket) = evidence.sockets.get_mut(*socket) {
             socket.connection = Observation::Seen(*id);
         }
+    }
+    if pods.is_some() || !turns.is_empty() {
+        evidence.pods = match pods {
+            Some(Pods::NoAnswer) => Observation::Unseen(WhyUnseen::NoAnswer),
+            Some(Pods::Told | Pods::Newer) | None => Observation::Seen(PodEvidence {
+                turns,
+                homes: pods::homes(&placed, &evidence.sockets),
+            }),
+        };
     }
     (evidence, by_ledger.len())
 }

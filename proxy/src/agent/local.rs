@@ -127,7 +127,7 @@ impl LocalProbes {
             began_unix_us,
             error: Span::ZERO,
         };
-        let (mut evidence, _) = join(&lines, recorded, clock);
+        let (mut evidence, _) = join(&lines, None, recorded, clock);
         if forgotten > 0 {
             // Too much failed to be kept: with this, absence proves nothing.
             evidence.windows.push(KernelWindow {

@@ -192,7 +192,7 @@ impl NodeMetrics {
         self.add(Family::NoRoute, vec![hop.word().to_owned()], by);
     }
 
-    /// Something happened to a pod; `event` is a word of [`super::names::PodChange`].
+    /// Something happened to a pod; `event` is a word of [`PodChange`](hopscope_attribution::evidence::PodChange).
     pub fn pod_event(&mut self, event: &'static str, namespace: &str, workload: &str) {
         let (namespace, workload) = self.admit(namespace, workload);
         self.add(Family::PodEvents, vec![event.to_owned(), namespace, workload], 1);

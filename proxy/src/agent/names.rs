@@ -2,8 +2,11 @@
 //! pods. No I/O; [`super::kubernetes`] asks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Event, Pod};
+use hopscope_attribution::evidence::PodChange;
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Event, Pod, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// What the API told.
 #[derive(Clone, Debug)]
@@ -27,42 +30,8 @@ pub struct PodName {
     pub pod: String,
     /// What it is one of: its Deployment, StatefulSet, DaemonSet, Job or CronJob; itself where nobody owns it.
     pub workload: String,
-}
-
-macro_rules! changes {
-    ($($(#[$doc:meta])* $variant:ident = $word:literal,)+) => {
-        /// What happened to a pod.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum PodChange { $($(#[$doc])* $variant,)+ }
-
-        impl PodChange {
-            /// The word used in metrics and evidence.
-            pub const fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word,)+ }
-            }
-        }
-    };
-}
-
-changes! {
-    /// A container was started again.
-    Restarted = "restarted",
-    /// The kernel killed a container for want of memory.
-    OomKilled = "oom-killed",
-    /// It takes no traffic any more.
-    NotReady = "not-ready",
-    /// It takes traffic again, or for the first time.
-    Ready = "ready",
-    /// The node put it out.
-    Evicted = "evicted",
-    /// It is gone.
-    Deleted = "deleted",
-    /// A readiness, liveness or startup probe failed.
-    ProbeFailed = "probe-failed",
-    /// A container crashes again and again: the node waits before it starts it once more.
-    BackOff = "back-off",
-    /// The node stops a container.
-    Killing = "killing",
+    /// The addresses that are its alone; none where it has none yet, or uses its node's.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// Something that happened to a pod of this node.
@@ -70,6 +39,10 @@ changes! {
 pub struct PodEvent {
     /// What.
     pub change: PodChange,
+    /// When, as the API states it in whole seconds of the node's clock: microseconds since 1970. `None` where it does not.
+    pub happened_unix_us: Option<u64>,
+    /// A list told it, after a time in which nobody listened: without a date, it happened at any time of that.
+    pub missed: bool,
     /// To whom.
     pub name: PodName,
     /// To which container, where it was one's.
@@ -122,9 +95,14 @@ impl Names {
                     .cloned()
                     .collect();
                 let gone: Vec<_> = missing.iter().filter_map(|uid| self.forget(uid)).collect();
-                gone.into_iter()
+                let mut events: Vec<_> = gone
+                    .into_iter()
                     .chain(pods.iter().flat_map(|pod| self.learn(pod)).collect::<Vec<_>>())
-                    .collect()
+                    .collect();
+                for event in &mut events {
+                    event.missed = true;
+                }
+                events
             }
             Told::Pod(pod) => self.learn(pod),
             Told::Gone(pod) => {
@@ -139,6 +117,14 @@ impl Names {
     pub fn of(&self, uid: &str) -> Option<&PodName> {
         let uid = self.mirrors.get(uid).map_or(uid, String::as_str);
         self.pods.get(uid).map(|known| &known.name)
+    }
+
+    /// The only pod that has this address for its own.
+    pub fn at(&self, address: IpAddr) -> Option<&PodName> {
+        let address = address.to_canonical();
+        let mut found = self.pods.values().map(|known| &known.name);
+        let mut found = found.by_ref().filter(|name| name.addresses.contains(&address));
+        found.next().filter(|_| found.next().is_none())
     }
 
     /// How many pods are known.
@@ -156,16 +142,21 @@ impl Names {
         let Some(uid) = pod.metadata.uid.clone() else {
             return Vec::new();
         };
-        let name = name(pod);
+        let mut name = name(pod);
         let status = pod.status.clone().unwrap_or_default();
-        let ready = status
-            .conditions
-            .iter()
-            .flatten()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        let conditions = status.conditions.iter().flatten();
+        let readiness = conditions.clone().find(|condition| condition.type_ == "Ready");
+        let ready = readiness.is_some_and(|condition| condition.status == "True");
+        let turned = readiness.and_then(|condition| unix_us(condition.last_transition_time.as_ref()?));
         let evicted = status.reason.as_deref() == Some("Evicted");
         let mut events = Vec::new();
         let before = self.pods.get(&uid);
+        if name.addresses.is_empty()
+            && let Some(before) = before
+        {
+            // A pod that has ended has no address any more; it is known by the one that it had.
+            name.addresses.clone_from(&before.name.addresses);
+        }
         if before.is_none() && self.pods.len() >= REMEMBERED {
             return Vec::new();
         }
@@ -188,8 +179,8 @@ impl Names {
                 events.push(PodEvent::of(PodChange::Evicted, &name));
             }
             match (before.ready, ready) {
-                (true, false) => events.push(PodEvent::of(PodChange::NotReady, &name)),
-                (false, true) => events.push(PodEvent::of(PodChange::Ready, &name)),
+                (true, false) => events.push(PodEvent::of(PodChange::NotReady, &name).at(turned)),
+                (false, true) => events.push(PodEvent::of(PodChange::Ready, &name).at(turned)),
                 (true, true) | (false, false) => {}
             }
         }
@@ -229,7 +220,13 @@ impl Names {
             let (_, rest) = path.split_once('{')?;
             rest.strip_suffix('}')
         });
+        let stated = event
+            .event_time
+            .as_ref()
+            .and_then(|time| micros(time.0.as_microsecond()));
+        let stated = event.last_timestamp.as_ref().and_then(unix_us).or(stated);
         Some(PodEvent {
+            happened_unix_us: stated,
             container: container.map(ToOwned::to_owned),
             reason: probe.unwrap_or_default().to_owned(),
             ..PodEvent::of(change, name)
@@ -241,12 +238,30 @@ impl PodEvent {
     fn of(change: PodChange, name: &PodName) -> Self {
         Self {
             change,
+            happened_unix_us: None,
+            missed: false,
             name: name.clone(),
             container: None,
             reason: String::new(),
             exit_code: None,
         }
     }
+
+    fn at(self, happened_unix_us: Option<u64>) -> Self {
+        Self {
+            happened_unix_us,
+            ..self
+        }
+    }
+}
+
+fn unix_us(time: &Time) -> Option<u64> {
+    micros(time.0.as_microsecond())
+}
+
+/// What is before 1970 is no time that an API means.
+fn micros(since_1970: i64) -> Option<u64> {
+    u64::try_from(since_1970).ok().filter(|micros| *micros > 0)
 }
 
 /// What a container's status adds to what was known of it; one that was never seen before has no past to tell.
@@ -265,6 +280,7 @@ fn lives(now: &ContainerStatus, known: Option<Lives>, name: &PodName, events: &m
     let mut tell = |change, end: Option<&ContainerStateTerminated>| {
         if known.is_some() {
             events.push(PodEvent {
+                happened_unix_us: end.and_then(|end| unix_us(end.finished_at.as_ref()?)),
                 container: Some(now.name.clone()),
                 reason: end.and_then(|end| end.reason.clone()).unwrap_or_default(),
                 exit_code: end.map(|end| end.exit_code),
@@ -322,7 +338,22 @@ fn name(pod: &Pod) -> PodName {
         namespace: meta.namespace.clone().unwrap_or_default(),
         pod: own,
         workload,
+        addresses: addresses(pod),
     }
+}
+
+fn addresses(pod: &Pod) -> Vec<IpAddr> {
+    let of_the_node = pod
+        .spec
+        .as_ref()
+        .is_some_and(|spec| spec.host_network == Some(true));
+    let status = pod.status.as_ref().filter(|_| !of_the_node);
+    let all = |status: &PodStatus| {
+        let several = status.pod_ips.iter().flatten().map(|address| address.ip.clone());
+        let several: BTreeSet<String> = several.chain(status.pod_ip.clone()).collect();
+        several.iter().filter_map(|text| text.parse().ok()).collect()
+    };
+    status.map(all).unwrap_or_default()
 }
 
 #[cfg(test)]

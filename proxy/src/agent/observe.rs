@@ -7,7 +7,7 @@ use hopscope_abi::PROBES;
 use hopscope_attribution::hop::Hop;
 
 use super::correlate::Gathering;
-use super::evidence::{Journal, PodSeen, Seen, WindowSeen};
+use super::evidence::{Journal, PodSeen, Pods, Seen, WindowSeen};
 use super::loader::{Climbed, ProbeStatus, Probes, Refusal};
 use super::metrics::NodeMetrics;
 use super::names::Told;
@@ -41,7 +41,7 @@ pub struct Observer {
     /// Better ones, and why they do not.
     pub passed: Vec<(Rung, Refusal)>,
     /// Whom the names of pods are asked of; `None` where nobody is.
-    pub names_from: Option<String>,
+    names_from: Option<String>,
     /// Pods that the Kubernetes API names; `None` as long as it has not answered.
     pub pods_known: Option<usize>,
     rows: HashMap<KeyBytes, RowWords>,
@@ -219,6 +219,12 @@ impl Observer {
         }
     }
 
+    /// The names of pods are asked of this API from now on.
+    pub fn ask_names_of(&mut self, api: String) {
+        self.names_from = Some(api);
+        self.journal.pods = Some(Pods::NoAnswer);
+    }
+
     /// Takes in what the Kubernetes API told.
     pub fn hear(&mut self, told: &Told) {
         for event in self.world.names.hear(told) {
@@ -227,16 +233,20 @@ impl Observer {
                 .pod_event(event.change.word(), &name.namespace, &name.workload);
             self.journal.push(Seen::Pod(Box::new(PodSeen {
                 unix_us: unix_us(),
+                happened_unix_us: event.happened_unix_us,
+                missed: event.missed,
                 event: event.change.word().to_owned(),
                 namespace: name.namespace,
                 workload: name.workload,
                 pod: name.pod,
+                addresses: name.addresses,
                 container: event.container.unwrap_or_default(),
                 reason: event.reason,
                 exit_code: event.exit_code,
             })));
         }
         self.pods_known = Some(self.world.names.count());
+        self.journal.pods = Some(Pods::Told);
     }
 
     /// Looks for new namespaces and workloads.

@@ -1,7 +1,7 @@
 //! Who is who on this host: namespaces, listeners, the sockets that were there before us, and the workloads behind.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use hopscope_attribution::hop::Hop;
 
 use super::homes::{Homes, Workload};
 use super::hops::{HopTable, Leg};
-use super::names::Names;
+use super::names::{Names, PodName};
 use super::parse::{PeerKind, Process, Socket, Tallied};
 use super::procfs::{self, Netns};
 use super::snapshot::{self, Live};
@@ -409,6 +409,19 @@ impl World {
         process.unwrap_or_else(|| self.tenant(socket.netns))
     }
 
+    /// Whose an address is: the pod's of this node that has it for its own.
+    pub fn at_address(&self, address: IpAddr) -> Workload {
+        let pod = self.names.at(address);
+        pod.map(Workload::from).unwrap_or_default()
+    }
+
+    /// The pod that a socket is in, where the Kubernetes API names it.
+    pub fn pod(&self, socket: &Socket) -> Option<&PodName> {
+        let by_cgroup = self.homes.of_cgroup(socket.cgroup);
+        let home = by_cgroup.or_else(|| self.homes.of_netns(socket.netns))?;
+        home.in_pod.then(|| self.names.of(&home.name)).flatten()
+    }
+
     /// Whose the sockets of a namespace are.
     pub fn tenant(&self, netns: Netns) -> Workload {
         let tenant = self.homes.of_netns(netns);
@@ -419,11 +432,7 @@ impl World {
     fn called(&self, workload: &Workload) -> Workload {
         let known = workload.in_pod.then(|| self.names.of(&workload.name)).flatten();
         match known {
-            Some(name) => Workload {
-                namespace: name.namespace.clone(),
-                name: name.workload.clone(),
-                in_pod: true,
-            },
+            Some(name) => Workload::from(name),
             None => workload.clone(),
         }
     }

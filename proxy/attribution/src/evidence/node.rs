@@ -2,6 +2,7 @@
 
 use super::connection::ConnectionId;
 use super::observation::Observation;
+use super::pod::PodEvidence;
 use super::time::{Moment, Span};
 use crate::hop::Hop;
 
@@ -12,6 +13,9 @@ pub struct NodeEvidence {
     pub sockets: Vec<KernelSocket>,
     /// Counts per window that cannot be tied to one socket.
     pub windows: Vec<KernelWindow>,
+    /// What the Kubernetes API told the agents of their nodes' pods. Not watched where no agent asked one, as the probes
+    /// of a run do not.
+    pub pods: Observation<PodEvidence>,
     /// Error of the estimated clock offset between the agent's host and hopscope's.
     pub clock_error: Span,
 }

@@ -26,6 +26,8 @@ pub enum WhyUnseen {
     EvidenceLost,
     /// It never happened, so there is nothing to measure.
     NeverHappened,
+    /// Who knows it was asked, and gave no answer.
+    NoAnswer,
 }
 
 impl<T> Observation<T> {
@@ -54,13 +56,14 @@ impl<T> Default for Observation<T> {
 
 impl WhyUnseen {
     /// Every reason, for stores that keep them by their word.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NotWatched,
         Self::NotSupported,
         Self::NotPermitted,
         Self::OutsideTheWindow,
         Self::EvidenceLost,
         Self::NeverHappened,
+        Self::NoAnswer,
     ];
 }
 
@@ -73,6 +76,7 @@ impl fmt::Display for WhyUnseen {
             Self::OutsideTheWindow => "outside the time that was watched",
             Self::EvidenceLost => "the record of it was lost",
             Self::NeverHappened => "it never happened",
+            Self::NoAnswer => "it was asked for, and no answer came",
         })
     }
 }

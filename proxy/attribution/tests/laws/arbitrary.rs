@@ -8,9 +8,9 @@ use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
     Accounting, Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, EnvoyReply,
     Evidence, Exchange, FourTuple, GeneratorResult, Method, Moment, NodeEvidence, Observation,
-    ObserverHealth, ObserverSample, Opaque, PackedTuple, Path, PathId, PathKind, Phases, Protocol, Route,
-    RouteId, SideEnd, Span, TcpFacts, TlsFailure, TrafficCell, TunnelEvidence, TunnelGauge, TunnelLifeEvent,
-    TunnelLine, Upstream, WhyUnseen,
+    ObserverHealth, ObserverSample, Opaque, PackedTuple, Path, PathId, PathKind, Phases, PodChange,
+    PodEvidence, PodId, PodTurn, Protocol, Route, RouteId, SideEnd, Span, TcpFacts, TlsFailure, TrafficCell,
+    TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess, Upstream, WhyUnseen,
 };
 use hopscope_attribution::hop::Hop;
 
@@ -344,6 +344,7 @@ fn tunnel(draw: &mut Draw<'_>) -> TunnelEvidence {
                 reason: None,
             })
             .collect(),
+        processes: (0..draw.below(3)).map(|_| process(draw)).collect(),
         ..TunnelEvidence::default()
     }
 }
@@ -416,9 +417,68 @@ fn node(draw: &mut Draw<'_>, connections: &[Connection]) -> NodeEvidence {
         })
         .collect();
     NodeEvidence {
+        pods: draw.seen(|draw| pods(draw, connections)),
         sockets,
         windows,
         clock_error: Span::from_micros(u64::from(draw.below(2_000_000))),
+    }
+}
+
+fn pod(draw: &mut Draw<'_>) -> PodId {
+    PodId {
+        namespace: draw.one_of(&["shop", "test"]).to_owned(),
+        name: draw.one_of(&["web-0", "web-1"]).to_owned(),
+    }
+}
+
+fn pods(draw: &mut Draw<'_>, connections: &[Connection]) -> PodEvidence {
+    let addresses = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(10, 0, 0, 7)];
+    PodEvidence {
+        turns: (0..draw.below(12))
+            .map(|_| PodTurn {
+                at: draw.moment(),
+                error: if draw.chance(4) {
+                    draw.span()
+                } else {
+                    Span::from_millis(500)
+                },
+                change: draw.one_of(PodChange::ALL),
+                pod: pod(draw),
+                workload: "web".to_owned(),
+                addresses: draw
+                    .chance(2)
+                    .then(|| IpAddr::V4(draw.one_of(&addresses)))
+                    .into_iter()
+                    .collect(),
+                container: None,
+                reason: draw.one_of(&["", "OOMKilled"]).to_owned(),
+                exit_code: draw.chance(2).then_some(137),
+            })
+            .collect(),
+        homes: (0..draw.below(12))
+            .map(|_| {
+                let id = draw.below(connections.len().try_into().expect("few"));
+                (ConnectionId(u64::from(id)), pod(draw))
+            })
+            .collect(),
+    }
+}
+
+fn process(draw: &mut Draw<'_>) -> TunnelProcess {
+    let unseen = WhyUnseen::NotWatched;
+    TunnelProcess {
+        at: draw.moment(),
+        member: u16::try_from(draw.below(2)).expect("below two"),
+        pid: Observation::Unseen(unseen),
+        command: draw.seen(|_| "kubectl --namespace=shop port-forward".to_owned()),
+        is_kubectl: Observation::Seen(true),
+        version: Observation::Unseen(unseen),
+        local_port: u16::try_from(3_000 + draw.below(4)).expect("a port"),
+        on_ipv4: Observation::Unseen(unseen),
+        on_ipv6: Observation::Unseen(unseen),
+        pod: draw.seen(|draw| pod(draw).name),
+        node: Observation::Unseen(unseen),
+        runtime: Observation::Unseen(unseen),
     }
 }
 

@@ -3,11 +3,12 @@
 
 mod arbitrary;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arbitrary::{Draw, evidence};
 use hopscope_attribution::evidence::{
-    Accounting, Author, Delivery, Evidence, Observation, PathKind, Span, TrafficCell, WhyUnseen,
+    Accounting, Author, Delivery, Evidence, Moment, Observation, PathId, PathKind, Span, TrafficCell,
+    WhyUnseen,
 };
 use hopscope_attribution::hop::Hop;
 use hopscope_attribution::verdict::Diagnosis;
@@ -74,6 +75,15 @@ fn contradicted(diagnosis: &Diagnosis) -> f64 {
         .sum()
 }
 
+/// Failures by path and hop.
+fn by_hop(diagnosis: &Diagnosis) -> BTreeMap<(PathId, Hop), u64> {
+    let mut sums = BTreeMap::new();
+    for charge in &diagnosis.charges {
+        *sums.entry((charge.path, charge.cause.hop())).or_default() += charge.failures;
+    }
+    sums
+}
+
 /// The charges in brief, for a law that was broken.
 fn brief(diagnosis: &Diagnosis) -> Vec<(&'static str, u64, f64, Vec<&'static str>)> {
     let causes = diagnosis.hops.iter().flat_map(|hop| &hop.causes);
@@ -88,7 +98,7 @@ fn brief(diagnosis: &Diagnosis) -> Vec<(&'static str, u64, f64, Vec<&'static str
 /// Takes one vantage point away, with the reason why it is gone.
 fn blind(evidence: &mut Evidence, which: u32) {
     let gone = WhyUnseen::EvidenceLost;
-    match which % 7 {
+    match which % 8 {
         0 => evidence.node = Observation::Unseen(gone),
         1 => evidence
             .tunnels
@@ -103,6 +113,11 @@ fn blind(evidence: &mut Evidence, which: u32) {
                         tunnel.gauges = Observation::Unseen(gone);
                     }
                 }
+            }
+        }
+        7 => {
+            if let Observation::Seen(node) = &mut evidence.node {
+                node.pods = Observation::Unseen(gone);
             }
         }
         4 => evidence.generator = Observation::Unseen(gone),
@@ -172,6 +187,10 @@ proptest! {
         arbitrary::shuffle(&mut shuffled.observer.samples, &mut state);
         if let Observation::Seen(node) = &mut shuffled.node {
             arbitrary::shuffle(&mut node.sockets, &mut state);
+            if let Observation::Seen(pods) = &mut node.pods {
+                arbitrary::shuffle(&mut pods.turns, &mut state);
+                arbitrary::shuffle(&mut pods.homes, &mut state);
+            }
         }
         for (_, tunnel) in &mut shuffled.tunnels {
             if let Observation::Seen(tunnel) = tunnel {
@@ -191,13 +210,43 @@ proptest! {
         let before = attribute(&evidence);
         if let Observation::Seen(node) = &mut evidence.node {
             let shift = Span::from_micros(shift.min(node.clock_error.as_micros()));
-            let moved = |at: &mut hopscope_attribution::evidence::Moment| {
-                *at = if later { *at + shift } else { hopscope_attribution::evidence::Moment(at.0.saturating_sub(shift.as_micros())) };
+            let moved = |at: &mut Moment| {
+                *at = if later { *at + shift } else { Moment(at.0.saturating_sub(shift.as_micros())) };
             };
             node.sockets.iter_mut().for_each(|socket| moved(&mut socket.at));
             node.windows.iter_mut().for_each(|window| moved(&mut window.from));
         }
         prop_assert_eq!(before.charges, attribute(&evidence).charges);
+    }
+
+    #[test]
+    fn what_became_of_pods_moves_no_charge_to_another_hop_whatever_their_clock(
+        draws in draws(), shift in 0_u64..2_000_000, later in any::<bool>(),
+    ) {
+        let mut evidence = evidence(&mut Draw::new(&draws));
+        let told = attribute(&evidence);
+        if let Observation::Seen(node) = &mut evidence.node
+            && let Observation::Seen(pods) = &mut node.pods
+        {
+            for turn in &mut pods.turns {
+                let shift = Span::from_micros(shift.min(turn.error.as_micros()));
+                turn.at = if later { turn.at + shift } else { Moment(turn.at.0.saturating_sub(shift.as_micros())) };
+            }
+        }
+        prop_assert_eq!(by_hop(&told), by_hop(&attribute(&evidence)));
+        if let Observation::Seen(node) = &mut evidence.node {
+            node.pods = Observation::Unseen(WhyUnseen::NoAnswer);
+        }
+        // They take back a conviction of a tunnel's, and do nothing else to a hop.
+        let (with, without) = (by_hop(&told), by_hop(&attribute(&evidence)));
+        for key in with.keys().chain(without.keys()) {
+            let [with, without] = [&with, &without].map(|sums| sums.get(key).copied().unwrap_or(0));
+            match key.1 {
+                Hop::Tunnel => prop_assert!(with <= without),
+                Hop::Unknown => prop_assert!(with >= without),
+                Hop::Client | Hop::Observer | Hop::Lb | Hop::Backend => prop_assert_eq!(with, without),
+            }
+        }
     }
 
     #[test]
@@ -228,7 +277,7 @@ proptest! {
         prop_assert!(accusation(&after) <= allowed + 1e-6,
             "without {}: {:?}
 before {:?}",
-            which % 7, brief(&after), brief(&before));
+            which % 8, brief(&after), brief(&before));
     }
 
     #[test]

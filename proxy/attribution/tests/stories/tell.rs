@@ -6,6 +6,9 @@
 //! load PATH ROUTE RATE/s OUTCOME [from=S] [to=S] [took=T] [size=BYTES] [idle=T] [used=N] [keep=N] [sample=N]
 //!      [spread=T] [connect=T] [early] [half-close]
 //! kernel ROUTE OWNER END [peer=HOP] [sent=BYTES]    what a host's kernel saw of the failed connections of a route
+//! pod NAMESPACE/NAME AT CHANGE [error=T] [address=IP] [reason=R] [exit=N]    what the Kubernetes API told of a pod
+//! home ROUTE NAMESPACE/NAME              the failed connections of a route ended in this pod, as a kernel saw
+//! forward PATH NAMESPACE/NAME            the pod that kubectl chose; `api silent`: the API gave no answer
 //! overflows HOP N                        accept-queue overflows that the kernel counted
 //! lines PATH                             kubectl's output was read; `line PATH AT MEANING TEXT...` is one line of it
 //! gauges PATH from=S to=S [KEY=VALUE]... ten samples a second of the forwarder
@@ -21,7 +24,8 @@ use std::collections::BTreeMap;
 use hopscope_attribution::evidence::node::KernelWindow;
 use hopscope_attribution::evidence::tunnel::TunnelLife;
 use hopscope_attribution::evidence::{
-    Evidence, Moment, Observation, Path, PathId, PathKind, Route, RouteId, Span, TrafficCell, TunnelLifeEvent,
+    Evidence, Moment, Observation, Path, PathId, PathKind, Route, RouteId, Span, TrafficCell,
+    TunnelLifeEvent, WhyUnseen,
 };
 
 use crate::Truth;
@@ -30,6 +34,7 @@ use crate::words;
 mod ending;
 mod forwarder;
 mod hosts;
+mod pods;
 mod traffic;
 
 /// A story as evidence, with its truth.
@@ -85,6 +90,13 @@ impl Told {
             "seconds" => words::number(arg(0)?).map(|seconds| self.seconds = seconds),
             "load" => self.load(arg(0)?, arg(1)?, arg(2)?, words::outcome(arg(3)?)?, &options),
             "kernel" => self.kernel(arg(0)?, arg(1)?, arg(2)?, &options),
+            "pod" => self.pod(arg(0)?, arg(1)?, arg(2)?, &options),
+            "home" => self.home(arg(0)?, arg(1)?),
+            "forward" => self.forward(arg(0)?, arg(1)?),
+            "api" => {
+                self.node().pods = Observation::Unseen(WhyUnseen::NoAnswer);
+                Ok(())
+            }
             "overflows" => {
                 let window = KernelWindow {
                     from: Moment(0),

@@ -1,5 +1,7 @@
 //! Asked, kept, read again, and placed in time.
 
+use hopscope_attribution::evidence::PodEvidence;
+
 use super::*;
 use crate::agent::evidence::{Journal, WindowSeen};
 
@@ -89,4 +91,24 @@ fn evidence_of_two_agents_is_added_up_with_the_worse_clock() {
     let both = add(known, one(BEGAN + 2, 3));
     let both = both.seen().unwrap();
     assert_eq!((both.windows.len(), both.clock_error), (2, Span::from_micros(5)));
+}
+
+#[test]
+fn what_one_agent_was_told_of_pods_stands_beside_anothers_silence() {
+    let one = |pods| NodeEvidence {
+        pods,
+        ..NodeEvidence::default()
+    };
+    let told = || Observation::Seen(PodEvidence::default());
+    let silent = || Observation::Unseen(WhyUnseen::NoAnswer);
+    let unasked = || Observation::Unseen(WhyUnseen::NotWatched);
+    for (known, more, both) in [
+        (silent(), told(), told()),
+        (told(), unasked(), told()),
+        (unasked(), silent(), silent()),
+        (silent(), unasked(), silent()),
+    ] {
+        let added = add(Observation::Seen(one(known)), one(more));
+        assert_eq!(added.seen().unwrap().pods, both);
+    }
 }

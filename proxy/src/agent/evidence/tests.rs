@@ -25,6 +25,7 @@ pub(in crate::agent) fn socket(unix_us: u64, local: &str, remote: &str) -> Seen 
         process: "containerd".to_owned(),
         namespace: String::new(),
         workload: String::new(),
+        pod: String::new(),
         reset_reason: None,
         drops: vec!["NO_SOCKET".to_owned()],
     }))

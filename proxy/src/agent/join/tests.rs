@@ -66,6 +66,7 @@ fn a_socket_is_joined_by_its_addresses_from_either_end_and_by_time() {
     .collect();
     let joined = join(
         &lines,
+        None,
         Recorded {
             connections: &[connection(3, 500, 5_000)],
             paths: &[],
@@ -98,4 +99,41 @@ fn the_clock_is_off_by_at_most_half_the_round_trip() {
             error: Span::from_micros(100)
         }
     );
+}
+
+#[test]
+fn pods_are_told_of_where_an_api_told_and_a_connection_is_at_home_where_its_applications_socket_is() {
+    let clock = Clock {
+        began_unix_us: 1_000,
+        error: Span::from_micros(10),
+    };
+    let lines: Vec<_> = [("backend", "web-0"), ("lb", "proxy-0")]
+        .into_iter()
+        .zip(0..)
+        .map(|((owner, pod), seq)| {
+            let Seen::Socket(mut seen) = socket(2_000, "10.0.0.2:3000", "10.0.0.1:41000") else {
+                unreachable!("a socket's line")
+            };
+            owner.clone_into(&mut seen.owner);
+            pod.clone_into(&mut seen.pod);
+            "shop".clone_into(&mut seen.namespace);
+            let seen = Seen::Socket(seen);
+            Line { seq, seen }
+        })
+        .collect();
+    let recorded_one = [connection(3, 500, 5_000)];
+    let recorded = || Recorded {
+        connections: &recorded_one,
+        paths: &[],
+    };
+    let told = |pods| join(&lines, pods, recorded(), clock).0.pods;
+    assert_eq!(told(None), Observation::Unseen(WhyUnseen::NotWatched));
+    assert_eq!(
+        told(Some(Pods::NoAnswer)),
+        Observation::Unseen(WhyUnseen::NoAnswer)
+    );
+    let told = told(Some(Pods::Told));
+    let homes = &told.seen().unwrap().homes;
+    assert_eq!(homes.len(), 1, "{homes:?}");
+    assert_eq!((homes[0].0, homes[0].1.name.as_str()), (ConnectionId(3), "web-0"));
 }

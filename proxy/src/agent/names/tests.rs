@@ -105,7 +105,9 @@ fn an_eviction_a_deletion_and_a_list_without_it_are_told() {
     let mut evicted = pod(0, true, &json!({}));
     evicted["status"]["reason"] = "Evicted".into();
     assert_eq!(words(&names.hear(&told(&evicted))), ["evicted"]);
-    assert_eq!(words(&names.hear(&Told::Pods(Vec::new()))), ["deleted"]);
+    let missed = names.hear(&Told::Pods(Vec::new()));
+    assert_eq!(words(&missed), ["deleted"]);
+    assert!(missed[0].missed, "nobody listened when it was");
     assert!(names.of(UID).is_none());
     let again: Pod = serde_json::from_value(pod(0, true, &json!({}))).unwrap();
     assert!(names.hear(&Told::Pods(vec![again.clone()])).is_empty());
@@ -147,4 +149,35 @@ fn a_static_pods_cgroup_finds_its_mirror() {
     assert!(names.of("8f2c1d3e4b5a69788796a5b4c3d2e1f0").is_some());
     names.hear(&Told::Pods(Vec::new()));
     assert!(names.of("8f2c1d3e4b5a69788796a5b4c3d2e1f0").is_none());
+}
+
+#[test]
+fn a_kill_is_dated_by_the_containers_end_and_readiness_by_its_turn_and_a_pod_keeps_its_address() {
+    let mut names = Names::default();
+    let mut well = pod(0, true, &json!({}));
+    well["status"]["podIP"] = "10.0.0.9".into();
+    names.hear(&told(&well));
+    assert_eq!(names.at("10.0.0.9".parse().unwrap()).unwrap().workload, "gateway");
+    let mut dying = pod(0, false, &json!({}));
+    dying["status"]["containerStatuses"][0]["state"] = ended("OOMKilled", 137);
+    dying["status"]["containerStatuses"][0]["state"]["terminated"]["finishedAt"] =
+        "2026-11-23T12:03:01Z".into();
+    dying["status"]["conditions"][0]["lastTransitionTime"] = "2026-11-23T12:03:02Z".into();
+    let events = names.hear(&told(&dying));
+    let at: Vec<_> = events.iter().map(|event| event.happened_unix_us).collect();
+    assert_eq!(at, [Some(1_795_435_381_000_000), Some(1_795_435_382_000_000)]);
+    for event in &events {
+        assert_eq!(event.name.addresses, ["10.0.0.9".parse::<IpAddr>().unwrap()]);
+    }
+}
+
+#[test]
+fn the_address_of_a_node_is_no_pods_own() {
+    let mut names = Names::default();
+    let mut on_the_node = pod(0, true, &json!({}));
+    on_the_node["status"]["podIPs"] = json!([{"ip": "10.0.0.9"}]);
+    on_the_node["spec"] = json!({"hostNetwork": true, "containers": []});
+    names.hear(&told(&on_the_node));
+    assert!(names.at("10.0.0.9".parse().unwrap()).is_none());
+    assert!(names.of(UID).unwrap().addresses.is_empty());
 }

@@ -55,10 +55,14 @@ impl Observer {
                 .get(1 - at.min(1))
                 .filter(|_| ends.len() == 2)
                 .map(|(socket, _)| socket);
-            let workload = self.workload(socket, other, cause.map(|cause| cause.hop() == owner));
             if let Some(cause) = cause {
                 charged = true;
-                self.metrics.failed(cause, &workload.namespace, &workload.name);
+                let at_fault = if cause.hop() == owner {
+                    self.world.workload(socket)
+                } else {
+                    self.far_workload(socket, other)
+                };
+                self.metrics.failed(cause, &at_fault.namespace, &at_fault.name);
             }
             let Some(how) = judge::kernel_end(end) else {
                 continue;
@@ -69,6 +73,8 @@ impl Observer {
                 .resets_sent
                 .iter()
                 .find(|reset| reset.socket.ends.local == socket.ends.local);
+            let workload = self.world.workload(socket);
+            let pod = self.world.pod(socket).map(|pod| pod.pod.clone());
             self.journal.push(Seen::Socket(Box::new(SocketSeen {
                 unix_us: unix_us()
                     .saturating_sub(crate::agent::monotonic_ns().saturating_sub(socket.at) / 1_000),
@@ -93,6 +99,7 @@ impl Observer {
                     .unwrap_or_default(),
                 namespace: workload.namespace,
                 workload: workload.name,
+                pod: pod.unwrap_or_default(),
                 reset_reason: reset
                     .and_then(|reset| reset.reason)
                     .map(|reason| self.reasons.reset(reason).to_owned()),
@@ -103,19 +110,17 @@ impl Observer {
         }
     }
 
-    /// Whose series a failure goes to: the charged end's, as far as it is known here.
-    fn workload(&self, socket: &Socket, other: Option<&Socket>, charged_here: Option<bool>) -> Workload {
-        if charged_here == Some(false) {
-            if let Some(other) = other {
-                return self.world.workload(other);
-            }
-            // The runtime's dial into a pod: the port that it went to is the pod's whose namespace it is in.
-            let tenant = self.world.tenant(socket.netns);
-            if !tenant.name.is_empty() {
-                return tenant;
-            }
+    /// Whose the far end of a socket is, as far as it is known here; nobody's where it is not, and never the near end's.
+    fn far_workload(&self, socket: &Socket, other: Option<&Socket>) -> Workload {
+        if let Some(other) = other {
+            return self.world.workload(other);
         }
-        self.world.workload(socket)
+        let ends = socket.ends;
+        if ends.remote.ip().is_loopback() || ends.remote.ip() == ends.local.ip() {
+            // The runtime's dial into a pod: the port that it went to is the pod's whose namespace it is in.
+            return self.world.tenant(socket.netns);
+        }
+        self.world.at_address(ends.remote.ip())
     }
 
     /// One end as the judge wants it; `None` when nothing can be claimed of it.

@@ -65,6 +65,7 @@ plain_words!(WhyUnseen {
     OutsideTheWindow = "outside-the-window",
     EvidenceLost = "evidence-lost",
     NeverHappened = "never-happened",
+    NoAnswer = "no-answer",
 });
 
 plain_words!(PathKind {

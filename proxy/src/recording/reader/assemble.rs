@@ -259,6 +259,7 @@ impl Parts {
                 sockets,
                 windows,
                 clock_error,
+                ..NodeEvidence::default()
             }),
             Some(Observation::Unseen(why)) => Observation::Unseen(why),
             None if sockets.is_empty() && windows.is_empty() => Observation::default(),

@@ -345,6 +345,7 @@ fn node() -> impl Strategy<Value = NodeEvidence> {
             sockets,
             windows,
             clock_error,
+            ..NodeEvidence::default()
         })
 }
 

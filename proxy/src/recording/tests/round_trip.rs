@@ -52,8 +52,8 @@ fn what_kernels_saw_is_added_after_the_run_and_read_with_it() {
             end: KernelEnd::ResetSentUnread,
             bytes: Observation::default(),
         }],
-        windows: Vec::new(),
         clock_error: Span::from_micros(9),
+        ..NodeEvidence::default()
     });
     super::super::add_node(&place.file, &node).expect("the recording takes it");
     let after = read(&place);

@@ -26,6 +26,11 @@ impl Told {
             for socket in &mut node.sockets {
                 socket.connection = socket.connection.map(renamed);
             }
+            if let Observation::Seen(pods) = &mut node.pods {
+                for (id, _) in &mut pods.homes {
+                    *id = renamed(*id);
+                }
+            }
         }
         evidence
             .exchanges

@@ -82,7 +82,7 @@ fn joined(world: &[Truth], off: i64, error: u64) -> Vec<(String, u64)> {
         began_unix_us: BEGAN,
         error: Span::from_micros(error),
     };
-    let (evidence, by_ledger) = join(&lines, recorded, clock);
+    let (evidence, by_ledger) = join(&lines, None, recorded, clock);
     let found: Vec<_> = evidence
         .sockets
         .iter()
