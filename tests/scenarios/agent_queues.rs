@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use hopscope_tests::cast::all_of;
+use hopscope_tests::netns::Pair;
 use hopscope_tests::process::Process;
 
 use crate::agent_stage::{Stage, ready, verdict};
@@ -19,6 +20,29 @@ fn a_full_accept_queue_is_told_from_a_black_hole() -> Result<()> {
         "hopscope_node_accept_queue_overflows_total",
         &[("workload", "gateway")],
     )?;
+    Ok(())
+}
+
+#[test]
+fn a_full_accept_queue_does_not_explain_the_black_hole_before_another_backend() -> Result<()> {
+    let stage = Stage::new()?;
+    let _full = stage.backend("1", "never-accept")?;
+    let said = stage.connect("4", "1600")?;
+    assert!(said.contains(&"TimedOut".to_owned()), "{said:?}");
+    let other = Pair::new()?;
+    let target = format!("{}:8080", other.far_address);
+    let words = ["listen", &target, "16", "answer"];
+    let mut backend = stage.cast.play("gateway", &other.far, &words)?;
+    ready(&mut backend, "listening")?;
+    other.far.filter("input", "tcp dport 8080 drop")?;
+    let asks = ["connect", &target, "1", "2600"];
+    assert_eq!(all_of(stage.cast.play("k6", &other.near, &asks)?)?, ["TimedOut"]);
+    let end = stage.agent.charged(&other.far_address.to_string())?;
+    assert_eq!(
+        verdict(&end),
+        ("backend-unreachable", "connect-timed-out"),
+        "{end}"
+    );
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 use hopscope_tests::cast::{Cast, PATIENCE, all_of};
-use hopscope_tests::netns::Pair;
+use hopscope_tests::netns::{Pair, twin};
 use hopscope_tests::process::Process;
 use hopscope_tests::program::hopscope;
 use hopscope_tests::scrape::{ends, eventually, get, sum};
@@ -106,6 +106,13 @@ impl Stage {
             far,
             target,
         })
+    }
+
+    /// The same, with everything over IPv6.
+    pub(crate) fn over_ipv6(mut self) -> Self {
+        self.far = format!("[{}]", twin(self.pair.far_address));
+        self.target = format!("{}:8080", self.far);
+        self
     }
 
     pub(crate) fn backend(&self, backlog: &str, how: &str) -> Result<Process> {

@@ -13,6 +13,7 @@ mod agent_privilege;
 mod agent_queues;
 mod agent_report;
 mod agent_resets;
+mod agent_routes;
 mod agent_scrape;
 mod agent_silence;
 mod agent_six;

@@ -36,8 +36,8 @@ pub struct World {
     listeners: HashMap<(Netns, u16), Process>,
     older: HashMap<(Netns, SocketAddr, SocketAddr), Older>,
     whereabouts: Whereabouts,
-    /// Some probes do not see a socket's namespace: addresses are looked up for them.
-    blind: bool,
+    /// Somebody asks where an address is: a probe that does not see a socket's namespace, or a queue that overflowed.
+    addresses_wanted: bool,
 }
 
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl World {
             listeners: HashMap::new(),
             older: HashMap::new(),
             whereabouts: Whereabouts::default(),
-            blind: false,
+            addresses_wanted: false,
         };
         world.refresh();
         world.take_over(snapshot::look(&world.mounts.proc, &world.seen_through()));
@@ -141,8 +141,16 @@ impl World {
         }
     }
 
+    /// From now on it is kept in sight which namespace has which address.
+    fn want_addresses(&mut self) {
+        if !self.addresses_wanted {
+            self.addresses_wanted = true;
+            self.look_for_addresses();
+        }
+    }
+
     fn look_for_addresses(&mut self) {
-        if self.blind {
+        if self.addresses_wanted {
             self.whereabouts = Whereabouts::look(&self.mounts.proc, self.homes.living());
         }
     }
@@ -153,10 +161,7 @@ impl World {
         if socket.netns != 0 {
             return;
         }
-        if !self.blind {
-            self.blind = true;
-            self.look_for_addresses();
-        }
+        self.want_addresses();
         if let Some(owner) = &mut socket.owner {
             if let Some(comm) = procfs::comm(&self.mounts.proc, owner.pid) {
                 owner.comm = comm;
@@ -328,6 +333,25 @@ impl World {
             .keys()
             .filter(move |(_, at)| *at == port)
             .map(|(netns, _)| *netns)
+    }
+
+    /// Namespaces in which a connect may have met who listens: its own on loopback, the one that has the address where
+    /// that can be told, else all where the port is listened on. An address that is translated is nobody's there.
+    pub fn may_have_reached(&mut self, socket: &Socket) -> Vec<Netns> {
+        let remote = socket.ends.remote;
+        let mut all: Vec<_> = self.listening_on(remote.port()).collect();
+        let home = if remote.ip().is_loopback() {
+            Some(socket.netns)
+        } else if all.len() > 1 {
+            self.want_addresses();
+            self.whereabouts.of(remote.ip())
+        } else {
+            None
+        };
+        if let Some(home) = home.filter(|home| all.contains(home)) {
+            all = vec![home];
+        }
+        all
     }
 
     /// The hop that owns a row of counts.

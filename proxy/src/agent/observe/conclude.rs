@@ -137,7 +137,7 @@ impl Observer {
                 _ => OtherEnd::Unseen,
             },
             counted: match close.untold {
-                Untold::Resets if connecting && self.attempt_failed() => Counted::FailedAttempt,
+                Untold::Resets if connecting && self.attempt_failed(socket.netns) => Counted::FailedAttempt,
                 Untold::Nothing
                     if close.error == 0
                         && infer::given_up_at_once(socket.state, close)

@@ -25,11 +25,14 @@ impl Observer {
         at.is_some_and(|at| at.elapsed().is_ok_and(|age| age < ATTEMPT_EXPLAINS))
     }
 
-    /// Whether a connect failed lately, by the counters of any namespace.
-    pub(super) fn attempt_failed(&mut self) -> bool {
+    /// Whether a connect failed lately, by the counters of its namespace, or of any where that is not known.
+    pub(super) fn attempt_failed(&mut self, netns: Netns) -> bool {
         self.poll();
-        self.attempt_failed
-            .is_some_and(|at| at.elapsed().is_ok_and(|age| age < ATTEMPT_EXPLAINS))
+        let recent = |at: &SystemTime| at.elapsed().is_ok_and(|age| age < ATTEMPT_EXPLAINS);
+        match netns {
+            0 => self.attempt_failed.values().any(recent),
+            known => self.attempt_failed.get(&known).is_some_and(recent),
+        }
     }
 
     /// Whether an accept queue that an unanswered connect may have gone to overflowed meanwhile. One that was answered
@@ -42,7 +45,10 @@ impl Observer {
         }
         self.poll();
         let recent = |at: &SystemTime| at.elapsed().is_ok_and(|age| age < OVERFLOW_EXPLAINS);
-        let mut candidates = self.world.listening_on(socket.ends.remote.port());
+        if !self.overflows.values().any(recent) {
+            return false;
+        }
+        let mut candidates = self.world.may_have_reached(socket).into_iter();
         candidates.any(|netns| self.overflows.get(&netns).is_some_and(recent))
     }
 
@@ -90,7 +96,7 @@ impl Observer {
                 self.metrics.zero_window(hop, added.zero_windows);
             }
             if added.attempt_fails > 0 {
-                self.attempt_failed = Some(SystemTime::now());
+                self.attempt_failed.insert(netns, SystemTime::now());
             }
             match self.rung {
                 Rung::BtfTracepoints | Rung::Tracepoints => {}
@@ -101,6 +107,8 @@ impl Observer {
         self.unreachable
             .retain(|netns, _| self.counters.contains_key(netns));
         self.overflows
+            .retain(|netns, _| self.counters.contains_key(netns));
+        self.attempt_failed
             .retain(|netns, _| self.counters.contains_key(netns));
     }
 
