@@ -88,6 +88,7 @@ fn record(file: &Path) {
     let ended = FinalFacts {
         ended: Moment(2_000_000),
         exit_code: Some(0),
+        exited: None,
     };
     closing.finish(ended).expect("it is closed");
 }

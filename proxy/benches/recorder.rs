@@ -141,6 +141,7 @@ fn exchanges(file: &std::path::Path) -> Result<Cost, Box<dyn Error>> {
     let summary = closing.finish(FinalFacts {
         ended: Moment(EXCHANGES * PACE_US),
         exit_code: None,
+        exited: None,
     })?;
     let cpu_ns = cpu_ns()? - cpu;
     Ok(Cost {
@@ -167,6 +168,7 @@ fn record_connections(file: &std::path::Path, connections: u64) -> Result<Cost, 
     let summary = closing.finish(FinalFacts {
         ended: Moment(connections * PACE_US),
         exit_code: None,
+        exited: None,
     })?;
     let cpu_ns = cpu_ns()? - cpu;
     assert!(summary.accounting.balanced(), "{summary:?}");

@@ -56,21 +56,16 @@ fn the_totals_of_wrk_and_of_the_report_agree() -> Result<()> {
         .find(|line| line.contains(" requests in "))
         .context("wrk says how many")?;
     let counted: u64 = counted.trim().split(' ').next().context("a number")?.parse()?;
+    // wrk counts nothing of what is under way on its 16 connections when its time is over: an answer that was on its way
+    // to it is one more of ours, a request without one is cut off by the end.
     let seen = report.number("/totals/requests");
-    // wrk does not count what is under way on its 16 connections when its time is over.
+    let cut = report.number("/totals/cut_by_the_end");
     assert!(
-        (counted..=counted + 16).contains(&seen),
-        "wrk {counted}, hopscope {seen}"
+        seen >= counted && seen + cut <= counted + 16,
+        "wrk {counted}, hopscope {seen} and {cut} cut by the end"
     );
-    // What was under way then was left by wrk, and by nobody else.
-    let failed = report.number("/totals/failed");
-    assert!(failed <= seen - counted, "{}", report.shown());
-    assert_eq!(
-        report.charged("client-abort").failures,
-        failed,
-        "{}",
-        report.shown()
-    );
+    assert_eq!(report.number("/totals/failed"), 0, "{}", report.shown());
+    assert_eq!(report.field("/verdict/hop"), "none", "{}", report.shown());
     assert_accounted(&report);
     Ok(())
 }

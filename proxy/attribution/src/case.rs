@@ -221,7 +221,7 @@ pub(crate) fn kind_of(evidence: &Evidence, path: PathId) -> PathKind {
         .map_or(PathKind::Unstated, |path| path.kind)
 }
 
-fn baselines(evidence: &Evidence) -> Vec<Baseline> {
+pub(crate) fn baselines(evidence: &Evidence) -> Vec<Baseline> {
     let mut totals: Vec<Vec<u64>> = vec![Vec::new(); evidence.paths.len()];
     for exchange in evidence
         .exchanges
@@ -235,7 +235,7 @@ fn baselines(evidence: &Evidence) -> Vec<Baseline> {
     totals.into_iter().map(baseline).collect()
 }
 
-fn route_baselines(evidence: &Evidence) -> BTreeMap<(PathId, RouteId), Baseline> {
+pub(crate) fn route_baselines(evidence: &Evidence) -> BTreeMap<(PathId, RouteId), Baseline> {
     let mut totals: BTreeMap<(PathId, RouteId), Vec<u64>> = BTreeMap::new();
     for exchange in evidence
         .exchanges

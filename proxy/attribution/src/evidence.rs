@@ -21,7 +21,7 @@ pub use connection::{
     Upstream,
 };
 pub use exchange::{Author, Cut, Delivery, EnvoyReply, Exchange, Method, Phases, Route, RouteId};
-pub use generator::GeneratorResult;
+pub use generator::{GeneratorExit, GeneratorResult};
 pub use node::NodeEvidence;
 pub use observation::{Observation, WhyUnseen};
 pub use observer::{Accounting, ObserverHealth, ObserverSample};
@@ -55,4 +55,9 @@ pub struct Evidence {
     pub observer: ObserverHealth,
     /// What the load generator reported, where its result was given.
     pub generator: Observation<GeneratorResult>,
+    /// How the load generator ended, where hopscope ran it.
+    pub generator_exit: Observation<GeneratorExit>,
+    /// Requests that were under way when the generator ended: in no other list and in no count. See
+    /// [`crate::end_of_load`].
+    pub cut_by_the_end: Vec<Exchange>,
 }

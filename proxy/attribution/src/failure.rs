@@ -202,7 +202,7 @@ fn answered_too_late(exchange: &Exchange, connection: Option<&Connection>) -> bo
     }
 }
 
-fn generator_left(connection: &Connection) -> bool {
+pub(crate) fn generator_left(connection: &Connection) -> bool {
     matches!(
         connection.ended_first(),
         Some((Side::Downstream, Ending::Fin | Ending::Reset))

@@ -10,6 +10,7 @@
 )]
 
 pub mod cause;
+pub mod end_of_load;
 pub mod evidence;
 pub mod hop;
 pub mod rules;

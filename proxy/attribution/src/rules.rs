@@ -32,6 +32,8 @@ mod size_contrast;
 mod standing;
 mod time_lattice;
 
+pub(crate) use client::early;
+
 use crate::case::Case;
 use crate::confidence::Ruling;
 use crate::evidence::{Connection, Exchange, PathKind};

@@ -232,16 +232,22 @@ impl Session {
     }
 
     /// Takes no new connections, lets exchanges under way end for at most `grace`, ends the rest, and closes the
-    /// recording. A later call to [`Hurry::now`] cuts the grace short.
+    /// recording. A later call to [`Hurry::now`] cuts the grace short. `exit_code` is that of a generator that has just
+    /// exited, as a shell counts it.
     ///
     /// # Errors
     /// When the recording could not be closed.
     pub fn finish(mut self, grace: Duration, exit_code: Option<i32>) -> Result<Summary, RecordingError> {
+        let exited = exit_code.map(|_| self.clock.now());
         self.stop_all(grace);
         drop(self.tunnels);
         let ended = self.clock.now();
         drop(self.recording);
-        self.closing.finish(FinalFacts { ended, exit_code })
+        self.closing.finish(FinalFacts {
+            ended,
+            exit_code,
+            exited,
+        })
     }
 
     /// Ends a run that did not come about, and leaves no recording of it.

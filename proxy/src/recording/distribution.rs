@@ -75,6 +75,21 @@ impl Distribution {
         }
     }
 
+    /// Takes out one span that was counted.
+    pub(super) fn forget(&mut self, span: Span) {
+        let Some(histogram) = &mut self.histogram else {
+            return;
+        };
+        let mut one = Self::default();
+        one.record(span);
+        if let Some(one) = &one.histogram {
+            // Refuses where the span was not counted: then there is nothing to take out.
+            match histogram.subtract(one) {
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
+
     /// Counts what a worker counted.
     pub fn add(&mut self, latencies: &Latencies) {
         if !latencies.is_empty()

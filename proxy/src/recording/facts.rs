@@ -26,6 +26,8 @@ pub struct FinalFacts {
     pub ended: Moment,
     /// The load generator's exit code, where hopscope ran it and it exited.
     pub exit_code: Option<i32>,
+    /// When hopscope learnt that it had exited.
+    pub exited: Option<Moment>,
 }
 
 /// How a recording is made. [`Default`] is right for every use but tests.

@@ -84,6 +84,12 @@ impl Latency {
         self.max_us = self.max_us.max(other.max_us);
     }
 
+    /// Takes one out again. The maximum stays: it was seen.
+    fn forget(&mut self, span: Span) {
+        self.distribution.forget(span);
+        self.sum_us = self.sum_us.saturating_sub(span.0);
+    }
+
     fn record(&mut self, span: Span) {
         self.distribution.record(span);
         self.sum_us = self.sum_us.saturating_add(span.as_micros());
@@ -149,6 +155,13 @@ impl Figures {
             ok,
         });
         Ok(())
+    }
+
+    /// Takes out one exchange without a complete answer.
+    pub(super) fn forget(&mut self, exchange: &Exchange) {
+        self.requests = self.requests.saturating_sub(1);
+        self.undelivered = self.undelivered.saturating_sub(1);
+        self.all.forget(exchange.phases.total);
     }
 
     /// Adds one exchange of a second whose counts are missing because the recording was cut off.

@@ -10,6 +10,7 @@ mod thinning;
 use std::collections::BTreeMap;
 use std::path::{Path as FilePath, PathBuf};
 
+use hopscope_attribution::end_of_load;
 use hopscope_attribution::evidence::{Evidence, GeneratorResult, Moment, NodeEvidence, Observation, PathId};
 use rusqlite::{Connection, OpenFlags};
 
@@ -106,6 +107,12 @@ impl Recording {
     ) -> Self {
         if let Some(result) = generator {
             self.evidence.generator = Observation::Seen(result);
+            for exchange in end_of_load::heed_the_generator(&mut self.evidence) {
+                let of_it = |of: &&mut RouteFigures| (of.path, of.route) == (exchange.path, exchange.route);
+                if let Some(of) = self.figures.iter_mut().find(of_it) {
+                    of.figures.add_exchange(&exchange);
+                }
+            }
         }
         if let Some(node) = node {
             self.evidence.node = node;

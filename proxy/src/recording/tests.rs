@@ -56,6 +56,7 @@ pub(crate) fn finish(closing: Closing, seconds: u64) -> Summary {
         .finish(FinalFacts {
             ended: Moment(seconds * 1_000_000),
             exit_code: Some(0),
+            exited: None,
         })
         .expect("the writer ends")
 }

@@ -376,6 +376,9 @@ impl Writer {
             if let Some(code) = facts.exit_code {
                 self.store.set("exit_code", i64::from(code))?;
             }
+            if let Some(exited) = facts.exited {
+                self.store.set("exited_us", exited.0.cast_signed())?;
+            }
             self.store.set("closed_properly", 1)?;
         }
         self.store.commit()

@@ -131,6 +131,7 @@ fn totals(evidence: &Evidence, diagnosis: &Diagnosis) -> Totals {
     Totals {
         connections: count(&evidence.connections),
         requests: tally.requests,
+        cut_by_the_end: count(&evidence.cut_by_the_end),
         failed: tally.failed(),
         failure_ratio: ratio(tally.failed(), tally.requests).and_then(rounded),
         delivered_errors: tally.delivered_errors,

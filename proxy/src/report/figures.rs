@@ -44,6 +44,17 @@ pub fn counted(count: u64, one: &str) -> String {
     format!("{} {one}{plural}", grouped(count))
 }
 
+/// `11 requests were under way when the generator ended`; `None` where none was.
+pub fn under_way(count: u64) -> Option<String> {
+    let were = if count == 1 { "was" } else { "were" };
+    (count > 0).then(|| {
+        format!(
+            "{} {were} under way when the generator ended, counted as neither answered nor failed",
+            counted(count, "request")
+        )
+    })
+}
+
 /// `89.3 %`. What is not nothing is never shown as `0 %`, and what is not all never as `100 %`.
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;

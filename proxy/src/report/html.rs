@@ -98,6 +98,9 @@ fn verdict(out: &mut Page, report: &Report) {
         figure(&grouped(totals.delivered_errors), "answered with an error");
         figure(&grouped(totals.undelivered), "without a full answer");
     }
+    if totals.cut_by_the_end > 0 {
+        figure(&grouped(totals.cut_by_the_end), "under way at the end");
+    }
     figure(&grouped(totals.connections), "connections");
     if totals.without_request() > 0 {
         figure(

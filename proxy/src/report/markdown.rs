@@ -1,6 +1,6 @@
 //! The report as Markdown, to paste into a ticket or a pull request (GitHub's dialect, which GitLab and Gitea read too).
 
-use super::figures::{bytes, confidence, counted, grouped, length, percent, ratio, time};
+use super::figures::{bytes, confidence, counted, grouped, length, percent, ratio, time, under_way};
 use super::model::{CauseReport, FindingReport, Latency, Report};
 use super::terminal::paint::harmless;
 use super::terminal::{connections, statuses};
@@ -98,6 +98,7 @@ fn verdict(page: &mut Page, report: &Report) {
             grouped(totals.undelivered),
         ));
     }
+    facts.extend(under_way(totals.cut_by_the_end));
     facts.push(connections(totals));
     facts.push(format!(
         "{} up, {} down",

@@ -131,8 +131,10 @@ pub struct TurnReport {
 pub struct Totals {
     /// Connections on record.
     pub connections: u64,
-    /// HTTP requests, exact.
+    /// HTTP requests that came to an end, exact.
     pub requests: u64,
+    /// Requests that were under way when the generator ended: neither failed nor answered, and in no other count.
+    pub cut_by_the_end: u64,
     /// Requests that failed: delivered errors and undelivered ones.
     pub failed: u64,
     /// `failed / requests`; `null` without requests.

@@ -1,6 +1,7 @@
-//! What the load generator reported of the same run.
+//! What the load generator reported of the same run, and how it ended.
 
-use super::time::Span;
+use super::observation::Observation;
+use super::time::{Moment, Span};
 
 /// Totals from a generator's own result file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,4 +16,13 @@ pub struct GeneratorResult {
     pub timeout: Option<Span>,
     /// Its own words for failures, each with how often; k6's error codes and the like.
     pub errors: Vec<(String, u64)>,
+}
+
+/// How a generator that hopscope ran came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GeneratorExit {
+    /// When hopscope learnt of it; older recordings do not say.
+    pub at: Observation<Moment>,
+    /// Its exit code as a shell counts it: 128 and its number for a signal.
+    pub code: i32,
 }

@@ -43,7 +43,7 @@ fn apply_abort(case: &mut Case<'_>) {
 }
 
 /// Until when leaving is early: twice the 99th percentile of the successful ones, and never long.
-pub(super) fn early(usual: Baseline) -> Span {
+pub(crate) fn early(usual: Baseline) -> Span {
     if usual.rows >= 20 {
         Span::from_micros(usual.p99.as_micros().saturating_mul(2)).clamp(AT_ONCE, LONG_ENOUGH)
     } else {

@@ -7,7 +7,7 @@ use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, KernelWindow
 use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
     Accounting, Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, EnvoyReply,
-    Evidence, Exchange, FourTuple, GeneratorResult, Method, Moment, NodeEvidence, Observation,
+    Evidence, Exchange, FourTuple, GeneratorExit, GeneratorResult, Method, Moment, NodeEvidence, Observation,
     ObserverHealth, ObserverSample, Opaque, PackedTuple, Path, PathId, PathKind, Phases, PodChange,
     PodEvidence, PodId, PodTurn, Protocol, Route, RouteId, SideEnd, Span, TcpFacts, TlsFailure, TrafficCell,
     TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess, Upstream, WhyUnseen,
@@ -129,6 +129,8 @@ pub(crate) fn evidence(draw: &mut Draw<'_>) -> Evidence {
         node: draw.seen(|draw| node(draw, &connections)),
         observer: observer(draw, connections.len() as u64),
         generator: draw.seen(generator),
+        generator_exit: draw.seen(generator_exit),
+        cut_by_the_end: Vec::new(),
         paths,
         connections,
         exchanges,
@@ -521,6 +523,13 @@ fn generator(draw: &mut Draw<'_>) -> GeneratorResult {
         failed,
         timeout,
         errors,
+    }
+}
+
+fn generator_exit(draw: &mut Draw<'_>) -> GeneratorExit {
+    GeneratorExit {
+        at: draw.seen(Draw::moment),
+        code: draw.one_of(&[0, 1, 99, 139]),
     }
 }
 

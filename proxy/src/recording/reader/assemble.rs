@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use hopscope_attribution::end_of_load;
 use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow};
 use hopscope_attribution::evidence::{
-    Accounting, Connection, Evidence, Exchange, GeneratorResult, Moment, NodeEvidence, Observation,
-    ObserverHealth, ObserverSample, Path, PathId, PathKind, Route, RouteId, Span, TrafficCell,
+    Accounting, Connection, Evidence, Exchange, GeneratorExit, GeneratorResult, Moment, NodeEvidence,
+    Observation, ObserverHealth, ObserverSample, Path, PathId, PathKind, Route, RouteId, Span, TrafficCell,
     TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess, WhyUnseen,
 };
 
@@ -29,6 +30,7 @@ pub(super) struct Parts {
     pub(super) until: u64,
     pub(super) ended: Option<u64>,
     pub(super) exit_code: Option<i32>,
+    pub(super) exited: Option<u64>,
     pub(super) accepts: u64,
     pub(super) paths: Vec<Path>,
     pub(super) losses: Losses,
@@ -55,7 +57,7 @@ pub(super) fn assemble(mut parts: Parts) -> Result<Recording, Damage> {
     parts
         .exchanges
         .sort_by_key(|exchange| (ended(exchange), exchange.connection, exchange.ordinal));
-    let (traffic, figures) = parts.counts()?;
+    let (traffic, mut figures) = parts.counts()?;
     let tunnels = parts.tunnels();
     let node = parts.node();
     let added = parts.added()?;
@@ -66,7 +68,7 @@ pub(super) fn assemble(mut parts: Parts) -> Result<Recording, Damage> {
             .connections_lost
             .saturating_sub(parts.losses.connections),
     });
-    let evidence = Evidence {
+    let mut evidence = Evidence {
         routes: parts.routes(),
         duration: Span::from_micros(parts.ended.unwrap_or(parts.until)),
         connections: parts.connections,
@@ -86,8 +88,21 @@ pub(super) fn assemble(mut parts: Parts) -> Result<Recording, Damage> {
         generator: parts
             .generator
             .map_or_else(Observation::default, Observation::Seen),
+        generator_exit: parts.exit_code.map_or_else(Observation::default, |code| {
+            let at = parts
+                .exited
+                .map_or_else(Observation::default, |at| Observation::Seen(Moment(at)));
+            Observation::Seen(GeneratorExit { at, code })
+        }),
+        cut_by_the_end: Vec::new(),
         paths: parts.paths.clone(),
     };
+    end_of_load::set_aside(&mut evidence);
+    for exchange in &evidence.cut_by_the_end {
+        if let Some(figures) = figures.get_mut(&(exchange.path, exchange.route)) {
+            figures.forget(exchange);
+        }
+    }
     Ok(Recording {
         facts: RunFacts {
             started_unix_us: parts.facts_started,

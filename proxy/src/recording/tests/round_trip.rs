@@ -319,5 +319,7 @@ fn expected(told: &Told, recording: &super::Recording) -> Evidence {
         node: told.node.clone(),
         observer,
         generator: told.generator.clone(),
+        generator_exit: read.generator_exit,
+        cut_by_the_end: Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::paint::{Ink, Screen, harmless};
 use super::table::{Cell, Column, Table};
 use super::{add, put};
-use crate::report::figures::{bytes, confidence, counted, grouped, length, percent, ratio, time};
+use crate::report::figures::{bytes, confidence, counted, grouped, length, percent, ratio, time, under_way};
 use crate::report::model::{CauseReport, FindingReport, Latency, Report, RouteReport, RunPath, TurnReport};
 
 /// Processes of a path's forward listed, at most.
@@ -49,6 +49,9 @@ fn run(out: &mut String, report: &Report, screen: Screen) {
         ),
     );
     screen.hang(out, "  ", Ink::Plain, &facts);
+    if let Some(line) = under_way(report.totals.cut_by_the_end) {
+        screen.hang(out, "  ", Ink::Plain, &line);
+    }
     if let Some(command) = &run.command {
         let ended = match run.exit_code {
             Some(code) => format!(" (exit code {code})"),

@@ -1,0 +1,445 @@
+//! What the generator's end cut off is set aside; everything that could be a failure stays one.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use hopscope_attribution::attribute;
+use hopscope_attribution::cause::Cause;
+use hopscope_attribution::end_of_load::{heed_the_generator, set_aside};
+use hopscope_attribution::evidence::{
+    Accounting, Author, Connection, ConnectionId, Cut, Delivery, Ending, Evidence, Exchange, FourTuple,
+    GeneratorExit, GeneratorResult, Method, Moment, Observation, ObserverHealth, Path, PathId, PathKind,
+    Phases, Protocol, Route, RouteId, SideEnd, Span, TrafficCell, Upstream,
+};
+use hopscope_attribution::evidence::{ObserverSample, WhyUnseen};
+use proptest::prelude::*;
+
+/// When the generator's time is over.
+const END: u64 = 2_000_000;
+const CONNECTIONS: u64 = 16;
+/// What an answer takes, microseconds.
+const USUAL: u64 = 10_000;
+
+/// Sixteen connections that ask again and again, each with a request under way when the generator ends.
+fn run() -> Evidence {
+    let mut evidence = Evidence {
+        paths: vec![Path {
+            name: "tunnel".to_owned(),
+            kind: PathKind::Tunnel,
+            target: "127.0.0.1:3000".to_owned(),
+        }],
+        routes: vec![Route("/products/:id".to_owned())],
+        duration: Span::from_micros(END + 100_000),
+        observer: ObserverHealth {
+            accounting: Accounting {
+                accepts: CONNECTIONS,
+                connection_rows: CONNECTIONS,
+                ..Accounting::default()
+            },
+            closed_properly: true,
+            ..ObserverHealth::default()
+        },
+        generator_exit: Observation::Seen(GeneratorExit {
+            at: Observation::Seen(Moment(END + 900)),
+            code: 0,
+        }),
+        ..Evidence::default()
+    };
+    for id in 0..CONNECTIONS {
+        // The kernel closes one socket after the other.
+        let cut_at = END + id * 20;
+        evidence.connections.push(connection(id, cut_at));
+        let mut began = 1_000 + id * 100;
+        let mut ordinal = 0;
+        while began + USUAL < cut_at {
+            evidence
+                .exchanges
+                .push(exchange(id, ordinal, began, USUAL, COMPLETE));
+            began += USUAL + 50;
+            ordinal += 1;
+        }
+        let cut = if id % 2 == 0 { CUT_BY_FIN } else { CUT_BY_RESET };
+        evidence
+            .exchanges
+            .push(exchange(id, ordinal, began, cut_at - began, cut));
+    }
+    count(&mut evidence);
+    evidence
+}
+
+const COMPLETE: Delivery = Delivery::Complete {
+    status: 200,
+    author: Author::Unstated,
+};
+const CUT_BY_FIN: Delivery = Delivery::Nothing {
+    cut: Cut::DownstreamFin,
+};
+const CUT_BY_RESET: Delivery = Delivery::Truncated {
+    status: 200,
+    author: Author::Unstated,
+    cut: Cut::DownstreamReset,
+};
+
+fn connection(id: u64, cut_at: u64) -> Connection {
+    let tuple = FourTuple {
+        local: SocketAddr::from((Ipv4Addr::LOCALHOST, 8_080)),
+        remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000 + u16::try_from(id).unwrap_or(0))),
+    };
+    Connection {
+        id: ConnectionId(id),
+        path: PathId(0),
+        opened: Moment(500 + id),
+        closed: Observation::Seen(Moment(cut_at + 500)),
+        upstream: Upstream::Connected {
+            tcp: Span::from_micros(100),
+            tls: None,
+        },
+        downstream_tuple: tuple.into(),
+        upstream_tuple: Some(tuple.into()),
+        downstream_end: SideEnd {
+            at: Moment(cut_at),
+            how: if id.is_multiple_of(2) {
+                Ending::Fin
+            } else {
+                Ending::Reset
+            },
+        },
+        upstream_end: SideEnd {
+            at: Moment(cut_at + 500),
+            how: Ending::EndedByRelay,
+        },
+        bytes_up: 100,
+        bytes_down: 100,
+        first_byte_up: None,
+        first_byte_down: None,
+        last_byte: None,
+        blocked_up: Span::from_micros(0),
+        blocked_down: Span::from_micros(0),
+        protocol: Protocol::Http1,
+        exchanges: 1,
+        downstream_tcp: Observation::Unseen(WhyUnseen::NotSupported),
+        upstream_tcp: Observation::Unseen(WhyUnseen::NotSupported),
+    }
+}
+
+fn exchange(connection: u64, ordinal: u32, began: u64, took: u64, delivery: Delivery) -> Exchange {
+    Exchange {
+        connection: ConnectionId(connection),
+        path: PathId(0),
+        ordinal,
+        method: Method::Get,
+        route: RouteId(0),
+        began: Moment(began),
+        phases: Phases {
+            total: Span::from_micros(took),
+            ..Phases::default()
+        },
+        bytes_up: 80,
+        bytes_down: 120,
+        request_complete: true,
+        answered_early: false,
+        delivery,
+    }
+}
+
+/// The exact counts of what the rows tell.
+fn count(evidence: &mut Evidence) {
+    evidence.exchanges.sort_by_key(|exchange| {
+        (
+            exchange.began + exchange.phases.total,
+            exchange.connection,
+            exchange.ordinal,
+        )
+    });
+    evidence.traffic.clear();
+    for exchange in &evidence.exchanges {
+        let second = (exchange.began + exchange.phases.total).second();
+        let at = evidence.traffic.iter().position(|cell| cell.second == second);
+        let at = at.unwrap_or_else(|| {
+            evidence.traffic.push(TrafficCell {
+                second,
+                ..TrafficCell::default()
+            });
+            evidence.traffic.len() - 1
+        });
+        let cell = &mut evidence.traffic[at];
+        cell.requests += 1;
+        cell.undelivered += u64::from(exchange.delivery.failed());
+        cell.latency_sum_us += exchange.phases.total.as_micros();
+    }
+}
+
+/// How many are set aside, and how many failures are judged.
+fn judged(mut evidence: Evidence) -> (usize, u64) {
+    set_aside(&mut evidence);
+    let diagnosis = attribute(&evidence);
+    let failures = diagnosis.charges.iter().map(|charge| charge.failures).sum();
+    (evidence.cut_by_the_end.len(), failures)
+}
+
+fn requests(evidence: &Evidence) -> (u64, u64) {
+    let sum = |of: fn(&TrafficCell) -> u64| evidence.traffic.iter().map(of).sum();
+    (sum(|cell| cell.requests), sum(TrafficCell::failed))
+}
+
+#[test]
+fn what_is_under_way_when_the_generator_ends_is_no_failure() {
+    let mut evidence = run();
+    let (all, failed) = requests(&evidence);
+    assert_eq!(failed, CONNECTIONS);
+    set_aside(&mut evidence);
+    assert_eq!(evidence.cut_by_the_end.len() as u64, CONNECTIONS);
+    assert_eq!(requests(&evidence), (all - CONNECTIONS, 0));
+    let diagnosis = attribute(&evidence);
+    assert_eq!(diagnosis.verdict.charged, None);
+    assert!(diagnosis.charges.is_empty());
+}
+
+#[test]
+fn who_only_watches_a_proxy_sees_the_same_end() {
+    let mut evidence = run();
+    evidence.generator_exit = Observation::default();
+    assert_eq!(judged(evidence), (16, 0));
+}
+
+#[test]
+fn a_threshold_that_was_crossed_is_no_crash() {
+    let mut evidence = run();
+    evidence.generator_exit = Observation::Seen(GeneratorExit {
+        at: Observation::Unseen(WhyUnseen::NotWatched),
+        code: 99,
+    });
+    assert_eq!(judged(evidence), (16, 0));
+}
+
+#[test]
+fn a_generator_that_crashes_has_failed_its_requests() {
+    for code in [1, 134, 137, 139] {
+        let mut evidence = run();
+        evidence.generator_exit = Observation::Seen(GeneratorExit {
+            at: Observation::Seen(Moment(END + 900)),
+            code,
+        });
+        set_aside(&mut evidence);
+        let charges = attribute(&evidence).charges;
+        assert_eq!(charges.len(), 1, "{charges:?}");
+        assert_eq!((charges[0].cause, charges[0].failures), (Cause::ClientAbort, 16));
+    }
+}
+
+#[test]
+fn a_generator_that_lived_on_did_not_end_there() {
+    let mut evidence = run();
+    evidence.generator_exit = Observation::Seen(GeneratorExit {
+        at: Observation::Seen(Moment(END + 6_000_000)),
+        code: 0,
+    });
+    assert_eq!(judged(evidence), (0, 16));
+}
+
+#[test]
+fn an_answer_that_was_overdue_stays_a_failure() {
+    let mut evidence = run();
+    let late = evidence
+        .exchanges
+        .iter_mut()
+        .find(|exchange| exchange.connection == ConnectionId(3) && exchange.delivery.failed());
+    let late = late.expect("one was under way");
+    late.began = Moment(END - 900_000);
+    late.phases.total = Span::from_micros(900_060);
+    // Before that it asked nothing more.
+    evidence.exchanges.retain(|exchange| {
+        exchange.connection != ConnectionId(3)
+            || exchange.delivery.failed()
+            || exchange.began < Moment(END - 920_000)
+    });
+    count(&mut evidence);
+    assert_eq!(judged(evidence), (15, 1));
+}
+
+#[test]
+fn requests_that_are_given_up_in_mid_run_stay_failures() {
+    let mut evidence = run();
+    for (id, at) in [(4, 700_000), (5, 1_400_000), (6, 1_900_000)] {
+        let of_it = |exchange: &Exchange| exchange.connection == ConnectionId(id);
+        evidence
+            .exchanges
+            .retain(|exchange| !of_it(exchange) || exchange.began < Moment(at));
+        let last = evidence.exchanges.iter_mut().rfind(|exchange| of_it(exchange));
+        let last = last.expect("it asked before");
+        last.delivery = CUT_BY_FIN;
+        evidence.connections[usize::try_from(id).unwrap_or(0)].downstream_end = SideEnd {
+            at: last.began + last.phases.total,
+            how: Ending::Fin,
+        };
+    }
+    count(&mut evidence);
+    assert_eq!(judged(evidence), (13, 3));
+}
+
+#[test]
+fn a_connection_that_stays_open_says_that_the_load_has_not_ended() {
+    let mut evidence = run();
+    evidence.connections[2].downstream_end.how = Ending::StillOpen;
+    assert_eq!(judged(evidence).0, 0);
+}
+
+#[test]
+fn connections_that_were_idle_end_with_the_others() {
+    let mut evidence = run();
+    evidence.connections.push(connection(16, END + 400_000));
+    evidence.observer.accounting.accepts += 1;
+    evidence.observer.accounting.connection_rows += 1;
+    assert_eq!(judged(evidence), (16, 0));
+}
+
+#[test]
+fn what_the_paths_side_ended_is_never_set_aside() {
+    let mut evidence = run();
+    for exchange in &mut evidence.exchanges {
+        if exchange.delivery.failed() {
+            exchange.delivery = Delivery::Nothing {
+                cut: Cut::UpstreamReset,
+            };
+        }
+    }
+    for connection in &mut evidence.connections {
+        connection.upstream_end = SideEnd {
+            at: Moment(connection.downstream_end.at.0 - 30),
+            how: Ending::Reset,
+        };
+    }
+    assert_eq!(judged(evidence), (0, 16));
+}
+
+#[test]
+fn both_ends_in_one_wake_up_have_no_order() {
+    let mut evidence = run();
+    for connection in &mut evidence.connections {
+        connection.upstream_end = SideEnd {
+            at: connection.downstream_end.at,
+            how: Ending::Fin,
+        };
+    }
+    assert_eq!(judged(evidence), (0, 16));
+}
+
+#[test]
+fn without_answers_nobody_knows_what_is_overdue() {
+    let mut evidence = run();
+    let mut kept = 0;
+    evidence.exchanges.retain(|exchange| {
+        kept += 1;
+        exchange.delivery.failed() || kept <= 19
+    });
+    count(&mut evidence);
+    assert_eq!(judged(evidence), (0, 16));
+}
+
+#[test]
+fn lost_rows_leave_the_end_unknown() {
+    let mut evidence = run();
+    evidence.observer.accounting.accepts += 1;
+    evidence.observer.accounting.connections_lost = 1;
+    assert_eq!(judged(evidence), (0, 16));
+    let mut evidence = run();
+    evidence.observer.closed_properly = false;
+    assert_eq!(judged(evidence), (0, 16));
+}
+
+#[test]
+fn an_event_loop_that_was_late_may_have_read_a_request_after_the_first_cut() {
+    let mut evidence = run();
+    evidence
+        .exchanges
+        .push(exchange(9, 500, END + 30_000, 2_000, COMPLETE));
+    evidence.connections[9].downstream_end.at = Moment(END + 33_000);
+    count(&mut evidence);
+    assert_eq!(judged(evidence.clone()).0, 1, "only what was cut after it began");
+    evidence.observer.samples.push(ObserverSample {
+        at: Moment(END),
+        loop_lag: Span::from_micros(40_000),
+        ..ObserverSample::default()
+    });
+    assert_eq!(judged(evidence).0, 16);
+}
+
+fn counted(failed: u64) -> Observation<GeneratorResult> {
+    Observation::Seen(GeneratorResult {
+        tool: "k6".to_owned(),
+        requests: 3_000,
+        failed,
+        ..GeneratorResult::default()
+    })
+}
+
+#[test]
+fn what_the_generator_counted_as_failed_is_put_back() {
+    let before = run();
+    let mut evidence = before.clone();
+    set_aside(&mut evidence);
+    evidence.generator = counted(0);
+    assert!(
+        heed_the_generator(&mut evidence).is_empty(),
+        "it counted none of them"
+    );
+    evidence.generator = counted(16);
+    assert_eq!(heed_the_generator(&mut evidence).len(), 16);
+    evidence.generator = Observation::default();
+    assert_eq!(evidence, before);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_lost_and_nothing_is_invented(
+        ends in proptest::collection::vec((0_u64..3_000_000, 0_u8..7, 0_u64..3_000_000), 16),
+        code in prop_oneof![Just(0), Just(139)],
+        seed in any::<u64>(),
+    ) {
+        let mut evidence = run();
+        evidence.generator_exit = Observation::Seen(GeneratorExit { at: Observation::default(), code });
+        for (connection, (at, how, _)) in evidence.connections.iter_mut().zip(&ends) {
+            connection.downstream_end.at = Moment(*at);
+            connection.downstream_end.how =
+                [Ending::Fin, Ending::Fin, Ending::Reset, Ending::Reset, Ending::EndedByRelay, Ending::TimedOut, Ending::Fin]
+                    [usize::from(*how)];
+        }
+        for exchange in evidence.exchanges.iter_mut().filter(|exchange| exchange.delivery.failed()) {
+            exchange.began = Moment(ends[usize::try_from(exchange.connection.0).unwrap_or(0)].2);
+        }
+        count(&mut evidence);
+        let before = evidence.clone();
+        set_aside(&mut evidence);
+        let aside = evidence.cut_by_the_end.len() as u64;
+        let (all, failed) = requests(&before);
+        prop_assert_eq!(requests(&evidence), (all - aside, failed - aside));
+        prop_assert_eq!(evidence.exchanges.len() + evidence.cut_by_the_end.len(), before.exchanges.len());
+        prop_assert!(code == 0 || aside == 0, "a crash sets nothing aside");
+        let first = evidence.cut_by_the_end.iter().map(|exchange| exchange.began + exchange.phases.total).min();
+        for exchange in &evidence.cut_by_the_end {
+            let connection = &before.connections[usize::try_from(exchange.connection.0).unwrap_or(0)];
+            prop_assert!(exchange.delivery.failed());
+            prop_assert!(matches!(connection.downstream_end.how, Ending::Fin | Ending::Reset));
+            prop_assert!(connection.downstream_end.at.since(exchange.began) < Span::from_micros(2_000_000));
+        }
+        if first.is_some() {
+            let newest = before.exchanges.iter().map(|exchange| exchange.began).max();
+            let cut = evidence.cut_by_the_end.iter().filter_map(|exchange| {
+                before.connections.get(usize::try_from(exchange.connection.0).ok()?).map(|of| of.downstream_end.at)
+            });
+            prop_assert!(cut.min().map(|at| at + Span::from_micros(5_000)) >= newest, "no request began after the first was cut");
+        }
+        // The order of rows is irrelevant, and a second call changes nothing that was set aside.
+        let mut turned = before.clone();
+        turned.connections.reverse();
+        let half = usize::try_from(seed % turned.exchanges.len() as u64).unwrap_or(0);
+        turned.exchanges.rotate_left(half);
+        set_aside(&mut turned);
+        prop_assert_eq!(turned.cut_by_the_end.len() as u64, aside);
+        prop_assert_eq!(requests(&turned), requests(&evidence));
+        evidence.generator = counted(failed);
+        prop_assert_eq!(heed_the_generator(&mut evidence).len() as u64, aside);
+        prop_assert_eq!(requests(&evidence), (all, failed));
+    }
+}
