@@ -87,7 +87,7 @@ impl Latency {
     /// Takes one out again. The maximum stays: it was seen.
     fn forget(&mut self, span: Span) {
         self.distribution.forget(span);
-        self.sum_us = self.sum_us.saturating_sub(span.0);
+        self.sum_us = self.sum_us.saturating_sub(span.as_micros());
     }
 
     fn record(&mut self, span: Span) {
