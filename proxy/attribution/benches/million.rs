@@ -1,7 +1,7 @@
-//! A million connections and a million exchanges, diagnosed: how long it takes and what it needs beside the evidence.
+//! A million connections and a million exchanges, diagnosed: how long it takes, and what it and the evidence need.
 //!
-//! `cargo bench -p hopscope-attribution`. Fails when a diagnosis takes ten seconds or more, or needs 500 MB more than the
-//! evidence itself.
+//! `cargo bench -p hopscope-attribution`. Fails when a diagnosis takes ten seconds or more, or when the process with the
+//! evidence and the diagnosis ever holds 500 MB.
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 #![expect(
     clippy::disallowed_methods,
@@ -9,6 +9,7 @@
     reason = "a bench reads a clock; the core does not"
 )]
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
@@ -29,9 +30,9 @@ fn main() {
         let start = Instant::now();
         let diagnosis = attribute(&evidence);
         let took = start.elapsed();
-        let needed = peak().saturating_sub(with_evidence);
+        let needed = peak();
         println!(
-            "{name}: {} connections, {} exchanges, {} charges; {took:.2?}; evidence {with_evidence} MB, and {needed} MB more to judge it",
+            "{name}: {} connections, {} exchanges, {} charges; {took:.2?}; {with_evidence} MB with the evidence, {needed} MB at most while it is judged",
             evidence.connections.len(),
             evidence.exchanges.len(),
             diagnosis
@@ -43,7 +44,7 @@ fn main() {
         println!("  {}", diagnosis.verdict.headline);
         assert!(
             took.as_secs() < 10 && needed < 500,
-            "a diagnosis of a million takes less than 10 s and 500 MB"
+            "a million are held and judged in less than 10 s and 500 MB"
         );
     }
 }
@@ -107,7 +108,7 @@ fn evidence(failing: u64) -> Evidence {
             route,
             began: opened,
             phases: Phases {
-                idle: None,
+                idle: Some(Span::from_micros(40)),
                 request_sent: Some(Span::from_micros(90)),
                 first_byte: Some(took),
                 total: took,
@@ -163,7 +164,7 @@ fn connection(number: u64, path: PathId, opened: Moment, took: Span, delivery: D
         closed: Observation::Seen(opened + took),
         upstream: Upstream::Connected {
             tcp: Span::from_micros(250),
-            tls: None,
+            tls: Some(Span::from_micros(700)),
         },
         downstream_tuple: FourTuple {
             local: address(8_080),
@@ -189,7 +190,7 @@ fn connection(number: u64, path: PathId, opened: Moment, took: Span, delivery: D
         bytes_down: 1_000,
         first_byte_up: Some(Span::from_micros(10)),
         first_byte_down: Some(took),
-        last_byte: None,
+        last_byte: Some(opened + took),
         blocked_up: Span::ZERO,
         blocked_down: Span::ZERO,
         protocol: Protocol::Http1,
@@ -200,27 +201,19 @@ fn connection(number: u64, path: PathId, opened: Moment, took: Span, delivery: D
 }
 
 fn traffic(exchanges: &[Exchange]) -> Vec<TrafficCell> {
-    let mut cells: Vec<TrafficCell> = exchanges
-        .iter()
-        .map(|exchange| TrafficCell {
-            second: exchange.began.second(),
-            path: exchange.path,
-            route: exchange.route,
-            requests: 1,
-            undelivered: u64::from(exchange.delivery.failed()),
+    let mut cells: BTreeMap<(u32, PathId, RouteId), TrafficCell> = BTreeMap::new();
+    for exchange in exchanges {
+        let (second, path, route) = (exchange.began.second(), exchange.path, exchange.route);
+        let cell = cells.entry((second, path, route)).or_insert(TrafficCell {
+            second,
+            path,
+            route,
             ..TrafficCell::default()
-        })
-        .collect();
-    cells.sort_by_key(|cell| (cell.second, cell.path, cell.route));
-    cells.dedup_by(|next, kept| {
-        let same = (next.second, next.path, next.route) == (kept.second, kept.path, kept.route);
-        if same {
-            kept.requests += next.requests;
-            kept.undelivered += next.undelivered;
-        }
-        same
-    });
-    cells
+        });
+        cell.requests += 1;
+        cell.undelivered += u64::from(exchange.delivery.failed());
+    }
+    cells.into_values().collect()
 }
 
 /// Resident memory now, in MB; 0 where the system does not tell.
@@ -250,5 +243,6 @@ fn status(key: &str) -> u64 {
         .nth(1)
         .and_then(|word| word.parse::<u64>().ok())
         .unwrap_or(0)
-        / 1_024
+        * 1_024
+        / 1_000_000
 }

@@ -61,3 +61,14 @@ pub struct Evidence {
     /// [`crate::end_of_load`].
     pub cut_by_the_end: Vec<Exchange>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Connection, Exchange};
+
+    /// What is judged beside them has the rest of 500 MB: see `benches/million.rs`.
+    #[test]
+    fn a_million_connections_with_an_exchange_each_take_less_than_360_mb() {
+        assert!(size_of::<Connection>() + size_of::<Exchange>() <= 360);
+    }
+}

@@ -20,15 +20,16 @@ const AT_ONCE: Span = Span::from_micros(500_000);
 const TOGETHER: usize = 3;
 
 /// The connections that one process forwarded, by what hopscope was connected to.
-pub(super) struct Forward {
+pub(super) struct Forward<'e> {
     pub(super) path: PathId,
     pub(super) remote: Option<SocketAddr>,
+    /// Every connection of the run.
+    all: &'e [Connection],
     /// Indices of its connections, in the order in which they were opened.
     pub(super) connections: Vec<u32>,
-    opened: Vec<Moment>,
     ended: Vec<Moment>,
-    /// Start of a connection, and the last delivery on any connection that had started by then.
-    delivered: Vec<(Moment, Moment)>,
+    /// For each of its connections, the last delivery on it or on any that was opened before; zero while there was none.
+    delivered: Vec<Moment>,
     /// When an answer came out of it, or began to.
     answers: Vec<Moment>,
     /// Moments at which the forward's side ended a connection by itself, with the connection's index.
@@ -44,9 +45,9 @@ pub(super) struct Collapse {
     pub(super) open: usize,
 }
 
-impl Forward {
+impl<'e> Forward<'e> {
     /// All that paths of this kind go to: forwards of tunnel paths, or applications of direct ones.
-    pub(super) fn all(case: &Case<'_>, kind: PathKind) -> Vec<Self> {
+    pub(super) fn all(case: &Case<'e>, kind: PathKind) -> Vec<Self> {
         let connections = &case.evidence.connections;
         let key = |index: &u32| {
             let connection = connections.get(*index as usize);
@@ -79,23 +80,23 @@ impl Forward {
             .collect()
     }
 
-    fn of(all: &[Connection], group: &[u32], deliveries: &[(u32, Moment)]) -> Option<Self> {
+    fn of(all: &'e [Connection], group: &[u32], deliveries: &[(u32, Moment)]) -> Option<Self> {
         let first = all.get(*group.first()? as usize)?;
         let mut forward = Self {
             path: first.path,
             remote: first.upstream_tuple.as_ref().map(PackedTuple::remote),
+            all,
             connections: group.to_vec(),
-            opened: Vec::with_capacity(group.len()),
             ended: Vec::with_capacity(group.len()),
-            delivered: Vec::new(),
+            delivered: Vec::with_capacity(group.len()),
             answers: Vec::new(),
             cuts: Vec::new(),
         };
+        let mut latest = Moment(0);
         for index in group {
             let Some(connection) = all.get(*index as usize) else {
                 continue;
             };
-            forward.opened.push(connection.opened);
             forward.ended.push(end_of(connection));
             let cut = matches!(
                 connection.ended_first(),
@@ -117,30 +118,30 @@ impl Forward {
             forward.answers.extend(of_it.iter().map(|(_, at)| *at));
             let first_byte = connection.first_byte_down.map(|after| connection.opened + after);
             forward.answers.extend(first_byte);
-            if let Some(last) = last.map(|(_, at)| *at).max(first_byte) {
-                forward.delivered.push((connection.opened, last));
-            }
+            latest = latest.max(last.map(|(_, at)| *at).max(first_byte).unwrap_or_default());
+            forward.delivered.push(latest);
         }
-        forward.opened.sort_unstable();
         forward.ended.sort_unstable();
         forward.cuts.sort_unstable();
-        forward.delivered.sort_unstable();
         forward.answers.sort_unstable();
-        let mut latest = Moment(0);
-        for (_, last) in &mut forward.delivered {
-            latest = latest.max(*last);
-            *last = latest;
-        }
         Some(forward)
+    }
+
+    /// How many of its connections had been opened when this held of the moment of opening.
+    fn opened(&self, when: impl Fn(Moment) -> bool) -> usize {
+        self.connections.partition_point(|index| {
+            let connection = self.all.get(*index as usize);
+            connection.is_some_and(|connection| when(connection.opened))
+        })
     }
 
     /// Whether a connection that stood before this moment delivered an answer after it. A forward that is lost takes all
     /// of its connections with it, so one that goes on delivering proves that it was not lost.
     pub(super) fn survived(&self, at: Moment) -> bool {
         let before = Moment(at.0.saturating_sub(MARGIN.as_micros()));
-        let started = self.delivered.partition_point(|(opened, _)| *opened <= before);
+        let started = self.opened(|opened| opened <= before);
         let last = started.checked_sub(1).and_then(|index| self.delivered.get(index));
-        last.is_some_and(|(_, last)| *last >= at + MARGIN)
+        last.is_some_and(|last| *last >= at + MARGIN)
     }
 
     /// The last answer that came out of it before this moment.
@@ -153,7 +154,7 @@ impl Forward {
 
     /// How many of its connections stood just before this moment.
     pub(super) fn open_at(&self, at: Moment) -> usize {
-        let opened = self.opened.partition_point(|opened| *opened < at);
+        let opened = self.opened(|opened| opened < at);
         opened.saturating_sub(self.ended.partition_point(|ended| *ended < at))
     }
 

@@ -156,7 +156,7 @@ fn cut(case: &Case<'_>) -> Vec<(Moment, usize)> {
     cut
 }
 
-fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward], cut: &[(Moment, usize)]) {
+fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward<'_>], cut: &[(Moment, usize)]) {
     let port_of = |case: &Case<'_>, failure: &Failure| {
         case.connection(failure)
             .and_then(|connection| connection.upstream_tuple.as_ref())
@@ -170,7 +170,7 @@ fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward], cut: &[(Moment, 
             .and_then(|connection| connection.upstream_tuple.as_ref())
             .map(PackedTuple::remote);
         let at = cut_at(case, failure);
-        let own = |forward: &&Forward| forward.path == end.path && forward.remote == remote;
+        let own = |forward: &&Forward<'_>| forward.path == end.path && forward.remote == remote;
         forwards
             .iter()
             .find(own)

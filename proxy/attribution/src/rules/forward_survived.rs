@@ -49,7 +49,7 @@ fn apply(case: &mut Case<'_>) {
 fn judge(
     case: &Case<'_>,
     failure: &Failure,
-    forward: &Forward,
+    forward: &Forward<'_>,
     races: &Races,
     standing: &Standing,
 ) -> Option<Ruling> {

@@ -82,7 +82,7 @@ fn apply(case: &mut Case<'_>) {
 
 /// Whether the connections were ended in the middle of something or in a pause: one that is closed behind its last answer
 /// has done what it was for.
-fn taken_by_surprise(case: &Case<'_>, forward: &Forward, collapse: Collapse) -> bool {
+fn taken_by_surprise(case: &Case<'_>, forward: &Forward<'_>, collapse: Collapse) -> bool {
     let surprised = |index: &&u32| {
         case.evidence
             .connections

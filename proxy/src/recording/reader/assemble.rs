@@ -53,10 +53,11 @@ pub(super) struct Parts {
 
 pub(super) fn assemble(mut parts: Parts) -> Result<Recording, Damage> {
     parts.check_paths()?;
-    parts.connections.sort_by_key(|connection| connection.id);
+    // In place: a stable sort would ask for half as much memory again.
+    parts.connections.sort_unstable_by_key(|connection| connection.id);
     parts
         .exchanges
-        .sort_by_key(|exchange| (ended(exchange), exchange.connection, exchange.ordinal));
+        .sort_unstable_by_key(|exchange| (ended(exchange), exchange.connection, exchange.ordinal));
     let (traffic, mut figures) = parts.counts()?;
     let tunnels = parts.tunnels();
     let node = parts.node();

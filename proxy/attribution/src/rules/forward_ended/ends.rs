@@ -35,7 +35,7 @@ pub(super) fn next(reopened: &[(PathId, Moment)], path: PathId, after: Moment) -
 }
 
 /// Every end of a path's forwards: collapses, and what kubectl said or its process showed, joined where they coincide.
-pub(super) fn ends(case: &Case<'_>, path: PathId, forwards: &[Forward]) -> Vec<End> {
+pub(super) fn ends(case: &Case<'_>, path: PathId, forwards: &[Forward<'_>]) -> Vec<End> {
     let mut ends: Vec<End> = Vec::new();
     for forward in forwards.iter().filter(|forward| forward.path == path) {
         for collapse in forward.collapses() {

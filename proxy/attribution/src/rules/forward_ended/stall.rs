@@ -22,7 +22,7 @@ pub(super) struct Stall {
 }
 
 impl Stall {
-    pub(super) fn before(case: &Case<'_>, end: &End, forwards: &[Forward]) -> Self {
+    pub(super) fn before(case: &Case<'_>, end: &End, forwards: &[Forward<'_>]) -> Self {
         let lines = case
             .tunnel(end.path)
             .seen()
@@ -32,7 +32,7 @@ impl Stall {
             })
             .unwrap_or(&[]);
         let said = |meaning| meaning == TunnelMeaning::StreamTimeout;
-        let of_end = |forward: &&Forward| {
+        let of_end = |forward: &&Forward<'_>| {
             forward.path == end.path
                 && (end.port.is_none() || forward.remote.map(|remote| remote.port()) == end.port)
         };
