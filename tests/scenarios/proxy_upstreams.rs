@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use hopscope_tests::client::{Outcome, get};
+use hopscope_tests::client::{Outcome, get, get_at_once};
 use hopscope_tests::hopscope::Hopscope;
 use hopscope_tests::report::Report;
 use hopscope_tests::server::{Server, certificate, free_address};
@@ -163,6 +163,61 @@ fn a_server_killed_in_the_middle_of_a_body_truncates() -> Result<()> {
     let report = hopscope.finish()?;
     let charged = report.charged("backend-truncated").failures + report.charged("backend-reset").failures;
     assert_eq!(charged, 1, "{}", report.shown());
+    assert_accounted(&report);
+    Ok(())
+}
+
+#[test]
+fn a_slow_server_is_slow_and_nobody_failed() -> Result<()> {
+    let folder = folder()?;
+    std::fs::write(folder.path().join("large"), vec![b'x'; 192 << 10])?;
+    let root = folder.path().display();
+    // The first 64 KiB at once, the rest in two seconds.
+    let nginx = Server::nginx(
+        folder.path(),
+        &format!("root {root}; limit_rate_after 64k; limit_rate 64k;"),
+    )?;
+    let hopscope = Hopscope::proxy(&format!("direct={}", nginx.address()), folder.path(), &[])?;
+    for outcome in get_at_once(hopscope.address(), "/large", 4, LIMIT) {
+        assert_eq!(outcome, Outcome::Answered(200));
+    }
+    let report = hopscope.finish()?;
+    assert_eq!(report.verdict(), "none", "{}", report.shown());
+    assert_eq!(report.number("/totals/requests"), 4, "{}", report.shown());
+    assert_eq!(report.number("/totals/failed"), 0, "{}", report.shown());
+    for median in ["/latency/ok/p50", "/paths/0/latency/p50", "/routes/0/latency/p50"] {
+        assert!(report.seconds(median) >= Some(1.0), "{median}: {}", report.shown());
+    }
+    assert_accounted(&report);
+    Ok(())
+}
+
+#[test]
+fn a_load_balancer_killed_in_the_middle_of_a_body_is_nobody_elses_failure() -> Result<()> {
+    let folder = folder()?;
+    std::fs::write(folder.path().join("large"), vec![b'x'; 4 << 20])?;
+    let root = folder.path().display();
+    let nginx = Server::nginx(folder.path(), &format!("root {root}; limit_rate 64k;"))?;
+    let haproxy = Server::haproxy(folder.path(), &format!("  server web {}", nginx.address()))?;
+    let hopscope = Hopscope::proxy(&format!("lb={}", haproxy.address()), folder.path(), &[])?;
+    let mut connection = TcpStream::connect(hopscope.address())?;
+    connection.write_all(b"GET /large HTTP/1.1\r\nhost: web\r\n\r\n")?;
+    let mut first = [0; 1024];
+    std::io::Read::read_exact(&mut connection, &mut first)?;
+    haproxy.kill()?;
+    assert!(matches!(
+        hopscope_tests::client::read(connection, LIMIT),
+        Outcome::Ended(_) | Outcome::Reset
+    ));
+    let report = hopscope.finish()?;
+    assert_eq!(report.number("/totals/undelivered"), 1, "{}", report.shown());
+    // From here the end of the balancer and an end that it hands on look alike: it or nobody is charged, and it is asked.
+    let verdict = report.verdict();
+    assert!(
+        verdict.starts_with("lb ") || verdict == "unknown undetermined",
+        "{}",
+        report.shown()
+    );
     assert_accounted(&report);
     Ok(())
 }
