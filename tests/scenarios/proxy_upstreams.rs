@@ -186,7 +186,11 @@ fn a_slow_server_is_slow_and_nobody_failed() -> Result<()> {
     assert_eq!(report.number("/totals/requests"), 4, "{}", report.shown());
     assert_eq!(report.number("/totals/failed"), 0, "{}", report.shown());
     for median in ["/latency/ok/p50", "/paths/0/latency/p50", "/routes/0/latency/p50"] {
-        assert!(report.seconds(median) >= Some(1.0), "{median}: {}", report.shown());
+        assert!(
+            report.seconds(median) >= Some(1.0),
+            "{median}: {}",
+            report.shown()
+        );
     }
     assert_accounted(&report);
     Ok(())

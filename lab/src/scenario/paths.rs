@@ -105,6 +105,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             Some(Cause::BackendReset),
             |stage, cause| Box::pin(resetting_pod(stage, cause)),
         ),
+        two(
+            "paths-rate-limit",
+            "the shop allows one address 60 requests a second: straight each user has its own, through the forward all are one",
+            Some(Cause::BackendRateLimited),
+            |stage, cause| Box::pin(one_address(stage, cause)),
+        ),
     ]
 }
 
@@ -165,4 +171,18 @@ async fn resetting_pod(stage: Stage, cause: Option<Cause>) -> std::io::Result<St
     let bad = shop::monolith(&stage).fault(fault).start(&GroundTruth::new())?;
     let balancer = |targets, stage: &Stage| Balancer::new(Layer::Seven(Pages::HaProxy), targets, stage.seed);
     pinned(stage, bad, balancer, cause).await
+}
+
+/// One shop, twice: on loopback every user has the same address, so that the straight path's shop has to be one whose limit
+/// nobody reaches.
+async fn one_address(stage: Stage, cause: Option<Cause>) -> std::io::Result<Staged> {
+    let limited = shop::monolith(&stage).rate_limit(60.0 * stage.level, 30.0);
+    let straight = shop::monolith(&stage).start(&stage.truth)?;
+    let mut staged = tunnel_and_direct(&stage, limited, cause).await?;
+    for path in &mut staged.paths {
+        if path.name == "direct" {
+            path.address = straight.address();
+        }
+    }
+    Ok(staged.keep(straight))
 }

@@ -5,6 +5,7 @@ use super::figures::{confidence, counted, grouped, length, percent};
 use super::model::Report;
 use markup::{Escaped, Page, page};
 
+mod contrasts;
 mod lanes;
 mod markup;
 mod sections;

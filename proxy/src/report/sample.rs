@@ -308,6 +308,11 @@ pub(crate) fn hostile() -> Report {
     sample.diagnosis.advice[0].why = hostile();
     sample.diagnosis.observer.reasons = vec![hostile()];
     sample.diagnosis.hops[0].causes[0].evidence_for[0].statement = hostile();
+    sample.diagnosis.contrasts = vec![Finding {
+        rule: "path-contrast",
+        statement: hostile(),
+        numbers: Vec::new(),
+    }];
     sample.evidence.generator = Observation::Seen(hopscope_attribution::evidence::GeneratorResult {
         tool: hostile(),
         requests: 29_830,

@@ -21,10 +21,14 @@ pub(super) fn of_the_run(measured: &[RouteMeasurement], evidence: &Evidence) -> 
         ),
         Observation::Unseen(why) => (Latency::default(), Some(why.to_string())),
     };
+    let all = merged(measured.iter().map(|of| &of.all), Some(&all));
+    let mut ok = merged(measured.iter().map(|of| &of.ok), None);
+    // No sum is kept of these, so that their maximum is a bucket's end.
+    bound(&mut ok, all.max);
     RunLatency {
         unit: "seconds",
-        all: merged(measured.iter().map(|of| &of.all), Some(&all)),
-        ok: merged(measured.iter().map(|of| &of.ok), None),
+        all,
+        ok,
         added_by_hopscope: added,
         added_by_hopscope_unseen: unseen,
     }
@@ -59,19 +63,24 @@ pub(super) fn merged<'a>(
             latency.max = seconds(exact.latency_max_us);
         }
     }
-    // A histogram's bucket may reach beyond the largest value in it.
     let ceiling = latency.max;
+    bound(&mut latency, ceiling);
+    latency
+}
+
+/// A histogram's bucket may reach beyond the largest value in it.
+fn bound(latency: &mut Latency, ceiling: Option<f64>) {
     for quantile in [
         &mut latency.p50,
         &mut latency.p90,
         &mut latency.p95,
         &mut latency.p99,
+        &mut latency.max,
     ] {
         if let (Some(value), Some(ceiling)) = (*quantile, ceiling) {
             *quantile = Some(value.min(ceiling));
         }
     }
-    latency
 }
 
 fn seconds(micros: u64) -> Option<f64> {

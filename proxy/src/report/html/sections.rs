@@ -1,5 +1,6 @@
 //! The evidence and the tables.
 
+use super::contrasts;
 use super::lanes::hop_class;
 use super::markup::{Escaped, Page, page};
 use crate::report::figures::{confidence, counted, float, grouped, percent, ratio, time};
@@ -13,6 +14,7 @@ pub(super) fn write(out: &mut Page, report: &Report) {
     hops(out, report);
     unknowns(out, report);
     advice(out, report);
+    contrasts::write(out, report);
     routes(out, report);
     paths(out, report);
     latency(out, report);
