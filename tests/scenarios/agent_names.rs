@@ -16,17 +16,17 @@ use serde_json::{Value, json};
 use crate::agent_image::{BPF, PERFMON, SYS_PTRACE, contain};
 use crate::agent_stage::{ACTOR, Agent};
 
-const UID: &str = "0a1b2c3d-1111-2222-3333-444455556666";
+pub(crate) const UID: &str = "0a1b2c3d-1111-2222-3333-444455556666";
 const ID: &str = "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945";
-const NODE: &str = "worker-3";
+pub(crate) const NODE: &str = "worker-3";
 
 /// A container's cgroup where a kubelet with the cgroupfs driver would make it; gone when the scenario ends.
-struct Container {
+pub(crate) struct Container {
     levels: Vec<PathBuf>,
 }
 
 impl Container {
-    fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let mounts = fs::read_to_string("/proc/mounts")?;
         let unified = mounts
             .lines()
@@ -45,8 +45,13 @@ impl Container {
         Ok(container)
     }
 
-    /// Runs the actor in it, in a namespace.
+    /// Runs the actor in it, in a namespace, to its end.
     fn run(&self, netns: &str, words: &[&str]) -> Result<Vec<String>> {
+        all_of(self.start(netns, words)?)
+    }
+
+    /// Starts the actor in it, in a namespace.
+    pub(crate) fn start(&self, netns: &str, words: &[&str]) -> Result<Process> {
         let cgroup = self.levels.last().context("a cgroup")?;
         let mut command = Command::new("sh");
         command
@@ -54,7 +59,7 @@ impl Container {
             .arg(cgroup)
             .args(["ip", "netns", "exec", netns, ACTOR])
             .args(words);
-        all_of(Process::start(&mut command)?)
+        Process::start(&mut command)
     }
 }
 
@@ -67,7 +72,7 @@ impl Drop for Container {
 }
 
 /// A pod of a Deployment, as the API writes it.
-fn pod(name: &str, uid: &str, node: &str, restarts: u32, ready: bool, last: &Value) -> Value {
+pub(crate) fn pod(name: &str, uid: &str, node: &str, restarts: u32, ready: bool, last: &Value) -> Value {
     json!({
         "metadata": {
             "name": name, "namespace": "shop", "uid": uid, "labels": {"pod-template-hash": "5d4f8c7b9"},
@@ -107,7 +112,7 @@ fn cluster() -> Result<Cluster> {
     Ok(cluster)
 }
 
-fn knows_one_pod(agent: &Agent) -> Result<()> {
+pub(crate) fn knows_one_pod(agent: &Agent) -> Result<()> {
     eventually("the pod", || {
         let ready = get(agent.address, "/readyz")?;
         let known = ready.contains(&format!("pods of node {NODE} from")) && ready.contains(": 1 pods known");
@@ -137,7 +142,7 @@ fn refused_by_name(agent: &Agent, container: &Container) -> Result<()> {
     Ok(())
 }
 
-fn told_of_pods(agent: &Agent) -> Result<Vec<Value>> {
+pub(crate) fn told_of_pods(agent: &Agent) -> Result<Vec<Value>> {
     let text = get(agent.address, "/v1/evidence?since=0")?;
     let lines: Result<Vec<Value>, _> = text.lines().skip(1).map(serde_json::from_str).collect();
     Ok(lines?.into_iter().filter(|line| line["kind"] == "pod").collect())

@@ -9,6 +9,7 @@ mod agent_ladder;
 mod agent_names;
 mod agent_nodeport;
 mod agent_older;
+mod agent_pods;
 mod agent_privilege;
 mod agent_queues;
 mod agent_report;

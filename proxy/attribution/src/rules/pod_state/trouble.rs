@@ -5,6 +5,8 @@ use crate::failure::{Failure, What};
 
 /// A pod's end reaches hopscope at once, or behind a drain of one second and whatever closes in turn.
 const LATE: Span = Span::from_micros(2_000_000);
+/// A runtime dates a container's end when it notices it, which is after its kernel has ended its connections.
+const NOTICED: Span = Span::from_millis(1_000);
 /// An event of a pod that perhaps had nothing to do with it is worth reading beside failures this soon after it.
 const NEAR: Span = Span::from_micros(5_000_000);
 /// A container that was started again serves after this time where nothing more is told of it.
@@ -70,7 +72,7 @@ fn of_pod<'e>(turns: &[&'e PodTurn]) -> Vec<Trouble<'e>> {
             Some(Trouble {
                 turn,
                 kind,
-                from: Moment(turn.at.0.saturating_sub(turn.error.as_micros())),
+                from: Moment(turn.at.0.saturating_sub((turn.error + NOTICED).as_micros())),
                 begun,
                 until: until(turn, turns).max(begun),
             })
