@@ -1,11 +1,13 @@
 //! Answers of agents, as the report takes them: fresh from the wire or from a file, placed in the recording's time.
 
 use hopscope_attribution::evidence::node::KernelWindow;
-use hopscope_attribution::evidence::{Moment, NodeEvidence, Observation, Span, WhyUnseen};
+use hopscope_attribution::evidence::{Moment, NodeEvidence, Span};
 use hopscope_attribution::hop::Hop;
 
 use super::evidence::{Head, Line, Seen, Unreadable, read};
 use super::join::{Clock, Recorded, join};
+
+pub mod told;
 
 /// By how much two hosts' clocks may differ where nobody measured it: a second, which NTP keeps with ease.
 const UNMEASURED: Span = Span::from_micros(1_000_000);
@@ -81,6 +83,11 @@ impl Answer {
         Ok(text)
     }
 
+    /// The kernel that it tells of, where it says which.
+    pub fn kernel(&self) -> Option<&str> {
+        self.head.kernel.as_deref()
+    }
+
     /// Whether the agent had its probes; without, it has counts alone.
     pub fn had_probes(&self) -> bool {
         self.head.level != "procfs"
@@ -143,52 +150,6 @@ impl Answer {
             .filter(|length| *length > 0)
             .map(Span::from_micros)
     }
-}
-
-/// Adds an agent's evidence to what is known already. What the same kernel told twice, once to the probes of the run and
-/// once to an agent on the same host, counts once.
-pub fn add(known: Observation<NodeEvidence>, more: NodeEvidence) -> Observation<NodeEvidence> {
-    let Observation::Seen(mut known) = known else {
-        return Observation::Seen(more);
-    };
-    known.clock_error = known.clock_error.max(more.clock_error);
-    let slack = Span::from_micros(known.clock_error.as_micros().saturating_add(1_000_000));
-    let before = known.sockets.len();
-    let told = more.sockets.len();
-    for socket in more.sockets {
-        // A socket ends once: the same connection's, with the same bytes and at the same time, is the same.
-        let again = socket.connection.seen().is_some()
-            && known.sockets.iter().take(before).any(|one| {
-                one.connection == socket.connection
-                    && one.end == socket.end
-                    && one.bytes == socket.bytes
-                    && one.at <= socket.at + slack
-                    && socket.at <= one.at + slack
-            });
-        if !again {
-            known.sockets.push(socket);
-        }
-    }
-    let same_kernel = known.sockets.len() < before + told;
-    let counted: Vec<_> = known.windows.iter().map(|window| window.hop).collect();
-    known.windows.extend(
-        more.windows
-            .into_iter()
-            .filter(|window| !(same_kernel && counted.contains(&window.hop))),
-    );
-    known.pods = match (known.pods, more.pods) {
-        (Observation::Seen(mut pods), Observation::Seen(more)) => {
-            pods.turns.extend(more.turns);
-            pods.homes.extend(more.homes);
-            Observation::Seen(pods)
-        }
-        (Observation::Seen(pods), Observation::Unseen(_))
-        | (Observation::Unseen(_), Observation::Seen(pods)) => Observation::Seen(pods),
-        // That somebody asked says more than that nobody did.
-        (known, Observation::Unseen(WhyUnseen::NotWatched)) => known,
-        (Observation::Unseen(_), unseen) => unseen,
-    };
-    Observation::Seen(known)
 }
 
 #[cfg(test)]

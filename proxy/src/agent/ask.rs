@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn an_agents_answer_is_read_and_the_token_is_sent() {
-        let body = Journal::default().write(0, 77, "tp_btf", 0).unwrap();
+        let body = Journal::default().write(0, 77, "tp_btf", 0, None).unwrap();
         let (url, asked) = once(ok(&body));
         let secret = Credentials {
             token: Some("secret".to_owned()),

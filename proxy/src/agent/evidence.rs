@@ -33,6 +33,9 @@ pub struct Head {
     /// What the agent knows of the pods of its node; absent where nobody asked a Kubernetes API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<Pods>,
+    /// Which kernel it tells of: its boot id. Absent where /proc does not say it, and from an older agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
     /// When it was asked, on the clock of whoever keeps the answer; an agent does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_unix_us: Option<u64>,
@@ -259,6 +262,7 @@ impl Journal {
         now_unix_us: u64,
         level: &str,
         events_lost: u64,
+        kernel: Option<String>,
     ) -> Result<String, serde_json::Error> {
         let first = self.lines.front().map_or(self.next, |line| line.seq);
         let head = Head {
@@ -269,6 +273,7 @@ impl Journal {
             level: level.to_owned(),
             events_lost,
             pods: self.pods,
+            kernel,
             asked_unix_us: None,
             answered_unix_us: None,
         };

@@ -218,6 +218,12 @@ pub fn counters(text: &str) -> Counters {
     }
 }
 
+/// What tells this kernel from every other: the id that it drew when it booted, the same in all its namespaces.
+pub fn boot_id() -> Option<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
 /// The counters of the namespace that a process lives in.
 pub fn read_counters(proc: &Path, pid: u32) -> io::Result<Counters> {
     let net = proc.join(pid.to_string()).join("net");

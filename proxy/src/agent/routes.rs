@@ -1,6 +1,7 @@
 //! What the agent answers: `/metrics`, `/healthz`, `/readyz` and `/v1/evidence?since=`.
 
 use super::observe::{Observer, unix_us};
+use super::procfs;
 use crate::serve::{Answer, Question};
 
 /// The answer to one question.
@@ -33,10 +34,13 @@ fn evidence(query: Option<&str>, observer: &Observer) -> Answer {
     let Ok(since) = since.unwrap_or("0").parse() else {
         return Answer::text(400, "since is a number: the 'next' of the answer before\n");
     };
-    match observer
-        .journal
-        .write(since, unix_us(), observer.level(), observer.lost())
-    {
+    match observer.journal.write(
+        since,
+        unix_us(),
+        observer.level(),
+        observer.lost(),
+        procfs::boot_id(),
+    ) {
         Ok(text) => Answer::json_lines(text),
         Err(error) => Answer::text(500, &format!("{error}\n")),
     }

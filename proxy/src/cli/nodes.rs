@@ -9,10 +9,12 @@ use hopscope_attribution::evidence::{NodeEvidence, Observation, PathKind};
 use super::session::ProbesWish;
 use super::tell;
 use crate::agent::Config;
-use crate::agent::answer::{self, Answer};
+use crate::agent::answer::Answer;
+use crate::agent::answer::told::Told;
 use crate::agent::ask::{AgentUrl, AskError, Credentials, ask};
 use crate::agent::evidence::Unreadable;
 use crate::agent::local::LocalProbes;
+use crate::agent::procfs;
 use crate::paths::{Target, Via};
 use crate::recording::{self, Recording, RecordingError};
 use crate::serve::{self, AccessError};
@@ -110,7 +112,7 @@ impl NodeOptions {
             told.extend(answers.into_iter().map(|answer| (name.clone(), answer)));
         }
         let known = recording.evidence();
-        let mut node = known.node.clone();
+        let mut node = Told::new(known.node.clone(), recording.kernel());
         for (name, answer) in &told {
             let (evidence, joined) = answer.join(known.into(), recording.facts().started_unix_us);
             let counts = if answer.had_probes() {
@@ -124,9 +126,9 @@ impl NodeOptions {
                  by bytes, order and time); clock known to {milliseconds} ms{counts}",
                 joined.sockets, joined.on_record, joined.by_ledger
             ));
-            node = answer::add(node, evidence);
+            node.add(answer.kernel(), evidence);
         }
-        Ok(Some(node))
+        Ok(Some(node.into_node()))
     }
 
     fn token(&self) -> Result<Option<String>, NodeError> {
@@ -195,7 +197,7 @@ pub fn keep(probes: LocalProbes, file: &Path) -> Result<(), RecordingError> {
     let recording = Recording::open(file)?;
     let began = recording.facts().started_unix_us;
     let node = probes.finish(recording.evidence().into(), began);
-    recording::add_node(file, &node)
+    recording::add_node(file, &node, procfs::boot_id().as_deref())
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ impl Default for Bounds {
 pub struct Recording {
     facts: RunFacts,
     exit_code: Option<i32>,
+    kernel: Option<String>,
     evidence: Evidence,
     figures: Vec<RouteFigures>,
     added: Distribution,
@@ -90,6 +91,11 @@ impl Recording {
     /// The load generator's exit code, where hopscope ran it and it exited.
     pub const fn exit_code(&self) -> Option<i32> {
         self.exit_code
+    }
+
+    /// The boot id of the kernel that the probes of the run watched, where there were any.
+    pub fn kernel(&self) -> Option<&str> {
+        self.kernel.as_deref()
     }
 
     /// All that was seen, and what was not.

@@ -194,7 +194,7 @@ impl Store {
         statement.execute((key, value)).map(|_| ())
     }
 
-    fn set_text(&mut self, key: &str, value: &str) -> rusqlite::Result<()> {
+    pub(super) fn set_text(&mut self, key: &str, value: &str) -> rusqlite::Result<()> {
         let mut statement = self
             .database
             .prepare_cached("INSERT OR REPLACE INTO run VALUES (?, ?)")?;

@@ -1,9 +1,15 @@
 //! Asked, kept, read again, and placed in time.
 
-use hopscope_attribution::evidence::PodEvidence;
+use hopscope_attribution::evidence::{Observation, PodEvidence, WhyUnseen};
 
 use super::*;
 use crate::agent::evidence::{Journal, WindowSeen};
+
+fn add(known: Observation<NodeEvidence>, more: NodeEvidence) -> Observation<NodeEvidence> {
+    let mut told = told::Told::new(known, None);
+    told.add(None, more);
+    told.into_node()
+}
 
 const NOTHING: Recorded<'_> = Recorded {
     connections: &[],
@@ -27,7 +33,7 @@ fn text(windows: &[u64], now: u64) -> String {
     for from in windows {
         journal.push(window(*from));
     }
-    journal.write(0, now, "tp_btf", 0).unwrap()
+    journal.write(0, now, "tp_btf", 0, None).unwrap()
 }
 
 #[test]

@@ -43,10 +43,10 @@ fn what_is_written_is_read_again() {
         accept_queue_overflows: 4,
         events_lost: 5,
     }));
-    let (head, lines) = read(&journal.write(0, 77, "tp_btf", 0).unwrap()).unwrap();
+    let (head, lines) = read(&journal.write(0, 77, "tp_btf", 0, None).unwrap()).unwrap();
     assert_eq!((head.next, head.forgotten, head.now_unix_us), (2, 0, 77));
     assert_eq!(VecDeque::from(lines), journal.lines);
-    let (_, newer) = read(&journal.write(1, 77, "tp_btf", 0).unwrap()).unwrap();
+    let (_, newer) = read(&journal.write(1, 77, "tp_btf", 0, None).unwrap()).unwrap();
     assert_eq!(newer.len(), 1);
 }
 
@@ -56,14 +56,14 @@ fn a_full_journal_says_how_much_it_forgot() {
     for at in 0..KEPT as u64 + 3 {
         journal.push(socket(at, "127.0.0.1:1", "127.0.0.1:2"));
     }
-    let (head, lines) = read(&journal.write(1, 0, "tp_btf", 0).unwrap()).unwrap();
+    let (head, lines) = read(&journal.write(1, 0, "tp_btf", 0, None).unwrap()).unwrap();
     assert_eq!((head.forgotten, lines.len()), (2, KEPT));
     assert_eq!(lines[0].seq, 3);
 }
 
 #[test]
 fn another_version_is_refused_by_name_and_a_line_cut_off_is_left_out() {
-    let text = Journal::default().write(0, 0, "tp_btf", 0).unwrap();
+    let text = Journal::default().write(0, 0, "tp_btf", 0, None).unwrap();
     let other = text.replace(SCHEMA, "hopscope.evidence/2");
     assert!(
         read(&other)
@@ -83,7 +83,7 @@ fn another_version_is_refused_by_name_and_a_line_cut_off_is_left_out() {
 
 #[test]
 fn a_kind_of_line_that_is_not_known_is_skipped() {
-    let text = Journal::default().write(0, 0, "tp_btf", 0).unwrap();
+    let text = Journal::default().write(0, 0, "tp_btf", 0, None).unwrap();
     let newer = format!("{text}{{\"seq\":0,\"kind\":\"weather\",\"rain\":true}}\n");
     assert_eq!(read(&newer).unwrap().1[0].seen, Seen::Newer);
 }
@@ -114,6 +114,6 @@ proptest! {
     #[test]
     fn any_text_is_read_or_refused(text in ".*") {
         let _read_or_refused = read(&text);
-        let _behind_a_good_head = read(&(Journal::default().write(0, 0, "", 0).unwrap() + &text));
+        let _behind_a_good_head = read(&(Journal::default().write(0, 0, "", 0, None).unwrap() + &text));
     }
 }

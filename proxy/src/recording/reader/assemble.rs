@@ -31,6 +31,7 @@ pub(super) struct Parts {
     pub(super) ended: Option<u64>,
     pub(super) exit_code: Option<i32>,
     pub(super) exited: Option<u64>,
+    pub(super) kernel: Option<String>,
     pub(super) accepts: u64,
     pub(super) paths: Vec<Path>,
     pub(super) losses: Losses,
@@ -112,6 +113,7 @@ pub(super) fn assemble(mut parts: Parts) -> Result<Recording, Damage> {
             version: parts.version,
         },
         exit_code: parts.exit_code,
+        kernel: parts.kernel,
         evidence,
         figures: figures
             .into_iter()

@@ -84,6 +84,7 @@ pub(super) fn load(database: &Connection, most: Bounds) -> Result<Recording, Dam
             .and_then(Value::signed)
             .and_then(|code| i32::try_from(code).ok()),
         exited: run.get("exited_us").and_then(Value::number),
+        kernel: run.get("kernel").and_then(Value::text),
         accepts: run.get("accepts").and_then(Value::number).unwrap_or(0),
         paths: paths.into_iter().map(|(_, path)| path).collect(),
         losses,

@@ -55,9 +55,10 @@ fn what_kernels_saw_is_added_after_the_run_and_read_with_it() {
         clock_error: Span::from_micros(9),
         ..NodeEvidence::default()
     });
-    super::super::add_node(&place.file, &node).expect("the recording takes it");
+    super::super::add_node(&place.file, &node, Some("boot")).expect("the recording takes it");
     let after = read(&place);
     assert_eq!(after.evidence().node, node);
+    assert_eq!((before.kernel(), after.kernel()), (None, Some("boot")));
     assert_eq!(after.evidence().connections, before.evidence().connections);
     assert!(after.evidence().observer.closed_properly);
     let names = std::fs::read_dir(place.file.parent().expect("a folder")).expect("a folder");
