@@ -16,6 +16,7 @@ mod agent_report;
 mod agent_resets;
 mod agent_routes;
 mod agent_scrape;
+mod agent_secure;
 mod agent_silence;
 mod agent_six;
 mod agent_soak;
