@@ -348,7 +348,7 @@ impl Flow {
         self.unflushed = sink.plain().is_none();
         loop {
             self.hurry(sink);
-            match Pin::new(&mut *sink).poll_write(cx, bytes) {
+            match poll_write_at_once(cx, sink, bytes) {
                 Poll::Ready(Ok(taken)) => {
                     self.passed += taken as u64;
                     bytes = &bytes[taken..];
@@ -463,6 +463,23 @@ impl Flow {
     pub(super) fn last_byte(&self) -> Option<Moment> {
         self.last_byte
     }
+}
+
+/// Writes without asking first whether the event loop knows the sink to be ready: it mostly is, and of a socket that
+/// was connected just now the loop has not heard anything yet.
+fn poll_write_at_once<W: Stream>(
+    cx: &mut Context<'_>,
+    sink: &mut W,
+    bytes: &[u8],
+) -> Poll<io::Result<usize>> {
+    if let Some(socket) = sink.plain() {
+        match socket::write_at_once(socket, bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            answer => return Poll::Ready(answer),
+        }
+    }
+    // A full socket: the event loop tells when it is not.
+    Pin::new(sink).poll_write(cx, bytes)
 }
 
 /// What a failed read or write says of its side.

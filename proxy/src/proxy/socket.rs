@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use hopscope_attribution::evidence::{Ending, Observation, TcpFacts, WhyUnseen};
 use socket2::{SockFilter, SockRef, Socket};
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::flow;
@@ -35,6 +36,18 @@ pub(super) fn finish(stream: &TcpStream) {
     if let Err(error) = SockRef::from(stream).shutdown(Shutdown::Write) {
         tracing::trace!(%error, "a FIN came too late");
     }
+}
+
+/// Writes what the socket takes at the moment, whatever the event loop knows of it. `WouldBlock` when it takes nothing;
+/// the event loop then knows it as well.
+pub(super) fn write_at_once(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let written = SockRef::from(stream).send_with_flags(bytes, libc::MSG_NOSIGNAL);
+    if matches!(&written, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+        let full: io::Result<()> =
+            stream.try_io(Interest::WRITABLE, || Err(io::ErrorKind::WouldBlock.into()));
+        debug_assert!(full.is_err(), "it was told to be full");
+    }
+    written
 }
 
 /// Bytes written and not yet acknowledged by the other side (`SIOCOUTQ`, tcp(7)); 0 where the kernel does not tell.
