@@ -27,6 +27,8 @@ pub(super) struct Connector {
     limit: Duration,
     clock: RunClock,
     sources: SourceAddresses,
+    /// The endpoint's address, where it is given by one and not by a name.
+    literal: Option<SocketAddr>,
     resolved: Option<(Moment, SocketAddr)>,
 }
 
@@ -73,7 +75,9 @@ impl Connector {
         clock: RunClock,
         workers: usize,
     ) -> Self {
+        let literal = endpoint.host.parse().ok();
         Self {
+            literal: literal.map(|ip| SocketAddr::new(ip, endpoint.port)),
             endpoint,
             tls,
             limit,
@@ -86,17 +90,11 @@ impl Connector {
     /// Prepares an attempt that begins now.
     pub(super) fn attempt(&mut self) -> Attempt {
         let began = self.clock.now();
-        let literal = self
-            .endpoint
-            .host
-            .parse()
-            .ok()
-            .map(|ip| SocketAddr::new(ip, self.endpoint.port));
         let remembered = self
             .resolved
             .filter(|(at, _)| began.since(*at) < NAME_LIFETIME)
             .map(|(_, address)| address);
-        let address = match literal.or(remembered) {
+        let address = match self.literal.or(remembered) {
             Some(address) => Address::Known(address),
             None => Address::ToResolve {
                 host: self.endpoint.host.clone(),
@@ -201,10 +199,14 @@ impl Attempt {
                 Ok(None) | Err(_) => return failed(ConnectFailure::Dns, None),
             },
         };
-        let tcp = match timeout_at(deadline, connect(address, source)).await {
-            Ok(Ok(tcp)) => tcp,
-            Ok(Err(error)) => return failed(connect_failure(&error), resolved),
-            Err(_) => return failed(ConnectFailure::TimedOut, resolved),
+        let tcp = match begin(address, source) {
+            Ok(Begun::Stands(tcp)) => tcp,
+            Ok(Begun::UnderWay(tcp)) => match timeout_at(deadline, stands(&tcp)).await {
+                Ok(Ok(())) => tcp,
+                Ok(Err(error)) => return failed(connect_failure(&error), resolved),
+                Err(_) => return failed(ConnectFailure::TimedOut, resolved),
+            },
+            Err(error) => return failed(connect_failure(&error), resolved),
         };
         let tcp_after = Self::lasted(began, clock);
         let Some((tls, host)) = tls else {
@@ -254,7 +256,13 @@ async fn resolve(host: &str, port: u16) -> Option<SocketAddr> {
     }
 }
 
-async fn connect(address: SocketAddr, source: Option<std::net::Ipv4Addr>) -> io::Result<TcpStream> {
+/// A connection as `connect()` leaves it.
+enum Begun {
+    Stands(TcpStream),
+    UnderWay(TcpStream),
+}
+
+fn begin(address: SocketAddr, source: Option<std::net::Ipv4Addr>) -> io::Result<Begun> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking(),
@@ -263,22 +271,32 @@ async fn connect(address: SocketAddr, source: Option<std::net::Ipv4Addr>) -> io:
     if let Some(source) = source {
         super::socket::bind_address_without_port(&socket, source)?;
     }
-    match socket.connect(&address.into()) {
-        Ok(()) => {}
-        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
-        Err(error) => return Err(error),
-    }
-    // On loopback the whole handshake has mostly been done when the call returns, although it cannot say so: the answer
-    // came while it held the socket. Asked again it says (net/ipv4/af_inet.c, `__inet_stream_connect`), which is
-    // cheaper than to wait for an event, and sooner.
-    if address.ip().is_loopback() {
-        match socket.connect(&address.into()) {
-            Ok(()) => return TcpStream::from_std(socket.into()),
-            Err(error) if error.raw_os_error() == Some(libc::EALREADY) => {}
-            Err(error) => return Err(error),
-        }
+    let mut stands = connect(&socket, address)?;
+    // On loopback the handshake has mostly been made when the call returns, although it cannot say so: the answer came
+    // while the call still held the socket. Asked again it can (net/ipv4/af_inet.c, `__inet_stream_connect`), which is
+    // sooner than the event loop, and costs less.
+    if !stands && address.ip().is_loopback() {
+        stands = connect(&socket, address)?;
     }
     let stream = TcpStream::from_std(socket.into())?;
+    Ok(if stands {
+        Begun::Stands(stream)
+    } else {
+        Begun::UnderWay(stream)
+    })
+}
+
+/// connect(2); whether the connection stands already.
+fn connect(socket: &Socket, address: SocketAddr) -> io::Result<bool> {
+    match socket.connect(&address.into()) {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EALREADY)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits until the connection stands.
+async fn stands(stream: &TcpStream) -> io::Result<()> {
     // Not `TcpSocket::connect`: that asks every socket for its error, which epoll has told already.
     let ready = stream.ready(Interest::WRITABLE | Interest::ERROR).await?;
     if (ready.is_error() || ready.is_write_closed())
@@ -286,7 +304,7 @@ async fn connect(address: SocketAddr, source: Option<std::net::Ipv4Addr>) -> io:
     {
         return Err(error);
     }
-    Ok(stream)
+    Ok(())
 }
 
 /// What a failed `connect()` says (connect(2), tcp(7)).

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
@@ -80,4 +80,86 @@ async fn the_first_fin_is_said_and_the_last_is_left_to_the_close() {
     assert_eq!(unsaid.unwrap_err().kind(), io::ErrorKind::WouldBlock);
     down.finish_now(&sink);
     assert_eq!(reader.read(&mut [0; 8]).await.unwrap(), 0, "it had to be said");
+}
+
+#[tokio::test]
+async fn a_connection_is_written_to_before_the_event_loop_has_heard_of_it() {
+    let (mut generator, mut downstream) = pair().await;
+    let (upstream, mut server) = pair().await;
+    let mut unheard_of = TcpStream::from_std(upstream.into_std().unwrap()).unwrap();
+    generator.write_all(b"request").await.unwrap();
+    downstream.readable().await.unwrap();
+    let mut up = Flow::new(Side::Downstream);
+    let mut scratch = vec![0; FIRST_READ];
+    // Nothing is waited for, so the event loop does not come to tell of the socket.
+    let turn = poll_fn(|cx| {
+        Poll::Ready(up.poll(
+            cx,
+            &mut downstream,
+            &mut unheard_of,
+            &mut scratch,
+            &mut Blind,
+            false,
+        ))
+    })
+    .await;
+    assert_eq!((turn, up.passed()), (Turn::Idle, 7));
+    server.read_exact(&mut [0; 7]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_sink_is_waited_for_and_gets_every_byte() {
+    const BYTES: u64 = 16 << 20;
+    let (mut generator, mut downstream) = pair().await;
+    let (mut upstream, mut server) = pair().await;
+    tokio::spawn(async move { generator.write_all(&vec![7; 16 << 20]).await.map(|()| generator) });
+    let mut up = Flow::new(Side::Downstream);
+    let mut scratch = vec![0; FIRST_READ];
+    poll_fn(|cx| {
+        let turn = up.poll(
+            cx,
+            &mut downstream,
+            &mut upstream,
+            &mut scratch,
+            &mut Blind,
+            false,
+        );
+        if turn == Turn::Blocked {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    })
+    .await;
+    let reader = tokio::spawn(async move {
+        let mut taken = vec![0; 16 << 20];
+        server.read_exact(&mut taken).await.map(|_| taken)
+    });
+    flown(&mut up, &mut downstream, &mut upstream, BYTES, false).await;
+    assert!(reader.await.unwrap().unwrap().iter().all(|byte| *byte == 7));
+}
+
+#[tokio::test]
+async fn a_reset_behind_the_last_bytes_is_not_taken_for_a_fin() {
+    let (mut generator, mut downstream) = pair().await;
+    let (mut upstream, _server) = pair().await;
+    generator.write_all(b"last words").await.unwrap();
+    // They are to arrive before the reset does.
+    downstream.peek(&mut [0; 16]).await.unwrap();
+    socket::reset_on_close(&generator);
+    drop(generator);
+    downstream.ready(Interest::ERROR).await.unwrap();
+    let mut up = Flow::new(Side::Downstream);
+    let mut scratch = vec![0; FIRST_READ];
+    let turn = poll_fn(|cx| {
+        Poll::Ready(up.poll(
+            cx,
+            &mut downstream,
+            &mut upstream,
+            &mut scratch,
+            &mut Blind,
+            false,
+        ))
+    })
+    .await;
+    assert_eq!((turn, up.passed()), (Turn::SourceFailed(Ending::Reset), 10));
 }
