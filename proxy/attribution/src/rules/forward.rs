@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::case::Case;
 use crate::evidence::{
-    Connection, ConnectionId, Delivery, Ending, Moment, PackedTuple, PathId, PathKind, Side, Span,
+    Connection, ConnectionId, Delivery, Ending, Evidence, Moment, PackedTuple, PathId, PathKind, Side, Span,
     TunnelLine, Upstream,
 };
 use crate::failure::Failure;
@@ -76,11 +76,12 @@ impl<'e> Forward<'e> {
         };
         order
             .chunk_by(same)
-            .filter_map(|group| Self::of(connections, group, &deliveries))
+            .filter_map(|group| Self::of(case.evidence, group, &deliveries))
             .collect()
     }
 
-    fn of(all: &'e [Connection], group: &[u32], deliveries: &[(u32, Moment)]) -> Option<Self> {
+    fn of(evidence: &'e Evidence, group: &[u32], deliveries: &[(u32, u32)]) -> Option<Self> {
+        let all = &evidence.connections;
         let first = all.get(*group.first()? as usize)?;
         let mut forward = Self {
             path: first.path,
@@ -105,20 +106,16 @@ impl<'e> Forward<'e> {
             if cut && !stream_timed_out(connection) {
                 forward.cuts.push((connection.upstream_end.at, *index));
             }
-            let at = deliveries
-                .partition_point(|(owner, _)| owner <= index)
-                .checked_sub(1);
-            let last = at
-                .and_then(|at| deliveries.get(at))
-                .filter(|(owner, _)| owner == index);
-            let start = deliveries.partition_point(|(owner, _)| owner < index);
-            let of_it = deliveries
-                .get(start..at.map_or(start, |at| at + 1))
-                .unwrap_or(&[]);
-            forward.answers.extend(of_it.iter().map(|(_, at)| *at));
+            let from = deliveries.partition_point(|(owner, _)| owner < index);
+            let of_it = deliveries.get(from..).unwrap_or(&[]).iter();
+            let of_it = of_it.take_while(|(owner, _)| owner == index);
+            let complete = of_it.filter_map(|(_, exchange)| evidence.exchanges.get(*exchange as usize));
             let first_byte = connection.first_byte_down.map(|after| connection.opened + after);
-            forward.answers.extend(first_byte);
-            latest = latest.max(last.map(|(_, at)| *at).max(first_byte).unwrap_or_default());
+            let answers = complete.map(|exchange| exchange.began + exchange.phases.total);
+            for answer in answers.chain(first_byte) {
+                forward.answers.push(answer);
+                latest = latest.max(answer);
+            }
             forward.delivered.push(latest);
         }
         forward.ended.sort_unstable();
@@ -224,8 +221,8 @@ fn stream_timed_out(connection: &Connection) -> bool {
     connection.bytes_down == 0 && age >= Span::from_micros(29_950_000) && age <= Span::from_micros(31_000_000)
 }
 
-/// The connection's index and the moment of every complete answer on paths of a kind.
-fn deliveries(case: &Case<'_>, kind: PathKind) -> Vec<(u32, Moment)> {
+/// The index of the connection and of the exchange, for every complete answer on paths of a kind.
+fn deliveries(case: &Case<'_>, kind: PathKind) -> Vec<(u32, u32)> {
     let connections = &case.evidence.connections;
     let sorted = connections.is_sorted_by_key(|connection| connection.id);
     let mut ids: Vec<(ConnectionId, u32)> = Vec::new();
@@ -247,11 +244,10 @@ fn deliveries(case: &Case<'_>, kind: PathKind) -> Vec<(u32, Moment)> {
             ids.get(at).map(|(_, index)| *index)
         }
     };
-    case.evidence
-        .exchanges
-        .iter()
-        .filter(|exchange| case.kind(exchange.path) == kind)
-        .filter(|exchange| matches!(exchange.delivery, Delivery::Complete { .. }))
-        .filter_map(|exchange| Some((find(exchange.connection)?, exchange.began + exchange.phases.total)))
+    (0..u32::MAX)
+        .zip(&case.evidence.exchanges)
+        .filter(|(_, exchange)| case.kind(exchange.path) == kind)
+        .filter(|(_, exchange)| matches!(exchange.delivery, Delivery::Complete { .. }))
+        .filter_map(|(index, exchange)| Some((find(exchange.connection)?, index)))
         .collect()
 }
