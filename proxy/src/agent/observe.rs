@@ -46,6 +46,8 @@ pub struct Observer {
     pub pods_known: Option<usize>,
     rows: HashMap<KeyBytes, RowWords>,
     counters: HashMap<Netns, Counters>,
+    /// When they were read last (`CLOCK_MONOTONIC` nanoseconds).
+    polled: u64,
     overflows: HashMap<Netns, SystemTime>,
     attempt_failed: HashMap<Netns, SystemTime>,
     ledger: live::Ledger,
@@ -82,6 +84,7 @@ impl Observer {
             pods_known: None,
             rows: HashMap::new(),
             counters: HashMap::new(),
+            polled: 0,
             overflows: HashMap::new(),
             attempt_failed: HashMap::new(),
             ledger: live::Ledger::new(),

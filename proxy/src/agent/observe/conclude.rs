@@ -137,11 +137,13 @@ impl Observer {
                 _ => OtherEnd::Unseen,
             },
             counted: match close.untold {
-                Untold::Resets if connecting && self.attempt_failed(socket.netns) => Counted::FailedAttempt,
+                Untold::Resets if connecting && self.attempt_failed(socket.netns, socket.at) => {
+                    Counted::FailedAttempt
+                }
                 Untold::Nothing
                     if close.error == 0
                         && infer::given_up_at_once(socket.state, close)
-                        && self.told_unreachable(socket.netns) =>
+                        && self.told_unreachable(socket.netns, socket.at) =>
                 {
                     Counted::Unreachable
                 }

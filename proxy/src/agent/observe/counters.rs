@@ -19,15 +19,15 @@ const ATTEMPT_EXPLAINS: Duration = Duration::from_secs(2);
 
 impl Observer {
     /// Whether a namespace was told lately that something is unreachable.
-    pub(super) fn told_unreachable(&mut self, netns: Netns) -> bool {
-        self.poll();
+    pub(super) fn told_unreachable(&mut self, netns: Netns, at: u64) -> bool {
+        self.poll_since(at);
         let at = self.unreachable.get(&netns);
         at.is_some_and(|at| at.elapsed().is_ok_and(|age| age < ATTEMPT_EXPLAINS))
     }
 
     /// Whether a connect failed lately, by the counters of its namespace, or of any where that is not known.
-    pub(super) fn attempt_failed(&mut self, netns: Netns) -> bool {
-        self.poll();
+    pub(super) fn attempt_failed(&mut self, netns: Netns, at: u64) -> bool {
+        self.poll_since(at);
         let recent = |at: &SystemTime| at.elapsed().is_ok_and(|age| age < ATTEMPT_EXPLAINS);
         match netns {
             0 => self.attempt_failed.values().any(recent),
@@ -40,10 +40,10 @@ impl Observer {
     pub(super) fn overflowed(&mut self, socket: &Socket, close: &Close, end: &End) -> bool {
         use hopscope_abi::state::{ESTABLISHED, SYN_SENT};
         let heard_nothing = end.state == ESTABLISHED && end.error != 0 && close.bytes_received == 0;
-        if !end.active || !(end.state == SYN_SENT || heard_nothing) {
+        if !end.active || end.no_port || !(end.state == SYN_SENT || heard_nothing) {
             return false;
         }
-        self.poll();
+        self.poll_since(socket.at);
         let recent = |at: &SystemTime| at.elapsed().is_ok_and(|age| age < OVERFLOW_EXPLAINS);
         if !self.overflows.values().any(recent) {
             return false;
@@ -58,8 +58,17 @@ impl Observer {
         self.world.homes.living().iter().filter_map(read).collect()
     }
 
+    /// Reads the counters, unless that was done after this moment (`CLOCK_MONOTONIC` nanoseconds). Connections are
+    /// judged some time after their end, so thousands that fail in a second ask for few readings.
+    fn poll_since(&mut self, at: u64) {
+        if self.polled <= at {
+            self.poll();
+        }
+    }
+
     /// Reads the counters of every namespace, and counts what was added.
     pub fn poll(&mut self) {
+        self.polled = crate::agent::monotonic_ns();
         let now = self.read_counters();
         let before = std::mem::replace(&mut self.counters, now);
         let added: Vec<_> = self
