@@ -180,11 +180,7 @@ fn csv_points(input: impl Read) -> Result<Summary, Unrecognised> {
         let Some(value) = field(Some(value)).and_then(|value| value.parse::<f64>().ok()) else {
             continue;
         };
-        let at = field(time).and_then(|time| {
-            time.parse()
-                .ok()
-                .or_else(|| super::k6_points::unix_seconds(&time))
-        });
+        let at = field(time).and_then(|time| super::k6_points::csv_seconds(&time));
         let tags = Tags {
             url: field(url),
             name: field(name),

@@ -347,6 +347,21 @@ fn micros(millis: f64) -> Option<u64> {
     (0.0..3.6e12).contains(&millis).then_some((millis * 1e3) as u64)
 }
 
+/// Seconds since 1970 of a time in any of the forms of k6's `K6_CSV_TIME_FORMAT`: a number of seconds, milli-, micro- or
+/// nanoseconds, told apart by its size until the year 5138, or an RFC 3339 time.
+pub(super) fn csv_seconds(text: &str) -> Option<f64> {
+    let Ok(number) = text.parse::<f64>() else {
+        return unix_seconds(text);
+    };
+    let unit = match number {
+        _ if number >= 1e17 => 1e9,
+        _ if number >= 1e14 => 1e6,
+        _ if number >= 1e11 => 1e3,
+        _ => 1.0,
+    };
+    number.is_finite().then_some(number / unit)
+}
+
 /// Seconds since 1970 of an RFC 3339 time, to the microsecond. A time without an offset is taken as UTC.
 pub(super) fn unix_seconds(text: &str) -> Option<f64> {
     let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u32>().ok();
@@ -393,7 +408,24 @@ pub(super) fn unix_seconds(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::unix_seconds;
+    use super::{csv_seconds, unix_seconds};
+
+    #[test]
+    fn every_time_format_of_a_csv_is_the_same_moment() {
+        for text in [
+            "1795411122",
+            "1795411122000",
+            "1795411122000000",
+            "1795411122000000000",
+            "2026-11-23T05:18:42Z",
+            "2026-11-23T05:18:42.000000036Z",
+        ] {
+            let at = csv_seconds(text).expect(text);
+            assert!((at - 1_795_411_122.0).abs() < 1e-5, "{text}: {at}");
+        }
+        assert_eq!(csv_seconds("inf"), None);
+        assert_eq!(csv_seconds("noon"), None);
+    }
 
     #[test]
     fn a_time_is_read_to_the_microsecond() {

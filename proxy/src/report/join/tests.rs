@@ -129,3 +129,51 @@ fn a_path_fits_its_template_and_no_other() {
     assert!(!fits("/products/:id", "/products/"));
     assert!(!fits("/products", "/health"));
 }
+
+/// A real run: two users of k6 1.1 asked a server that answers every other product with 503 and resets every other search
+/// (`--out csv`, whose times are whole seconds). Go asks again by itself after a reset, and k6 counts that as one request.
+#[test]
+fn each_failure_in_the_csv_of_a_real_k6_run_is_found_among_ours() {
+    let csv = crate::golden::bytes("join/k6-run.csv");
+    let (summary, _) = crate::explain::explain(std::io::Cursor::new(csv)).expect("a result of k6");
+    assert_eq!((summary.requests, summary.failed), (Some(30), Some(20)));
+    let recorded = String::from_utf8(crate::golden::bytes("join/k6-run.ours")).expect("text");
+    let mut lines = recorded.lines();
+    let started: u64 = lines.next().and_then(|line| line.parse().ok()).expect("a time");
+    let mut evidence = Evidence {
+        routes: ["/health", "/products/:id", "/search"]
+            .map(|route| Route(route.to_owned()))
+            .to_vec(),
+        ..Evidence::default()
+    };
+    let judged: Vec<Judged> = lines
+        .map(|line| {
+            let [at, route, status] = line.split(' ').collect::<Vec<_>>()[..] else {
+                panic!("three words: {line}");
+            };
+            let route = evidence
+                .routes
+                .iter()
+                .position(|of| of.0 == route)
+                .expect("a known route");
+            let status = status.parse().ok();
+            let cause = if status.is_some() {
+                Cause::BackendError
+            } else {
+                Cause::TunnelLost
+            };
+            let at = at.parse().expect("microseconds");
+            ours(
+                &mut evidence,
+                at,
+                u16::try_from(route).expect("one of three"),
+                status,
+                cause,
+            )
+        })
+        .collect();
+    assert_eq!(judged.len(), 30);
+    let join = join(&evidence, started, &judged, &summary.failures, &summary.targets);
+    assert_eq!((join.stated, join.found), (20, 20));
+    assert_eq!(join.by_hop, [(Hop::Backend, 10), (Hop::Tunnel, 10)].into());
+}
