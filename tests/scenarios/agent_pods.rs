@@ -1,5 +1,6 @@
 //! What the Kubernetes API tells of a pod, beside the failures of its connections: in the report, and nowhere else.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -68,7 +69,7 @@ fn of_another_pod(answers: &str) -> Result<String> {
             line["pod"] = "other-6b7c-z9z9z".into();
             line["addresses"] = json!(["10.255.255.9"]);
         }
-        text.push_str(&format!("{line}\n"));
+        writeln!(text, "{line}")?;
     }
     Ok(text)
 }
