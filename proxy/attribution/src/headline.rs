@@ -42,7 +42,9 @@ pub(crate) fn charged(
     total: u64,
     confidence: Confidence,
 ) -> String {
-    let part = if hop.failures == total {
+    let part = if hop.failures == total && total == 1 {
+        "the only failure".to_owned()
+    } else if hop.failures == total {
         format!("all {}", counted(total, "failure", "failures"))
     } else {
         format!(
@@ -55,7 +57,11 @@ pub(crate) fn charged(
     let why = reasons(hop, cause);
     match hop.hop {
         Hop::Unknown if cause.cause == Cause::RequestRejected => {
-            format!("Every hop delivered: {part} are answers of 4xx, the requests themselves were rejected.")
+            let (are, rejected) = match hop.failures {
+                1 => ("is an answer", "the request itself was"),
+                _ => ("are answers", "the requests themselves were"),
+            };
+            format!("Every hop delivered: {part} {are} of 4xx, {rejected} rejected.")
         }
         Hop::Unknown => format!("The evidence does not decide {part}: {}.", open(case)),
         Hop::Observer => format!("Nobody else is charged with {part}: {why}."),
