@@ -248,6 +248,11 @@ impl Outcome {
         self.report.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
     }
 
+    /// Requests that the report tells, those too that wrk left when its time was over: nginx was asked them all.
+    fn requests(&self) -> u64 {
+        self.number("/totals/requests") + self.number("/totals/cut_by_the_end")
+    }
+
     /// Median of the memory in a tenth of the run that ends at this share of it.
     fn memory_at(&self, share: f64) -> u64 {
         let all = self.memory_kib.len();
@@ -268,7 +273,7 @@ impl Outcome {
     }
 
     fn told(&self) -> Vec<String> {
-        let requests = self.number("/totals/requests");
+        let requests = self.requests();
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = requests as f64 / self.seconds;
         vec![
@@ -323,7 +328,7 @@ impl Outcome {
                 self.report.pointer("/observer")
             );
         }
-        let requests = self.number("/totals/requests");
+        let requests = self.requests();
         ensure!(
             requests == self.nginx_requests,
             "hopscope counted {requests} requests, nginx {}",
