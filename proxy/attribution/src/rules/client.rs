@@ -3,6 +3,7 @@
 use super::Rule;
 use super::ended::ended_together;
 use super::half_close::half_closed;
+use super::lateness::Lateness;
 use crate::case::{Baseline, Case};
 use crate::cause::Cause;
 use crate::confidence::{FAIR, GOOD, Ruling};
@@ -15,7 +16,7 @@ pub(super) const ABORT: Rule = Rule {
     evidence: "the order of ends, and how long it had waited compared with the path's successful exchanges",
     verdict: "client-abort when it left before an answer was due; left open when the answer was late",
     proves: "the generator ended the connection, and no hop had been slower than usual when it did",
-    cannot_prove: "why it left; who was silent when it left after a long wait",
+    cannot_prove: "why it left; who was silent when it left after a long wait; how long it had waited where hopscope's own host was late",
     apply: apply_abort,
 };
 
@@ -27,6 +28,7 @@ const LONG_ENOUGH: Span = Span::from_micros(2_000_000);
 const AT_ONCE: Span = Span::from_micros(50_000);
 
 fn apply_abort(case: &mut Case<'_>) {
+    let late = Lateness::of_host(case);
     case.judge_open(ABORT.name, |case, failure| {
         let (exchange, connection) = (case.exchange(failure)?, case.connection(failure));
         if connection.is_some_and(|connection| half_closed(exchange, connection)) {
@@ -37,7 +39,8 @@ fn apply_abort(case: &mut Case<'_>) {
             Some(exchange),
             connection,
             failure.age(),
-            early(case.usual(failure)),
+            // Who looked late cannot say that somebody left early.
+            (!late.touches(failure.began, failure.at)).then(|| early(case.usual(failure))),
         )
     });
 }
@@ -68,7 +71,7 @@ pub(super) fn judge_abort(
     connection: Option<&Connection>,
 ) -> Option<Ruling> {
     let waited = exchange.map_or(Span::ZERO, |exchange| exchange.phases.total);
-    judge_abort_due(what, exchange, connection, waited, PATIENCE)
+    judge_abort_due(what, exchange, connection, waited, Some(PATIENCE))
 }
 
 fn judge_abort_due(
@@ -76,7 +79,7 @@ fn judge_abort_due(
     exchange: Option<&Exchange>,
     connection: Option<&Connection>,
     waited: Span,
-    early: Span,
+    early: Option<Span>,
 ) -> Option<Ruling> {
     let What::Broken {
         begun,
@@ -93,5 +96,7 @@ fn judge_abort_due(
         return Some(Ruling::charge(Cause::ClientAbort, GOOD));
     }
     let confidence = if begun { FAIR } else { GOOD };
-    (waited <= early).then_some(Ruling::charge(Cause::ClientAbort, confidence))
+    early
+        .is_some_and(|early| waited <= early)
+        .then_some(Ruling::charge(Cause::ClientAbort, confidence))
 }
