@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -86,18 +86,7 @@ impl Run {
     }
 
     fn report(&self, more: &[&str]) -> Result<Report> {
-        let json: PathBuf = self.folder.path().join("again.json");
-        let output = Command::new(hopscope()?)
-            .arg("report")
-            .arg(self.folder.path().join("run.hopscope"))
-            .arg("--json")
-            .arg(&json)
-            .args(more)
-            .env_remove("HOPSCOPE_AGENT_TOKEN")
-            .output()?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        ensure!(output.status.success(), "{}: {said}", output.status);
-        Report::parse(&std::fs::read_to_string(json)?, said)
+        Report::again(&self.folder.path().join("run.hopscope"), more)
     }
 }
 

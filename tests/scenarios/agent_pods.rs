@@ -1,16 +1,13 @@
 //! What the Kubernetes API tells of a pod, beside the failures of its connections: in the report, and nowhere else.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use hopscope_tests::cast::PATIENCE;
 use hopscope_tests::client;
 use hopscope_tests::cluster::Cluster;
 use hopscope_tests::hopscope::Hopscope;
 use hopscope_tests::netns::{Netns, Pair, tool};
-use hopscope_tests::program::hopscope;
 use hopscope_tests::report::Report;
 use hopscope_tests::scrape::{eventually, get, sum};
 use hopscope_tests::server::free_address;
@@ -43,21 +40,6 @@ fn requests_arrived(host: &Netns) -> Result<()> {
             Err(sockets)
         })
     })
-}
-
-fn report(recording: &Path, more: &[&str]) -> Result<Report> {
-    let json: PathBuf = recording.with_extension("again.json");
-    let output = Command::new(hopscope()?)
-        .arg("report")
-        .arg(recording)
-        .arg("--json")
-        .arg(&json)
-        .args(more)
-        .env_remove("HOPSCOPE_AGENT_TOKEN")
-        .output()?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.success(), "{}: {said}", output.status);
-    Report::parse(&std::fs::read_to_string(json)?, said)
 }
 
 /// The answers as they would be had the same happened to another pod.
@@ -138,7 +120,7 @@ fn a_backend_that_is_killed_for_want_of_memory_under_load_is_named_with_what_bec
     let recording = folder.path().join("run.hopscope");
     let kept = folder.path().join("evidence.jsonl");
     let kept_word = kept.to_str().context("a path")?;
-    let asked = report(
+    let asked = Report::again(
         &recording,
         &[
             "--agent",
@@ -154,7 +136,7 @@ fn a_backend_that_is_killed_for_want_of_memory_under_load_is_named_with_what_bec
 
     let other = folder.path().join("other.jsonl");
     std::fs::write(&other, of_another_pod(&std::fs::read_to_string(&kept)?)?)?;
-    let other = report(
+    let other = Report::again(
         &recording,
         &["--agent-evidence", other.to_str().context("a path")?],
     )?;

@@ -1,11 +1,10 @@
 //! What the kernel saw, in the report: by probes for the length of a run, and asked of an agent after it.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use hopscope_tests::client::{self, Outcome};
 use hopscope_tests::hopscope::Hopscope;
 use hopscope_tests::process::Process;
@@ -44,26 +43,6 @@ fn assert_cites_the_kernel(report: &Report) {
     assert!(!report.mentions("were not asked"), "{}", report.shown());
 }
 
-/// The report of a recording, and its JSON as it was written.
-fn report(recording: &Path, json: &Path, more: &[&str]) -> Result<(Report, String)> {
-    let output = Command::new(hopscope()?)
-        .arg("report")
-        .arg(recording)
-        .arg("--json")
-        .arg(json)
-        .args(more)
-        .env_remove("HOPSCOPE_AGENT_TOKEN")
-        .output()?;
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    ensure!(output.status.success(), "{}: {said}", output.status);
-    let text = std::fs::read_to_string(json)?;
-    Ok((Report::parse(&text, said)?, text))
-}
-
 #[test]
 fn probes_tell_a_body_left_unread_from_a_reset_and_the_recording_keeps_it() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -83,11 +62,7 @@ fn probes_tell_a_body_left_unread_from_a_reset_and_the_recording_keeps_it() -> R
         first.shown()
     );
     assert_cites_the_kernel(&first);
-    let (again, _) = report(
-        &folder.path().join("run.hopscope"),
-        &folder.path().join("again.json"),
-        &[],
-    )?;
+    let again = Report::again(&folder.path().join("run.hopscope"), &[])?;
     assert_eq!(again.charged("backend-unread-body").failures, TIMES);
     Ok(())
 }
@@ -171,8 +146,7 @@ fn an_agent_that_is_asked_after_the_run_gives_the_witness_and_its_answer_can_be_
     let url = format!("http://{}", open.address);
     let kept = folder.path().join("evidence.jsonl");
     let kept = kept.to_str().context("a path")?;
-    let json = folder.path().join("asked.json");
-    let (asked, text) = report(&recording, &json, &["--agent", &url, "--save-evidence", kept])?;
+    let asked = Report::again(&recording, &["--agent", &url, "--save-evidence", kept])?;
     assert_eq!(
         asked.charged("backend-unread-body").failures,
         TIMES,
@@ -180,15 +154,19 @@ fn an_agent_that_is_asked_after_the_run_gives_the_witness_and_its_answer_can_be_
         asked.shown()
     );
     assert_cites_the_kernel(&asked);
-    let (_, repeated) = report(&recording, &json, &["--agent-evidence", kept])?;
-    assert_eq!(text, repeated, "the same recording and the same evidence");
+    let repeated = Report::again(&recording, &["--agent-evidence", kept])?;
+    assert_eq!(
+        asked.text(),
+        repeated.text(),
+        "the same recording and the same evidence"
+    );
     assert!(before == std::fs::read(&recording)?, "the recording has changed");
 
     let url = format!("http://{}", guarded.address);
-    let refused = report(&recording, &json, &["--agent", &url]).map(|(report, _)| report.shown());
+    let refused = Report::again(&recording, &["--agent", &url]).map(|report| report.shown());
     let told = format!("{:#}", refused.expect_err("no token was given"));
     assert!(told.contains("requires its bearer token"), "{told}");
-    let (asked, _) = report(&recording, &json, &["--agent", &url, "--agent-token-file", token])?;
+    let asked = Report::again(&recording, &["--agent", &url, "--agent-token-file", token])?;
     assert!(asked.said().contains("ends of sockets"), "{}", asked.said());
     Ok(())
 }

@@ -1,15 +1,13 @@
 //! The real Prometheus scrapes the agent; a query finds the hop; series are capped.
 
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 use hopscope_tests::cast::{Cast, all_of};
 use hopscope_tests::netns::Pair;
-use hopscope_tests::process::Process;
+use hopscope_tests::prometheus::Prometheus;
 use hopscope_tests::scrape::{eventually, get, sum};
-use serde_json::Value;
 
 use crate::agent_stage::{ACTOR, Agent, Stage};
 
@@ -21,33 +19,15 @@ fn prometheus_scrapes_the_agent_and_a_query_names_the_hop() -> Result<()> {
     check(&get(stage.agent.address, "/metrics")?)?;
 
     let folder = tempfile::tempdir()?;
-    let config = folder.path().join("prometheus.yml");
     let job = format!(
-        "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: hopscope\n  static_configs:\n  - targets: ['{}']\n",
+        "- job_name: hopscope\n  static_configs:\n  - targets: ['{}']\n",
         stage.agent.address
     );
-    std::fs::write(&config, job)?;
-    // Prometheus cannot be asked for a free port; this one was free a moment ago.
-    let address: SocketAddr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let mut prometheus = Command::new("prometheus");
-    prometheus.arg(format!("--config.file={}", config.display()));
-    prometheus.arg(format!(
-        "--storage.tsdb.path={}",
-        folder.path().join("data").display()
-    ));
-    prometheus.arg(format!("--web.listen-address={address}"));
-    let _prometheus = Process::start(&mut prometheus)?;
+    let prometheus = Prometheus::scraping(folder.path(), &job)?;
 
     // Of all refusals, whoever else on this machine is refused meanwhile, most are the ones staged here or alike.
-    let query = "/api/v1/query?query=topk(1,sum+by+(hop,cause)(hopscope_node_failures_total%7Bcause=~%22.*-refused%22%7D))";
-    let charged = eventually("the query's answer", || {
-        let Ok(text) = get(address, query) else {
-            return Ok(Err("nobody answers yet".to_owned()));
-        };
-        let answer: Value = serde_json::from_str(&text)?;
-        let first = answer["data"]["result"][0]["metric"].clone();
-        Ok(if first.is_null() { Err(text) } else { Ok(first) })
-    })?;
+    let query = "topk(1,sum+by+(hop,cause)(hopscope_node_failures_total%7Bcause=~%22.*-refused%22%7D))";
+    let charged = prometheus.first(query)?["metric"].clone();
     assert_eq!(
         (&charged["hop"], &charged["cause"]),
         (&"backend".into(), &"backend-refused".into())

@@ -2,7 +2,8 @@
 //!
 //! [`process`] runs a program and reads it; [`program`] finds hopscope and the lab's cluster, [`kubectl`] the kubectls;
 //! [`cluster`], [`hopscope`] and [`application`] are the parts of a path, [`client`] is the load.
-//! [`netns`] makes namespaces, [`cgroup`] takes CPU time away, [`cast`] plays in them, [`scrape`] asks the agent.
+//! [`netns`] makes namespaces, [`cgroup`] takes CPU time away, [`cast`] plays in them, [`scrape`] and
+//! [`prometheus`] ask the agent.
 
 pub mod application;
 pub mod cast;
@@ -14,6 +15,7 @@ pub mod kubectl;
 pub mod netns;
 pub mod process;
 pub mod program;
+pub mod prometheus;
 pub mod report;
 pub mod scrape;
 pub mod server;

@@ -1,11 +1,17 @@
 //! The JSON report, as far as scenarios ask it.
 
-use anyhow::{Context as _, Result, bail};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
+
+use crate::program::hopscope;
 
 /// A report, and what was printed beside it.
 #[derive(Debug)]
 pub struct Report {
+    text: String,
     value: Value,
     said: String,
 }
@@ -29,7 +35,36 @@ impl Report {
         if value.pointer("/schema").and_then(Value::as_str) != Some("hopscope.report/1") {
             bail!("the report has another schema: {:?}", value.pointer("/schema"));
         }
-        Ok(Self { value, said })
+        let text = text.to_owned();
+        Ok(Self { text, value, said })
+    }
+
+    /// The report of a recording, by `hopscope report` with these words.
+    ///
+    /// # Errors
+    /// With what was said, where there is none.
+    pub fn again(recording: &Path, words: &[&str]) -> Result<Self> {
+        let json = recording.with_extension("again.json");
+        let output = Command::new(hopscope()?)
+            .arg("report")
+            .arg(recording)
+            .arg("--json")
+            .arg(&json)
+            .args(words)
+            .env_remove("HOPSCOPE_AGENT_TOKEN")
+            .output()?;
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        ensure!(output.status.success(), "{}: {said}", output.status);
+        Self::parse(&std::fs::read_to_string(json)?, said)
+    }
+
+    /// The JSON, as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Hop and cause of the verdict, such as `tunnel tunnel-lost`.

@@ -3,16 +3,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, KernelWindow, SocketBytes};
 use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
     Accounting, Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, EnvoyReply,
-    Evidence, Exchange, FourTuple, GeneratorExit, GeneratorResult, Method, Moment, NodeEvidence, Observation,
-    ObserverHealth, ObserverSample, Opaque, PackedTuple, Path, PathId, PathKind, Phases, PodChange,
-    PodEvidence, PodId, PodTurn, Protocol, Route, RouteId, SideEnd, Span, TcpFacts, TlsFailure, TrafficCell,
-    TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess, Upstream, WhyUnseen,
+    Evidence, Exchange, FourTuple, GeneratorExit, GeneratorResult, Method, Moment, Observation,
+    ObserverHealth, ObserverSample, Opaque, PackedTuple, Path, PathId, PathKind, Phases, Protocol, Route,
+    RouteId, SideEnd, Span, TcpFacts, TlsFailure, TrafficCell, TunnelEvidence, TunnelGauge, TunnelLifeEvent,
+    TunnelLine, TunnelProcess, Upstream, WhyUnseen,
 };
-use hopscope_attribution::hop::Hop;
+
+mod node;
 
 /// Numbers that are used up one by one; when they have run out, all are 0.
 #[derive(Debug)]
@@ -126,7 +126,7 @@ pub(crate) fn evidence(draw: &mut Draw<'_>) -> Evidence {
         ],
         duration: draw.span(),
         traffic: traffic(draw, &exchanges),
-        node: draw.seen(|draw| node(draw, &connections)),
+        node: draw.seen(|draw| node::node(draw, &connections)),
         observer: observer(draw, connections.len() as u64),
         generator: draw.seen(generator),
         generator_exit: draw.seen(generator_exit),
@@ -379,93 +379,6 @@ fn gauge(draw: &mut Draw<'_>) -> TunnelGauge {
     }
 }
 
-fn node(draw: &mut Draw<'_>, connections: &[Connection]) -> NodeEvidence {
-    let hops = [Hop::Client, Hop::Tunnel, Hop::Lb, Hop::Backend];
-    let ends = [
-        KernelEnd::ConnectRefused,
-        KernelEnd::ConnectTimedOut { retransmits: 3 },
-        KernelEnd::ConnectUnreachable,
-        KernelEnd::NoLocalPort,
-        KernelEnd::ResetSentUnread,
-        KernelEnd::ResetSent,
-        KernelEnd::ResetReceived,
-        KernelEnd::RetransmitTimeout,
-        KernelEnd::AcceptQueueFull,
-        KernelEnd::ClosedFirst,
-        KernelEnd::ClosedByPeer,
-    ];
-    let sockets = (0..draw.below(20))
-        .map(|_| KernelSocket {
-            at: draw.moment(),
-            connection: draw
-                .seen(|draw| ConnectionId(u64::from(draw.below(connections.len().try_into().expect("few"))))),
-            owner: draw.seen(|draw| draw.one_of(&hops)),
-            peer: draw.seen(|draw| draw.one_of(&hops)),
-            end: draw.one_of(&ends),
-            bytes: draw.seen(|draw| SocketBytes {
-                received: 100,
-                acknowledged: u64::from(draw.below(50_000)),
-            }),
-        })
-        .collect();
-    let windows = (0..draw.below(3))
-        .map(|_| KernelWindow {
-            from: draw.moment(),
-            length: Span::from_micros(1_000_000),
-            hop: draw.one_of(&hops),
-            syn_retransmits: 0,
-            accept_queue_overflows: u64::from(draw.below(3)),
-            events_lost: u64::from(draw.below(2)),
-        })
-        .collect();
-    NodeEvidence {
-        pods: draw.seen(|draw| pods(draw, connections)),
-        sockets,
-        windows,
-        clock_error: Span::from_micros(u64::from(draw.below(2_000_000))),
-    }
-}
-
-fn pod(draw: &mut Draw<'_>) -> PodId {
-    PodId {
-        namespace: draw.one_of(&["shop", "test"]).to_owned(),
-        name: draw.one_of(&["web-0", "web-1"]).to_owned(),
-    }
-}
-
-fn pods(draw: &mut Draw<'_>, connections: &[Connection]) -> PodEvidence {
-    let addresses = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(10, 0, 0, 7)];
-    PodEvidence {
-        turns: (0..draw.below(12))
-            .map(|_| PodTurn {
-                at: draw.moment(),
-                error: if draw.chance(4) {
-                    draw.span()
-                } else {
-                    Span::from_millis(500)
-                },
-                change: draw.one_of(PodChange::ALL),
-                pod: pod(draw),
-                workload: "web".to_owned(),
-                addresses: draw
-                    .chance(2)
-                    .then(|| IpAddr::V4(draw.one_of(&addresses)))
-                    .into_iter()
-                    .collect(),
-                container: None,
-                reason: draw.one_of(&["", "OOMKilled"]).to_owned(),
-                exit_code: draw.chance(2).then_some(137),
-            })
-            .collect(),
-        homes: (0..draw.below(12))
-            .map(|_| {
-                let id = draw.below(connections.len().try_into().expect("few"));
-                (ConnectionId(u64::from(id)), pod(draw))
-            })
-            .collect(),
-    }
-}
-
 fn process(draw: &mut Draw<'_>) -> TunnelProcess {
     let unseen = WhyUnseen::NotWatched;
     TunnelProcess {
@@ -478,7 +391,7 @@ fn process(draw: &mut Draw<'_>) -> TunnelProcess {
         local_port: u16::try_from(3_000 + draw.below(4)).expect("a port"),
         on_ipv4: Observation::Unseen(unseen),
         on_ipv6: Observation::Unseen(unseen),
-        pod: draw.seen(|draw| pod(draw).name),
+        pod: draw.seen(|draw| node::pod(draw).name),
         node: Observation::Unseen(unseen),
         runtime: Observation::Unseen(unseen),
     }

@@ -141,16 +141,12 @@ fn pods_of_both(mut pods: PodEvidence, more: PodEvidence) -> PodEvidence {
 fn is_same(one: &PodTurn, other: &PodTurn) -> bool {
     let wrong = Span::from_micros(one.error.as_micros().saturating_add(other.error.as_micros()));
     let at_once = one.at <= other.at + wrong && other.at <= one.at + wrong;
-    let what = |turn: &PodTurn| {
-        (
-            turn.change,
-            turn.pod.clone(),
-            turn.container.clone(),
-            turn.reason.clone(),
-            turn.exit_code,
-        )
-    };
-    at_once && what(one) == what(other)
+    at_once
+        && one.pod == other.pod
+        && one.change == other.change
+        && one.container == other.container
+        && one.reason == other.reason
+        && one.exit_code == other.exit_code
 }
 
 #[cfg(test)]

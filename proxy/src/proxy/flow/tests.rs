@@ -34,6 +34,12 @@ async fn pair() -> (TcpStream, TcpStream) {
     (connected, listener.accept().await.unwrap().0)
 }
 
+/// One turn of the flow, whether or not there is anything to move.
+async fn turned(flow: &mut Flow, source: &mut TcpStream, sink: &mut TcpStream) -> Turn {
+    let mut scratch = vec![0; FIRST_READ];
+    poll_fn(|cx| Poll::Ready(flow.poll(cx, source, sink, &mut scratch, &mut Blind, false))).await
+}
+
 /// Lets the flow move what there is until the sink has passed on `bytes`, or the flow is over.
 async fn flown(flow: &mut Flow, source: &mut TcpStream, sink: &mut TcpStream, bytes: u64, last: bool) {
     let mut scratch = vec![0; FIRST_READ];
@@ -90,19 +96,8 @@ async fn a_connection_is_written_to_before_the_event_loop_has_heard_of_it() {
     generator.write_all(b"request").await.unwrap();
     downstream.readable().await.unwrap();
     let mut up = Flow::new(Side::Downstream);
-    let mut scratch = vec![0; FIRST_READ];
     // Nothing is waited for, so the event loop does not come to tell of the socket.
-    let turn = poll_fn(|cx| {
-        Poll::Ready(up.poll(
-            cx,
-            &mut downstream,
-            &mut unheard_of,
-            &mut scratch,
-            &mut Blind,
-            false,
-        ))
-    })
-    .await;
+    let turn = turned(&mut up, &mut downstream, &mut unheard_of).await;
     assert_eq!((turn, up.passed()), (Turn::Idle, 7));
     server.read_exact(&mut [0; 7]).await.unwrap();
 }
@@ -149,17 +144,6 @@ async fn a_reset_behind_the_last_bytes_is_not_taken_for_a_fin() {
     drop(generator);
     downstream.ready(Interest::ERROR).await.unwrap();
     let mut up = Flow::new(Side::Downstream);
-    let mut scratch = vec![0; FIRST_READ];
-    let turn = poll_fn(|cx| {
-        Poll::Ready(up.poll(
-            cx,
-            &mut downstream,
-            &mut upstream,
-            &mut scratch,
-            &mut Blind,
-            false,
-        ))
-    })
-    .await;
+    let turn = turned(&mut up, &mut downstream, &mut upstream).await;
     assert_eq!((turn, up.passed()), (Turn::SourceFailed(Ending::Reset), 10));
 }
