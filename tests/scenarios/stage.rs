@@ -60,6 +60,11 @@ impl Stage {
         self.hopscope.address()
     }
 
+    /// The process of hopscope itself.
+    pub(crate) fn pid(&self) -> u32 {
+        self.hopscope.id()
+    }
+
     /// One request that must succeed.
     pub(crate) fn expect_ok(&self) -> Result<()> {
         let outcome = client::get(self.address(), "/ok", PATIENCE);

@@ -21,9 +21,32 @@ const NEVER: &[&str] = &["--tunnel-restart=never"];
 
 #[test]
 fn a4_a_kubectl_without_cpu_time_is_seen_to_be_starved() -> Result<()> {
+    starved(|_| Ok(()))
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time for which hopscope is paused is the fault itself"
+)]
+fn a4_a_pause_of_hopscopes_own_does_not_hide_a_starved_kubectl() -> Result<()> {
+    starved(|hopscope| {
+        thread::sleep(Duration::from_secs(2));
+        // Longer than the 100 ms that cast doubt on a second, shorter than the 250 ms that void it.
+        signal_to(hopscope, "STOP")?;
+        thread::sleep(Duration::from_millis(150));
+        signal_to(hopscope, "CONT")
+    })
+}
+
+/// Forty requests through a kubectl that gets no CPU time; `meanwhile` is given hopscope's process.
+fn starved(meanwhile: impl FnOnce(u32) -> Result<()>) -> Result<()> {
     let stage = Stage::build(&kubectl::youngest()?, &[], NEVER)?;
     let quota = Quota::starve(stage.kubectl_pid()?)?;
-    let outcomes = client::get_at_once(stage.address(), "/ok", 40, Duration::from_secs(5));
+    let address = stage.address();
+    let requests = thread::spawn(move || client::get_at_once(address, "/ok", 40, Duration::from_secs(5)));
+    meanwhile(stage.pid())?;
+    let outcomes = requests.join().map_err(|_panic| anyhow::anyhow!("it panicked"))?;
     let late = outcomes
         .iter()
         .filter(|outcome| **outcome == Outcome::TimedOut)

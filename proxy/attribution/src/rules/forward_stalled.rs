@@ -23,7 +23,7 @@ pub(super) const RULE: Rule = Rule {
     evidence: "the 30.00 s of kubectl's stream creation; its `Timeout occurred` lines; its sockets and process, sampled ten times a second",
     verdict: "tunnel, by what its sockets show: stopped, output-blocked, fd-limit, head-of-line with the reader that does not read, blackhole, stream-refused, else timeout",
     proves: "kubectl did not get as far as copying bytes, or did not move any while these waited",
-    cannot_prove: "which machine behind the API server did not answer, when kubectl's own sockets were healthy; anything about waits during which no sample was taken, or in which hopscope's own host was late: kubectl runs there too",
+    cannot_prove: "which machine behind the API server did not answer, when kubectl's own sockets were healthy; anything about waits during which no sample was taken, or in more than a quarter of which hopscope's own host was late: kubectl runs there too",
     apply,
 };
 
@@ -37,7 +37,7 @@ const SHORTEST: Span = Span::from_micros(1_000_000);
 fn apply(case: &mut Case<'_>) {
     let lateness = Lateness::of_forward(case);
     for path in case.paths_of(PathKind::Tunnel) {
-        let timelines = Timelines::of(case, path);
+        let timelines = Timelines::of(case, path, &lateness);
         let said = Said::of(lines_of(case, path));
         case.judge_where(
             RULE.name,
@@ -87,7 +87,7 @@ fn judge(
     }
     let state = prevailing()?;
     // On a late host kubectl was late as well, and its queues say no more than that. A process that is stopped is.
-    let doubtful = state != State::Stopped && lateness.touches(from, failure.at);
+    let doubtful = state != State::Stopped && lateness.counted(from, failure.at).is_none();
     (!doubtful).then(|| Ruling::charge(cause_of(state), confidence_of(state)))
 }
 
@@ -121,7 +121,7 @@ pub(super) const fn cause_of(state: State) -> Cause {
         State::NoDescriptor => Cause::TunnelFdLimit,
         State::HeadOfLine | State::Wedged | State::UploadStalled => Cause::TunnelHeadOfLine,
         State::Blackhole => Cause::TunnelBlackhole,
-        State::Healthy => Cause::TunnelTimeout,
+        State::Healthy | State::Doubtful => Cause::TunnelTimeout,
     }
 }
 
@@ -131,7 +131,7 @@ const fn confidence_of(state: State) -> f64 {
         State::OutputBlocked | State::NoDescriptor | State::HeadOfLine | State::Blackhole | State::Wedged => {
             STRONG
         }
-        State::Starved | State::UploadStalled | State::Healthy => GOOD,
+        State::Starved | State::UploadStalled | State::Healthy | State::Doubtful => GOOD,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a forwarder's sockets and process were doing while a failure lasted.
 
+use super::lateness::Lateness;
 use crate::case::Case;
 use crate::evidence::{Connection, Moment, Observation, PathId, Span, TunnelGauge};
 
@@ -22,11 +23,13 @@ pub(super) enum State {
     UploadStalled,
     /// Sent data is not acknowledged: the packets go nowhere.
     Blackhole,
+    /// Taken while the host itself was late: it says nothing of kubectl, unless that it was stopped.
+    Doubtful,
     /// None of these.
     Healthy,
 }
 
-const STATES: usize = 9;
+const STATES: usize = 10;
 
 /// As much as this is not read within a tenth of a second only by a process that does not read.
 const UNREAD: u32 = 4_096;
@@ -38,8 +41,8 @@ const UNACKNOWLEDGED: Span = Span::from_micros(1_500_000);
 pub(super) struct Timelines(Vec<(Option<u16>, Timeline)>);
 
 impl Timelines {
-    /// The samples of a path, where any were taken.
-    pub(super) fn of(case: &Case<'_>, path: PathId) -> Option<Self> {
+    /// The samples of a path, where any were taken. Those from times in which the host was late are doubtful.
+    pub(super) fn of(case: &Case<'_>, path: PathId, lateness: &Lateness) -> Option<Self> {
         let Observation::Seen(tunnel) = case.tunnel(path) else {
             return None;
         };
@@ -65,7 +68,10 @@ impl Timelines {
             .chunk_by(|(one, _), (other, _)| one == other)
             .filter_map(|group| {
                 let ((_, port), _) = group.first()?;
-                Some((*port, Timeline::of(group.iter().map(|(_, gauge)| *gauge))))
+                Some((
+                    *port,
+                    Timeline::of(group.iter().map(|(_, gauge)| *gauge), lateness),
+                ))
             })
             .collect();
         (!forwards.is_empty()).then_some(Self(forwards))
@@ -123,13 +129,22 @@ pub(super) struct Timeline {
     /// For each sample, how many of each state came before it and with it.
     sums: Vec<[u32; STATES]>,
     culprits: Vec<u16>,
-    /// CPU time used, and waited for, so far, in milliseconds; with each sample where both were seen.
-    cpu: Vec<Option<(u64, u64)>>,
+    /// CPU time so far; with each sample where it was seen.
+    cpu: Vec<Option<CpuSoFar>>,
+}
+
+/// CPU time of a forwarder from its start to a sample, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct CpuSoFar {
+    used: u64,
+    waited: u64,
+    /// Waited for while the host was well.
+    wanting: u64,
 }
 
 impl Timeline {
     /// Samples of one forward, in the order of time.
-    fn of<'e>(ordered: impl Iterator<Item = &'e TunnelGauge>) -> Self {
+    fn of<'e>(ordered: impl Iterator<Item = &'e TunnelGauge>, lateness: &Lateness) -> Self {
         let mut timeline = Self {
             at: Vec::new(),
             sums: Vec::new(),
@@ -138,15 +153,31 @@ impl Timeline {
         };
         let mut sum = [0; STATES];
         let mut earlier: Option<&TunnelGauge> = None;
+        let mut wanting = 0_u64;
         for gauge in ordered {
-            let state = state(gauge, earlier);
+            let since = earlier.map_or(gauge.at, |earlier| earlier.at);
+            let doubtful = lateness.touches(since, gauge.at);
+            let state = match state(gauge, earlier) {
+                state if state != State::Stopped && doubtful => State::Doubtful,
+                state => state,
+            };
             if let Some(count) = sum.get_mut(state as usize) {
                 *count += 1;
             }
             timeline.at.push(gauge.at);
             timeline.sums.push(sum);
-            let cpu = (gauge.cpu_ms.seen(), gauge.cpu_wait_ms.seen());
-            timeline.cpu.push(cpu.0.copied().zip(cpu.1.copied()));
+            let waited = |gauge: &TunnelGauge| gauge.cpu_wait_ms.seen().copied();
+            if let (false, Some(before), Some(now)) = (doubtful, earlier.and_then(waited), waited(gauge)) {
+                wanting = wanting.saturating_add(now.saturating_sub(before));
+            }
+            timeline.cpu.push(match (gauge.cpu_ms.seen(), waited(gauge)) {
+                (Some(used), Some(waited)) => Some(CpuSoFar {
+                    used: *used,
+                    waited,
+                    wanting,
+                }),
+                _ => None,
+            });
             if let (State::HeadOfLine, Some(port)) = (state, gauge.worst_reader.seen()) {
                 timeline.culprits.push(*port);
             }
@@ -181,9 +212,9 @@ impl Timeline {
             let (samples, of) = self.count(*state, from, to);
             samples >= 5 && of.saturating_mul(10) >= samples.saturating_mul(6)
         };
-        // It asked for CPU most of the time and got next to none.
+        // It asked for CPU most of the time and got next to none, and the host was well.
         let starved = self.cpu(from, to).is_some_and(|cpu| {
-            cpu.waited.saturating_mul(10) >= cpu.span.saturating_mul(6)
+            cpu.wanting.saturating_mul(10) >= cpu.span.saturating_mul(6)
                 && cpu.used.saturating_mul(20) <= cpu.span
         });
         [
@@ -204,19 +235,22 @@ impl Timeline {
     pub(super) fn cpu(&self, from: Moment, to: Moment) -> Option<Cpu> {
         let start = self.at.partition_point(|at| *at < from);
         let end = self.at.partition_point(|at| *at <= to).checked_sub(1)?;
-        let (used_before, waited_before) = (*self.cpu.get(start)?)?;
-        let (used, waited) = (*self.cpu.get(end)?)?;
+        let before = (*self.cpu.get(start)?)?;
+        let now = (*self.cpu.get(end)?)?;
         let span = self.at.get(end)?.since(*self.at.get(start)?);
         (span >= Span::from_micros(400_000)).then_some(Cpu {
-            used: used.saturating_sub(used_before),
-            waited: waited.saturating_sub(waited_before),
+            used: now.used.saturating_sub(before.used),
+            waited: now.waited.saturating_sub(before.waited),
+            wanting: now.wanting.saturating_sub(before.wanting),
             span: span.as_micros() / 1_000,
         })
     }
 
-    /// Whether every sample of an interval was healthy, and there were enough of them.
+    /// Whether every sample of an interval that was taken while the host was well was healthy, and there were enough.
     pub(super) fn healthy(&self, from: Moment, to: Moment) -> bool {
         let (samples, healthy) = self.count(State::Healthy, from, to);
+        let (_, doubtful) = self.count(State::Doubtful, from, to);
+        let samples = samples.saturating_sub(doubtful);
         let hungry = self
             .cpu(from, to)
             .is_some_and(|cpu| cpu.waited.saturating_mul(4) >= cpu.span);
@@ -229,6 +263,8 @@ impl Timeline {
 pub(super) struct Cpu {
     pub(super) used: u64,
     pub(super) waited: u64,
+    /// Of what it waited for, that which fell into times in which the host was well.
+    wanting: u64,
     pub(super) span: u64,
 }
 

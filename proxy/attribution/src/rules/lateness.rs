@@ -56,6 +56,23 @@ impl Lateness {
         let next = self.late.partition_point(|(_, end)| *end < from);
         self.late.get(next).is_some_and(|(start, _)| *start <= to)
     }
+
+    /// How much of a wait counts: the host was late for the rest. `None` where that is more than a quarter of it, and
+    /// the wait says nothing.
+    pub(super) fn counted(&self, from: Moment, to: Moment) -> Option<Span> {
+        let (late, whole) = (self.within(from, to).as_micros(), to.since(from).as_micros());
+        (late.saturating_mul(4) <= whole).then(|| Span::from_micros(whole.saturating_sub(late)))
+    }
+
+    /// How much of an interval the host was late for.
+    pub(super) fn within(&self, from: Moment, to: Moment) -> Span {
+        let next = self.late.partition_point(|(_, end)| *end < from);
+        let overlapping = self.late.iter().skip(next).take_while(|(start, _)| *start <= to);
+        let micros = overlapping.fold(0_u64, |sum, (start, end)| {
+            sum.saturating_add((*end).min(to).since((*start).max(from)).as_micros())
+        });
+        Span::from_micros(micros)
+    }
 }
 
 /// A late loop, and gaps between the samples. A sample speaks for the second before it.

@@ -6,12 +6,14 @@ use super::ended::{LONG, ended_together};
 use super::gauges::Timelines;
 use super::lateness::Lateness;
 use super::queue::Queue;
-use crate::case::Case;
+use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling, STRONG};
 use crate::evidence::tunnel::TunnelMeaning;
 use crate::evidence::{Cut, Moment, Observation, PathId, PathKind, Span};
 use crate::failure::{Failure, What};
+use crate::figures::{count, real};
+use crate::verdict::Finding;
 
 pub(super) const RULE: Rule = Rule {
     name: "silence",
@@ -19,7 +21,7 @@ pub(super) const RULE: Rule = Rule {
     evidence: "acknowledgement of the request by the other kernel; on a tunnel path, healthy samples of the forwarder throughout, kubectl's words read and free of stream errors, and no bulk transfer to queue behind unless others were answered meanwhile",
     verdict: "backend-timeout on a direct path, and on a tunnel path whose forwarder was healthy all the while; else undetermined",
     proves: "the request had left, and what stood between was moving bytes while this one waited",
-    cannot_prove: "that the application and not its host was late; on a path through a load balancer, which of the two was silent; anything about waits in which hopscope's own host was late",
+    cannot_prove: "that the application and not its host was late; on a path through a load balancer, which of the two was silent; anything about waits in more than a quarter of which hopscope's own host was late",
     apply,
 };
 
@@ -38,9 +40,41 @@ fn apply(case: &mut Case<'_>) {
             PathKind::Lb | PathKind::Unstated => {}
         }
     }
+    tell_doubt(case, &host, &forward);
 }
 
-fn late(case: &Case<'_>, failure: &Failure) -> bool {
+/// Why silence was held against nobody, where that is for want of a host that was well.
+fn tell_doubt(case: &mut Case<'_>, host: &Lateness, forward: &Lateness) {
+    let of_path = |path| match case.kind(path) {
+        PathKind::Tunnel => forward,
+        PathKind::Direct | PathKind::Lb | PathKind::Unstated => host,
+    };
+    let doubted = case.failures.iter().filter(|failure| {
+        failure.is_open() && failure.is_silence() && of_path(failure.path).touches(failure.began, failure.at)
+    });
+    let (mut number, mut most) = (0_u64, Span::ZERO);
+    for failure in doubted {
+        number = number.saturating_add(1);
+        most = most.max(of_path(failure.path).within(failure.began, failure.at));
+    }
+    if number == 0 {
+        return;
+    }
+    let statement = format!(
+        "hopscope's own host was late while {} of these waited, for up to {most} of a wait: silence in that time is held against nobody.",
+        count(number)
+    );
+    let numbers = vec![("failures", real(number)), ("late_seconds", most.as_secs_f64())];
+    let finding = Finding {
+        rule: RULE.name,
+        statement,
+        numbers,
+    };
+    case.note(About::Cause(Cause::Undetermined), Speaks::For, finding);
+}
+
+/// Whether it waited for longer than an answer takes, the time not counted in which the host was late.
+fn late(case: &Case<'_>, failure: &Failure, lateness: &Lateness) -> bool {
     let stopped = matches!(failure.what, What::Broken { by: Cut::Stopped, .. });
     let limit = if stopped { LONG } else { due(case.usual(failure)) };
     let sent = case
@@ -54,7 +88,8 @@ fn late(case: &Case<'_>, failure: &Failure) -> bool {
             ..
         }
     );
-    waiting && sent && !together && failure.age() > limit.max(SHORTEST)
+    let waited = lateness.counted(failure.began, failure.at);
+    waiting && sent && !together && waited.is_some_and(|waited| waited > limit.max(SHORTEST))
 }
 
 fn direct(case: &mut Case<'_>, path: PathId, lateness: &Lateness) {
@@ -62,7 +97,7 @@ fn direct(case: &mut Case<'_>, path: PathId, lateness: &Lateness) {
         RULE.name,
         |failure| failure.path == path && failure.is_open(),
         |case, failure| {
-            if !late(case, failure) || lateness.touches(failure.began, failure.at) {
+            if !late(case, failure, lateness) {
                 return None;
             }
             let tcp = case.connection(failure).map(|connection| connection.upstream_tcp);
@@ -100,7 +135,7 @@ fn tunnel(case: &mut Case<'_>, path: PathId, lateness: &Lateness) {
         .map(|line| line.at)
         .min()
         .unwrap_or(Moment(u64::MAX));
-    let Some(timelines) = Timelines::of(case, path) else {
+    let Some(timelines) = Timelines::of(case, path, lateness) else {
         return;
     };
     let queue = Queue::of(case, path);
@@ -113,9 +148,9 @@ fn tunnel(case: &mut Case<'_>, path: PathId, lateness: &Lateness) {
                 && timelines
                     .through(case.connection(failure))
                     .is_some_and(|timeline| timeline.healthy(failure.began, failure.at))
-                && !queue.may_explain(failure)
-                && !lateness.touches(failure.began, failure.at);
-            (healthy && late(case, failure)).then_some(Ruling::charge(Cause::BackendTimeout, GOOD + 0.05))
+                && !queue.may_explain(failure);
+            (healthy && late(case, failure, lateness))
+                .then_some(Ruling::charge(Cause::BackendTimeout, GOOD + 0.05))
         },
     );
 }

@@ -10,6 +10,7 @@ use crate::rules::client::due;
 use crate::rules::forward::Forward;
 use crate::rules::forward_stalled::cause_of;
 use crate::rules::gauges::Timelines;
+use crate::rules::lateness::Lateness;
 
 /// What was known of a forward before one of its ends.
 pub(super) struct Stall {
@@ -49,7 +50,8 @@ impl Stall {
                 .max()
                 .unwrap_or(Moment(0)),
             end: end.from,
-            timelines: Timelines::of(case, end.path),
+            // kubectl itself said that it was the tunnel: the samples only tell in which way, late or not.
+            timelines: Timelines::of(case, end.path, &Lateness::default()),
         }
     }
 
