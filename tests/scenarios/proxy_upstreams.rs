@@ -1,11 +1,13 @@
 //! The proxy before real servers, healthy and failing: who is charged, and do the totals agree.
 
 use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use hopscope_tests::application::Application;
 use hopscope_tests::client::{Outcome, get, get_at_once};
 use hopscope_tests::hopscope::Hopscope;
 use hopscope_tests::report::Report;
@@ -31,17 +33,15 @@ fn assert_accounted(report: &Report) {
     assert!(report.said().contains("balanced"), "{}", report.shown());
 }
 
-#[test]
-fn the_totals_of_wrk_and_of_the_report_agree() -> Result<()> {
-    let folder = folder()?;
-    let nginx = Server::nginx(folder.path(), "location / { return 200 hello; }")?;
-    let json = folder.path().join("report.json");
+/// wrk for two seconds with 16 connections: the report, and what was printed.
+fn wrk(folder: &Path, upstream: SocketAddr, route: &str) -> Result<(Report, String)> {
+    let json = folder.join("report.json");
     let run = Command::new(program::hopscope()?)
-        .args(["run", "--via", &format!("direct={}", nginx.address()), "--record"])
-        .arg(folder.path().join("run.hopscope"))
+        .args(["run", "--via", &format!("direct={upstream}"), "--record"])
+        .arg(folder.join("run.hopscope"))
         .arg("--json")
         .arg(&json)
-        .args(["--", "wrk", "-t1", "-c16", "-d2s", "{url}/products/17"])
+        .args(["--", "wrk", "-t1", "-c16", "-d2s", &format!("{{url}}{route}")])
         .output()?;
     let said = String::from_utf8_lossy(&run.stdout).into_owned();
     assert_eq!(
@@ -50,7 +50,17 @@ fn the_totals_of_wrk_and_of_the_report_agree() -> Result<()> {
         "{said}{}",
         String::from_utf8_lossy(&run.stderr)
     );
-    let report = Report::parse(&std::fs::read_to_string(&json)?, said.clone())?;
+    Ok((
+        Report::parse(&std::fs::read_to_string(&json)?, said.clone())?,
+        said,
+    ))
+}
+
+#[test]
+fn the_totals_of_wrk_and_of_the_report_agree() -> Result<()> {
+    let folder = folder()?;
+    let nginx = Server::nginx(folder.path(), "location / { return 200 hello; }")?;
+    let (report, said) = wrk(folder.path(), nginx.address(), "/products/17")?;
     let counted = said
         .lines()
         .find(|line| line.contains(" requests in "))
@@ -67,6 +77,19 @@ fn the_totals_of_wrk_and_of_the_report_agree() -> Result<()> {
     assert_eq!(report.number("/totals/failed"), 0, "{}", report.shown());
     assert_eq!(report.field("/verdict/hop"), "none", "{}", report.shown());
     assert_accounted(&report);
+    Ok(())
+}
+
+#[test]
+fn a_run_whose_end_cut_requests_off_is_told_again_byte_for_byte() -> Result<()> {
+    let folder = folder()?;
+    // Two seconds are not a multiple: every connection waits for an answer when wrk ends.
+    let application = Application::start()?;
+    let (report, _) = wrk(folder.path(), application.address(), "/late/300")?;
+    assert!(report.number("/totals/cut_by_the_end") > 0, "{}", report.shown());
+    assert_eq!(report.number("/totals/failed"), 0, "{}", report.shown());
+    let again = Report::again(&folder.path().join("run.hopscope"), &[])?;
+    assert_eq!(again.text(), report.text());
     Ok(())
 }
 

@@ -129,13 +129,20 @@ impl<'e> Case<'e> {
 
     /// How exchanges such as this failed one usually went: those of its route, where there are enough, else its path's.
     pub(crate) fn usual(&self, failure: &Failure) -> Baseline {
-        let route = self
-            .exchange(failure)
-            .map(|exchange| (failure.path, exchange.route));
-        let of_route = route
-            .and_then(|key| self.route_baselines.get(&key))
-            .filter(|baseline| baseline.rows >= 20);
-        of_route.copied().unwrap_or_else(|| self.baseline(failure.path))
+        let of_route = self.of_route(failure);
+        if of_route.rows >= 20 {
+            of_route
+        } else {
+            self.baseline(failure.path)
+        }
+    }
+
+    /// How the exchanges of its own route went, few as they may be.
+    pub(crate) fn of_route(&self, failure: &Failure) -> Baseline {
+        self.exchange(failure)
+            .and_then(|exchange| self.route_baselines.get(&(failure.path, exchange.route)))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// What was seen of a path's forwarder.

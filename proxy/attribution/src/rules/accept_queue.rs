@@ -79,7 +79,7 @@ fn apply(case: &mut Case<'_>) {
 
 /// A failure that a full accept queue could have made.
 fn dropped(case: &Case<'_>, kind: PathKind, failure: &Failure) -> bool {
-    let late = due(case.usual(failure)).max(Span::from_micros(1_000_000));
+    let late = due(case, failure).max(Span::from_micros(1_000_000));
     let undecided = failure.is_open() || failure.cause == Cause::BackendUnreachable;
     undecided
         && match failure.what {

@@ -8,7 +8,7 @@ use crate::case::{Baseline, Case};
 use crate::cause::Cause;
 use crate::confidence::{FAIR, GOOD, Ruling};
 use crate::evidence::{Connection, Cut, Exchange, Span};
-use crate::failure::What;
+use crate::failure::{Failure, What};
 
 pub(super) const ABORT: Rule = Rule {
     name: "client-ended-first",
@@ -54,14 +54,13 @@ pub(crate) fn early(usual: Baseline) -> Span {
     }
 }
 
-/// From when on an answer is late: twice the 99th percentile of the successful ones, a second where there are too few.
-pub(super) fn due(usual: Baseline) -> Span {
-    if usual.rows >= 20 {
-        Span::from_micros(usual.p99.as_micros().saturating_mul(2))
-            .clamp(AT_ONCE, Span::from_micros(30_000_000))
-    } else {
-        PATIENCE
-    }
+/// From when on an answer is late: twice the 99th percentile of the successful ones, and no sooner than twice what the
+/// few of its own route took; where there are few of all, no sooner than after a second.
+pub(super) fn due(case: &Case<'_>, failure: &Failure) -> Span {
+    let usual = case.usual(failure);
+    let slowest = usual.p99.max(case.of_route(failure).p99);
+    let least = if usual.rows >= 20 { AT_ONCE } else { PATIENCE };
+    Span::from_micros(slowest.as_micros().saturating_mul(2)).clamp(least, Span::from_micros(30_000_000))
 }
 
 /// Without the other exchanges: a second is what a generator may be expected to wait.

@@ -77,7 +77,7 @@ fn judge(
         let cause = prevailing().map_or(Cause::TunnelTimeout, cause_of);
         return Some(Ruling::charge(cause, STRONG));
     }
-    let silent = failure.is_silence() && failure.age() >= due(case.usual(failure)).max(SHORTEST);
+    let silent = failure.is_silence() && failure.age() >= due(case, failure).max(SHORTEST);
     let hung = silent || matches!(failure.what, What::Abandoned { .. });
     if !hung {
         return None;

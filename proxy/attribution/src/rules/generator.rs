@@ -5,7 +5,7 @@ use crate::case::{About, Case, Speaks, Unrowed};
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling, STRONG};
 use crate::evidence::node::KernelEnd;
-use crate::evidence::{Cut, Observation, PathId, Span};
+use crate::evidence::{Cut, Moment, Observation, PathId, Span};
 use crate::failure::{Failure, What};
 use crate::figures::{count, counted, length, real};
 use crate::hop::Hop;
@@ -15,10 +15,10 @@ use crate::verdict::Finding;
 pub(super) const TIMEOUT: Rule = Rule {
     name: "generator-time-out",
     symptom: "many requests are given up by the generator at the same, round age",
-    evidence: "the ages at which the generator left; its own time-out where its result states it; how long successful answers take",
+    evidence: "the ages at which the generator left, at moments of their own; its own time-out where its result states it; how long successful answers take",
     verdict: "client-timeout, when answers on that path usually take about as long as it waited; otherwise it leaves open who was silent",
     proves: "a timer of the generator's ended these, and how long it runs",
-    cannot_prove: "who was silent until it fired, when an answer was long overdue",
+    cannot_prove: "who was silent until it fired, when an answer was long overdue; anything where all were left in one moment, unless the generator states its time-out",
     apply: apply_timeout,
 };
 
@@ -31,6 +31,9 @@ pub(super) const RESULT: Rule = Rule {
     cannot_prove: "anything when no result was given; that two counts of different things agree",
     apply: apply_result,
 };
+
+/// A generator's end is over sooner; a load whose requests begin one after the other runs into a timer for longer.
+const ONE_ACT: Span = Span::from_micros(250_000);
 
 const fn left(failure: &Failure) -> bool {
     matches!(
@@ -54,6 +57,15 @@ fn apply_timeout(case: &mut Case<'_>) {
         let Some(spike) = lattice::spike(&ages, 5).filter(|spike| is_timer(*spike, stated)) else {
             continue;
         };
+        let members = || {
+            case.failures
+                .iter()
+                .filter(here)
+                .filter(|failure| spike.contains(failure.age()))
+        };
+        if !is_stated(spike, stated) && in_one_moment(members().map(|failure| failure.at)) {
+            continue;
+        }
         let usual = case.baseline(path).p99;
         // A timer about as long as answers usually take cuts off the slowest of them.
         let impatient = usual > Span::ZERO
@@ -73,15 +85,26 @@ fn apply_timeout(case: &mut Case<'_>) {
     }
 }
 
+/// Whether all of these are one act: who leaves altogether ends what began together at the same age, by no timer.
+fn in_one_moment(ends: impl Iterator<Item = Moment> + Clone) -> bool {
+    let (first, last) = (ends.clone().min(), ends.max());
+    first
+        .zip(last)
+        .is_some_and(|(first, last)| last.since(first) < ONE_ACT)
+}
+
 fn is_timer(spike: Spike, stated: Option<Span>) -> bool {
-    let is_stated = stated.is_some_and(|timeout| {
+    is_stated(spike, stated) || lattice::round(spike.at)
+}
+
+fn is_stated(spike: Spike, stated: Option<Span>) -> bool {
+    stated.is_some_and(|timeout| {
         spike.at.as_micros().saturating_add(5_000) >= timeout.as_micros()
             && spike.at.as_micros()
                 <= timeout
                     .as_micros()
                     .saturating_add(timeout.as_micros() / 50 + 50_000)
-    });
-    is_stated || lattice::round(spike.at)
+    })
 }
 
 fn tell(case: &mut Case<'_>, path: PathId, spike: Spike, usual: Span) {

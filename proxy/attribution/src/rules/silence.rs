@@ -17,7 +17,7 @@ use crate::verdict::Finding;
 
 pub(super) const RULE: Rule = Rule {
     name: "silence",
-    symptom: "a request is sent in full, nothing comes until the generator leaves or the run ends, and it waited longer than an answer takes",
+    symptom: "a request is sent in full, nothing comes, or nothing more, until the generator leaves or the run ends, and it waited longer than an answer takes",
     evidence: "acknowledgement of the request by the other kernel; on a tunnel path, healthy samples of the forwarder throughout, kubectl's words read and free of stream errors, and no bulk transfer to queue behind unless others were answered meanwhile",
     verdict: "backend-timeout on a direct path, and on a tunnel path whose forwarder was healthy all the while; else undetermined",
     proves: "the request had left, and what stood between was moving bytes while this one waited",
@@ -75,12 +75,13 @@ fn tell_doubt(case: &mut Case<'_>, host: &Lateness, forward: &Lateness) {
 
 /// Whether it waited for longer than an answer takes, the time not counted in which the host was late.
 fn late(case: &Case<'_>, failure: &Failure, lateness: &Lateness) -> bool {
+    let connection = case.connection(failure);
     let stopped = matches!(failure.what, What::Broken { by: Cut::Stopped, .. });
-    let limit = if stopped { LONG } else { due(case.usual(failure)) };
+    let limit = if stopped { LONG } else { due(case, failure) };
     let sent = case
         .exchange(failure)
         .is_none_or(|exchange| exchange.request_complete);
-    let together = case.connection(failure).is_some_and(ended_together);
+    let together = connection.is_some_and(ended_together);
     let waiting = matches!(
         failure.what,
         What::Broken {
@@ -88,7 +89,15 @@ fn late(case: &Case<'_>, failure: &Failure, lateness: &Lateness) -> bool {
             ..
         }
     );
-    let waited = lateness.counted(failure.began, failure.at);
+    // An answer that had begun is late from its last byte on, unless it was the generator that took no more.
+    let begun = matches!(failure.what, What::Broken { begun: true, .. });
+    let since = connection
+        .and_then(|connection| connection.last_byte)
+        .filter(|_| begun);
+    let untaken = begun && connection.is_some_and(|connection| connection.blocked_down >= SHORTEST);
+    let waited = lateness
+        .counted(since.unwrap_or(failure.began).max(failure.began), failure.at)
+        .filter(|_| !untaken);
     waiting && sent && !together && waited.is_some_and(|waited| waited > limit.max(SHORTEST))
 }
 

@@ -4,7 +4,7 @@
 //! path NAME=TARGET                       a path, its kind by its name
 //! seconds N                              how long the run lasted
 //! load PATH ROUTE RATE/s OUTCOME [from=S] [to=S] [took=T] [size=BYTES] [idle=T] [used=N] [keep=N] [sample=N]
-//!      [spread=T] [connect=T] [early] [half-close]
+//!      [spread=T] [stall=T] [connect=T] [early] [half-close]
 //! kernel ROUTE OWNER END [peer=HOP] [sent=BYTES]    what a host's kernel saw of the failed connections of a route
 //! pod NAMESPACE/NAME AT CHANGE [error=T] [address=IP] [reason=R] [exit=N]    what the Kubernetes API told of a pod
 //! home ROUTE NAMESPACE/NAME              the failed connections of a route ended in this pod, as a kernel saw

@@ -60,7 +60,7 @@ impl Stall {
     pub(super) fn of(&self, case: &Case<'_>, failure: &Failure) -> Option<Cause> {
         let waiting = matches!(failure.what, What::Broken { begun: false, .. })
             && failure.began < self.end
-            && self.end.since(failure.began) >= due(case.usual(failure))
+            && self.end.since(failure.began) >= due(case, failure)
             && self.delivered < failure.began;
         let given_up = self.timeouts.iter().any(|at| *at >= failure.began);
         if !(waiting && given_up) {

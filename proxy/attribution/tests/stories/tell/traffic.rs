@@ -178,7 +178,9 @@ impl Told {
             connection.first_byte_down = Some(Span::from_micros(end.since(connection.opened).as_micros()));
         }
         // Of an exchange without an answer, the request's.
-        connection.last_byte = Some(if bytes_down > 0 { end } else { began });
+        let stall = option(options, "stall", words::span, Span::ZERO)?;
+        let last_down = Moment(end.0.saturating_sub(stall.as_micros()));
+        connection.last_byte = Some(if bytes_down > 0 { last_down } else { began });
         if used > 0 {
             connection.first_byte_down = Some(Span::from_micros(3_000));
         }
