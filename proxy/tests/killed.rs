@@ -2,22 +2,27 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hopscope::recording::Recording;
 
 const BOUND: Duration = Duration::from_secs(30);
+/// Connections whose rows the small disk has room for, and more than it has room for.
+const FITS: u64 = 100;
+const FITS_NOT: u64 = 5_000;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_hopscope");
 
 /// A process that does not outlive its test.
 struct Proxy {
     process: Child,
     address: SocketAddr,
+    /// Kept open: what it says later must not fail.
+    _said: Lines<BufReader<ChildStderr>>,
 }
 
 impl Drop for Proxy {
@@ -49,31 +54,35 @@ fn answer(mut stream: &TcpStream) -> std::io::Result<()> {
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
 }
 
-/// A free port that hopscope is told to listen on.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
-}
-
+/// hopscope on a port that it chooses itself. A port that is sought here and given back may still be listened on in a
+/// process that another test is about to start: it inherits what is open until it has become another program.
 fn proxy(recording: &Path, launcher: &[&str]) -> Proxy {
-    let address = free();
     let mut words = launcher.to_vec();
     words.push(PROGRAM);
-    let process = Command::new(words[0])
+    let mut process = Command::new(words[0])
         .process_group(0)
         .args(&words[1..])
-        .args(["proxy", "--listen", &address.to_string()])
+        .args(["proxy", "--listen", "127.0.0.1:0"])
         .args(["--via", &format!("direct={}", application())])
         .arg("--record")
         .arg(recording)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("hopscope starts");
-    let proxy = Proxy { process, address };
-    until("it listens", || TcpStream::connect(address).is_ok());
-    proxy
+    let mut said = BufReader::new(process.stderr.take().expect("a pipe")).lines();
+    let address = said
+        .find_map(|line| {
+            let line = line.expect("text");
+            let address = line.strip_prefix("hopscope listens on http://")?;
+            Some(address.parse().expect("an address"))
+        })
+        .expect("it says where it listens");
+    Proxy {
+        process,
+        address,
+        _said: said,
+    }
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -160,9 +169,23 @@ fn a_full_disk_does_not_reach_the_traffic() {
     let mut launcher = alone.to_vec();
     launcher.extend(["sh", "-c", &script, disk_word, copy_word]);
     let mut proxy = proxy(&disk.join("full.hopscope"), &launcher);
-    for _ in 0..2_500 {
-        assert!(request(proxy.address).ends_with("ok"), "the traffic goes on");
-    }
+    let ask = |times| {
+        for _ in 0..times {
+            assert!(request(proxy.address).ends_with("ok"), "the traffic goes on");
+        }
+    };
+    ask(FITS);
+    // The disk is there for the processes of the namespace alone.
+    let process = proxy.process.id().to_string();
+    until("what fits is committed", || {
+        let report = Command::new("nsenter")
+            .args(["--target", &process, "--user", "--mount", PROGRAM, "report"])
+            .arg(disk.join("full.hopscope"))
+            .output()
+            .expect("nsenter runs");
+        String::from_utf8_lossy(&report.stdout).contains(&format!("{FITS} connections"))
+    });
+    ask(FITS_NOT);
     let group = format!("-{}", proxy.process.id());
     assert!(
         Command::new("kill")
@@ -182,7 +205,7 @@ fn a_full_disk_does_not_reach_the_traffic() {
         "{accounting:?}"
     );
     assert!(
-        accounting.accepts >= 2_500 && accounting.balanced(),
+        accounting.accepts == FITS + FITS_NOT && accounting.balanced(),
         "{accounting:?}"
     );
     assert_eq!(recording.cut_off(), None, "its last words were written");

@@ -1,42 +1,18 @@
 //! From judged failures to the diagnosis: everything is counted once, and every charge carries its reasons.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::case::{About, Case, Note, Speaks};
 use crate::cause::Cause;
 use crate::evidence::{ConnectionId, PathId};
-use crate::failure::{Failure, What};
-use crate::figures::{count, counted, real, share};
+use crate::figures::{real, share};
 use crate::hop::Hop;
-use crate::verdict::{CauseCharge, Charge, Confidence, Diagnosis, Finding, HopCharge, Verdict};
-use crate::{advice, headline, missing, phrase};
+use crate::tally::Tally;
+use crate::verdict::{CauseCharge, Charge, Confidence, Diagnosis, HopCharge, Verdict};
+use crate::{advice, headline, missing};
 
 /// How many connections a charge names for a person to look up.
 const EXAMPLES: usize = 5;
-
-/// What the failures of one cause have in common.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) failures: u64,
-    pub(crate) victims: u64,
-    pub(crate) contradicted: u64,
-    /// Those without a complete answer.
-    pub(crate) undelivered: u64,
-    pub(crate) paths: BTreeSet<PathId>,
-    /// Sum over the failures, in millionths: a sum of integers does not depend on its order.
-    confidence: u64,
-    /// Rule -> how many failures it charged, and what they looked like.
-    rules: BTreeMap<&'static str, Looks>,
-}
-
-/// What the failures that one rule charged looked like.
-#[derive(Clone, Debug, Default)]
-struct Looks {
-    failures: u64,
-    victims: u64,
-    statuses: BTreeMap<u16, u64>,
-    endings: BTreeMap<&'static str, u64>,
-}
 
 pub(crate) fn conclude(mut case: Case<'_>) -> Diagnosis {
     let mut charges: BTreeMap<(PathId, Cause), Charge> = BTreeMap::new();
@@ -55,13 +31,7 @@ pub(crate) fn conclude(mut case: Case<'_>) -> Diagnosis {
             .entry((unrowed.path, unrowed.cause))
             .or_insert_with(|| empty(unrowed.path, unrowed.cause));
         charge.failures = charge.failures.saturating_add(unrowed.failures);
-        let tally = tallies.entry(unrowed.cause).or_default();
-        tally.failures = tally.failures.saturating_add(unrowed.failures);
-        tally.confidence = tally
-            .confidence
-            .saturating_add(millionths(unrowed.confidence).saturating_mul(unrowed.failures));
-        let looks = tally.rules.entry(unrowed.rule).or_default();
-        looks.failures = looks.failures.saturating_add(unrowed.failures);
+        tallies.entry(unrowed.cause).or_default().add_unrowed(unrowed);
     }
     let total = tallies
         .values()
@@ -97,85 +67,6 @@ fn remember(examples: &mut Vec<ConnectionId>, id: ConnectionId) {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped to 0..=1 million"
-)]
-fn millionths(confidence: f64) -> u64 {
-    (confidence.clamp(0.0, 1.0) * 1e6).round() as u64
-}
-
-impl Tally {
-    fn add(&mut self, failure: &Failure) {
-        self.failures += 1;
-        self.victims += u64::from(failure.victim);
-        self.contradicted += u64::from(failure.contradicted);
-        self.undelivered += u64::from(!matches!(failure.what, What::Answered { .. }));
-        self.paths.insert(failure.path);
-        self.confidence = self.confidence.saturating_add(millionths(failure.confidence));
-        let looks = self.rules.entry(failure.rule).or_default();
-        looks.failures += 1;
-        looks.victims += u64::from(failure.victim);
-        match failure.what {
-            What::Answered { status, .. } => *looks.statuses.entry(status).or_default() += 1,
-            What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } => {
-                *looks.endings.entry(phrase::symptom(failure.what)).or_default() += 1;
-            }
-        }
-    }
-
-    /// The mean of the failures' own confidence, lowered by what is not known of the whole run.
-    fn confidence(&self, case: &Case<'_>) -> Confidence {
-        Confidence::new(real(self.confidence) / 1e6 / real(self.failures.max(1)) * case.trust)
-    }
-}
-
-impl Looks {
-    /// `502 × 1,203, 503 × 12`, the most frequent first.
-    fn list(&self) -> String {
-        let statuses = self
-            .statuses
-            .iter()
-            .map(|(status, number)| (format!("status {status}"), *number));
-        let endings = self
-            .endings
-            .iter()
-            .map(|(ending, number)| ((*ending).to_owned(), *number));
-        let mut all: Vec<(String, u64)> = statuses.chain(endings).collect();
-        all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let shown: Vec<String> = all
-            .iter()
-            .take(4)
-            .map(|(what, number)| format!("{what} × {}", count(*number)))
-            .collect();
-        shown.join(", ")
-    }
-
-    fn finding(&self, rule: &'static str, cause: Cause) -> Finding {
-        let list = self.list();
-        let seen = if list.is_empty() {
-            String::new()
-        } else {
-            format!(" ({list})")
-        };
-        let victims = match self.victims {
-            0 => String::new(),
-            victims if victims == self.failures => ", all of them victims of another failure".to_owned(),
-            victims => format!(", {} of them victims of another failure", count(victims)),
-        };
-        Finding {
-            rule,
-            statement: format!(
-                "{}{seen}{victims}: {}.",
-                counted(self.failures, "failure", "failures"),
-                phrase::reason(cause)
-            ),
-            numbers: vec![("failures", real(self.failures)), ("victims", real(self.victims))],
-        }
-    }
-}
-
 fn hops(case: &Case<'_>, tallies: &BTreeMap<Cause, Tally>, total: u64) -> Vec<HopCharge> {
     let mut by_hop: BTreeMap<Hop, Vec<CauseCharge>> = BTreeMap::new();
     for (cause, tally) in tallies {
@@ -204,12 +95,7 @@ fn hops(case: &Case<'_>, tallies: &BTreeMap<Cause, Tally>, total: u64) -> Vec<Ho
 }
 
 fn cause_charge(case: &Case<'_>, cause: Cause, tally: &Tally) -> CauseCharge {
-    let mut by_weight: Vec<(&&'static str, &Looks)> = tally.rules.iter().collect();
-    by_weight.sort_by(|a, b| b.1.failures.cmp(&a.1.failures).then(a.0.cmp(b.0)));
-    let mut evidence_for: Vec<Finding> = by_weight
-        .into_iter()
-        .map(|(rule, looks)| looks.finding(rule, cause))
-        .collect();
+    let mut evidence_for = tally.findings(cause);
     let mut evidence_against = Vec::new();
     for note in &case.notes {
         if belongs(note, cause) {

@@ -24,7 +24,7 @@ pub use exchange::{Author, Cut, Delivery, EnvoyReply, Exchange, Method, Phases, 
 pub use generator::{GeneratorExit, GeneratorResult};
 pub use node::NodeEvidence;
 pub use observation::{Observation, WhyUnseen};
-pub use observer::{Accounting, ObserverHealth, ObserverSample};
+pub use observer::{Accounting, ObserverDelay, ObserverHealth, ObserverSample};
 pub use path::{Path, PathId, PathKind};
 pub use pod::{PodChange, PodEvidence, PodId, PodTurn};
 pub use time::{Moment, Span};

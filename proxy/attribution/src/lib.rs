@@ -28,6 +28,7 @@ mod lattice;
 mod missing;
 mod phrase;
 mod statistics;
+mod tally;
 
 pub use first::{first_charge, first_charge_without_exchange};
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::case::Case;
 use crate::cause::Cause;
-use crate::charge::Tally;
 use crate::evidence::{Observation, PathId, PathKind, WhyUnseen};
 use crate::failure::{Failure, What};
 use crate::figures::{count, counted, real};
 use crate::hop::Hop;
+use crate::tally::Tally;
 use crate::verdict::{Charge, Finding};
 
 /// What speaks against a charge: evidence that was missing, with the reason, and evidence that was lost.

@@ -320,7 +320,7 @@ impl Flow {
     }
 
     fn source_failed(&mut self, error: &io::Error) -> Turn {
-        match ending(error) {
+        match socket::ending(error) {
             Ending::Fin => {
                 self.state = State::SourceEnded;
                 Turn::SourceFinished
@@ -403,7 +403,7 @@ impl Flow {
 
     fn sink_failed(&mut self, error: &io::Error, watch: &mut impl Watch) -> Turn {
         self.break_off(watch.now());
-        Turn::SinkFailed(ending(error))
+        Turn::SinkFailed(socket::ending(error))
     }
 
     /// Gives this direction up: nothing held is delivered any more.
@@ -480,19 +480,6 @@ fn poll_write_at_once<W: Stream>(
     }
     // A full socket: the event loop tells when it is not.
     Pin::new(sink).poll_write(cx, bytes)
-}
-
-/// What a failed read or write says of its side.
-pub(super) fn ending(error: &io::Error) -> Ending {
-    match error.raw_os_error() {
-        Some(libc::ECONNRESET | libc::EPIPE | libc::ECONNABORTED) => Ending::Reset,
-        Some(libc::ETIMEDOUT) => Ending::TimedOut,
-        Some(errno) => Ending::Errno(errno),
-        // rustls reports a missing close_notify as UnexpectedEof: the TCP side itself said FIN.
-        None if error.kind() == io::ErrorKind::UnexpectedEof => Ending::Fin,
-        // rustls met bytes that are no TLS record, or a fatal alert.
-        None => Ending::Errno(libc::EPROTO),
-    }
 }
 
 #[cfg(test)]

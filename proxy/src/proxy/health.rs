@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use hopscope_attribution::evidence::{Observation, ObserverSample, RouteId, Span};
+use hopscope_attribution::evidence::{Observation, ObserverDelay, ObserverSample, RouteId, Span};
 
 use super::clock::RunClock;
 use super::process;
@@ -26,12 +26,26 @@ const BEAT: Duration = Duration::from_millis(50);
 /// Timers of the event loop are a millisecond coarse (tokio::time), which is no lag of ours.
 const TIMER_COARSENESS: Duration = Duration::from_millis(2);
 
+/// From here on a late event loop is worth a row of its own: half of what casts doubt on a wait.
+const NOTABLE: Duration = Duration::from_millis(50);
+
 /// Measures, for ever, how late this thread's event loop comes to what is due, and how long its accept queue is.
-pub(super) async fn beat(pulse: Arc<Pulse>, listener: Arc<tokio::net::TcpListener>) {
+pub(super) async fn beat(
+    pulse: Arc<Pulse>,
+    listener: Arc<tokio::net::TcpListener>,
+    clock: RunClock,
+    recording: RecordingHandle,
+) {
     loop {
         let due = Instant::now() + BEAT;
         tokio::time::sleep_until(due.into()).await;
         let lag = due.elapsed().saturating_sub(TIMER_COARSENESS);
+        if lag >= NOTABLE {
+            recording.observer_delay(ObserverDelay {
+                at: clock.now(),
+                by: lag.into(),
+            });
+        }
         pulse.lag_us.fetch_max(
             u64::try_from(lag.as_micros()).unwrap_or(u64::MAX),
             Ordering::Relaxed,

@@ -187,10 +187,10 @@ impl Session {
                 recording.recorder(),
                 Arc::clone(&counters),
             );
-            let (stopping, on_refusal) = (stopping.clone(), config.on_refusal);
+            let (stopping, on_refusal, handle) = (stopping.clone(), config.on_refusal, recording.clone());
             let thread = thread::Builder::new()
                 .name(format!("hopscope-{index}"))
-                .spawn(move || work(listener, worker, &pulse, stopping, on_refusal))
+                .spawn(move || work(listener, worker, &pulse, handle, stopping, on_refusal))
                 .map_err(system("start a worker thread"))?;
             workers.push(thread);
         }
@@ -374,6 +374,7 @@ fn work(
     listener: StdListener,
     worker: Worker,
     pulse: &Arc<Pulse>,
+    recording: RecordingHandle,
     mut stopping: watch::Receiver<Stop>,
     on_refusal: OnRefusal,
 ) {
@@ -395,7 +396,12 @@ fn work(
             }
         };
         drop(tokio::spawn(worker::keep_recording(clock)));
-        let beating = tokio::spawn(health::beat(Arc::clone(pulse), Arc::clone(&listener)));
+        let beating = tokio::spawn(health::beat(
+            Arc::clone(pulse),
+            Arc::clone(&listener),
+            clock,
+            recording,
+        ));
         tokio::select! {
             () = listener::accept(&listener, on_refusal) => {}
             _changed = stopping.wait_for(|stop| *stop != Stop::Running) => {}

@@ -13,13 +13,25 @@ use socket2::{SockFilter, SockRef, Socket};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::flow;
 use crate::sock_diag::tcp_info::TcpInfo;
+
+/// What a failed read or write says of its side.
+pub(super) fn ending(error: &io::Error) -> Ending {
+    match error.raw_os_error() {
+        Some(libc::ECONNRESET | libc::EPIPE | libc::ECONNABORTED) => Ending::Reset,
+        Some(libc::ETIMEDOUT) => Ending::TimedOut,
+        Some(errno) => Ending::Errno(errno),
+        // rustls reports a missing close_notify as UnexpectedEof: the TCP side itself said FIN.
+        None if error.kind() == io::ErrorKind::UnexpectedEof => Ending::Fin,
+        // rustls met bytes that are no TLS record, or a fatal alert.
+        None => Ending::Errno(libc::EPROTO),
+    }
+}
 
 /// The failure that the kernel keeps for the next system call on the socket, if there is one. Asking takes it away.
 pub(super) fn pending_failure(stream: &TcpStream) -> Option<Ending> {
     match SockRef::from(stream).take_error() {
-        Ok(Some(error)) => Some(flow::ending(&error)),
+        Ok(Some(error)) => Some(ending(&error)),
         Ok(None) | Err(_) => None,
     }
 }

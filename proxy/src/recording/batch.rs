@@ -4,8 +4,8 @@ use std::sync::mpsc::SyncSender;
 
 use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow};
 use hopscope_attribution::evidence::{
-    Connection, Exchange, GeneratorResult, Moment, Observation, ObserverSample, PathId, RouteId, Span,
-    TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess,
+    Connection, Exchange, GeneratorResult, Moment, Observation, ObserverDelay, ObserverSample, PathId,
+    RouteId, Span, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess,
 };
 
 use super::facts::FinalFacts;
@@ -30,6 +30,8 @@ pub(super) enum Message {
     TunnelLife(PathId, TunnelLifeEvent),
     /// A second of hopscope's own state.
     Observer(ObserverSample),
+    /// An event loop of hopscope's that came late.
+    Delay(ObserverDelay),
     /// Whether kernels are watched, and the error of their clocks against ours.
     NodeWatched(NodeWatch),
     /// The end of one socket.

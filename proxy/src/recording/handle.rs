@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 
 use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow};
 use hopscope_attribution::evidence::{
-    GeneratorResult, Observation, ObserverSample, PathId, RouteId, Span, TunnelGauge, TunnelLifeEvent,
-    TunnelLine, TunnelProcess,
+    GeneratorResult, Observation, ObserverDelay, ObserverSample, PathId, RouteId, Span, TunnelGauge,
+    TunnelLifeEvent, TunnelLine, TunnelProcess,
 };
 
 use super::batch::{Batch, Message, NodeWatch, TunnelRow, TunnelWatch};
@@ -173,6 +173,11 @@ impl RecordingHandle {
     /// A second of hopscope's own state.
     pub fn observer_sample(&self, sample: ObserverSample) {
         self.offer(Message::Observer(sample), LossKind::Observer);
+    }
+
+    /// An event loop of hopscope's that came late.
+    pub fn observer_delay(&self, delay: ObserverDelay) {
+        self.offer(Message::Delay(delay), LossKind::Observer);
     }
 
     /// Whether kernels on the path are watched, and the error of their clocks against ours.

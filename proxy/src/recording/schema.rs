@@ -2,8 +2,8 @@
 
 use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow};
 use hopscope_attribution::evidence::{
-    Connection, Exchange, ObserverSample, Path, PathId, TunnelGauge, TunnelLifeEvent, TunnelLine,
-    TunnelProcess,
+    Connection, Exchange, ObserverDelay, ObserverSample, Path, PathId, TunnelGauge, TunnelLifeEvent,
+    TunnelLine, TunnelProcess,
 };
 
 use super::batch::{NodeWatch, TunnelRow};
@@ -36,6 +36,7 @@ pub(super) const TUNNEL_LINE: &str = "tunnel_line";
 pub(super) const TUNNEL_GAUGE: &str = "tunnel_gauge";
 pub(super) const TUNNEL_LIFE: &str = "tunnel_life";
 pub(super) const OBSERVER: &str = "observer";
+pub(super) const DELAY: &str = "delay";
 pub(super) const KERNEL_SOCKET: &str = "kernel_socket";
 pub(super) const KERNEL_WINDOW: &str = "kernel_window";
 
@@ -58,6 +59,7 @@ pub(super) fn tables() -> Vec<Table> {
         of::<(PathId, TunnelGauge)>(TUNNEL_GAUGE),
         of::<(PathId, TunnelLifeEvent)>(TUNNEL_LIFE),
         of::<ObserverSample>(OBSERVER),
+        of::<ObserverDelay>(DELAY),
         of::<NodeWatch>(NODE),
         of::<KernelSocket>(KERNEL_SOCKET),
         of::<KernelWindow>(KERNEL_WINDOW),

@@ -17,8 +17,8 @@ use super::facts::{FinalFacts, Options, RunFacts, Summary};
 use super::handle::Shared;
 use super::losses::{LossKind, Losses};
 use super::schema::{
-    ADDED, CONNECTION, EXCHANGE, KERNEL_SOCKET, KERNEL_WINDOW, NODE, OBSERVER, TRAFFIC, TUNNEL, TUNNEL_GAUGE,
-    TUNNEL_LIFE, TUNNEL_LINE, TUNNEL_PROCESS,
+    ADDED, CONNECTION, DELAY, EXCHANGE, KERNEL_SOCKET, KERNEL_WINDOW, NODE, OBSERVER, TRAFFIC, TUNNEL,
+    TUNNEL_GAUGE, TUNNEL_LIFE, TUNNEL_LINE, TUNNEL_PROCESS,
 };
 use super::store::Store;
 use super::traffic::Assembly;
@@ -169,6 +169,9 @@ impl Writer {
                 self.write(LossKind::Observer, 1, |store| {
                     store.insert(OBSERVER, [sample].iter())
                 });
+            }
+            Message::Delay(delay) => {
+                self.write(LossKind::Observer, 1, |store| store.insert(DELAY, [delay].iter()));
             }
             Message::NodeWatched(watch) => {
                 self.write(LossKind::Kernel, 1, |store| store.insert(NODE, [watch].iter()));

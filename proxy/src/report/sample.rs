@@ -87,6 +87,7 @@ pub(crate) fn seed() -> Sample {
         }],
         duration: Span::from_secs(421),
         observer: ObserverHealth {
+            delays: Vec::new(),
             accounting: Accounting {
                 accepts: 200,
                 connection_rows: 200,

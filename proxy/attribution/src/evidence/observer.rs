@@ -8,6 +8,8 @@ use super::time::{Moment, Span};
 pub struct ObserverHealth {
     /// One a second.
     pub samples: Vec<ObserverSample>,
+    /// Each time that a worker's event loop came late to what was due, by 50 ms or more.
+    pub delays: Vec<ObserverDelay>,
     /// Whether everything that was accepted is on record.
     pub accounting: Accounting,
     /// Latency that hopscope itself added per exchange, measured in this run: median and 99th percentile.
@@ -35,6 +37,16 @@ pub struct ObserverSample {
     pub descriptor_limit: u32,
     /// Accepts that failed for want of a descriptor in that second.
     pub accepts_refused: u32,
+}
+
+/// A worker's event loop that came late to what was due. It is tried every 50 ms, so what held it up may have begun so
+/// long before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObserverDelay {
+    /// When it came.
+    pub at: Moment,
+    /// How long after it was due.
+    pub by: Span,
 }
 
 /// `accepts = connection rows + counted losses` must hold, or evidence is missing.

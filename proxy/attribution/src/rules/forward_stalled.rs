@@ -74,7 +74,7 @@ fn judge(
             .flatten()
     };
     if unanswered && timed_out(connection, failure, &said.timeouts) {
-        let cause = prevailing().map_or(Cause::TunnelTimeout, cause_of);
+        let cause = prevailing().map_or(Cause::TunnelTimeout, State::cause);
         return Some(Ruling::charge(cause, STRONG));
     }
     let silent = failure.is_silence() && failure.age() >= due(case, failure).max(SHORTEST);
@@ -88,7 +88,7 @@ fn judge(
     let state = prevailing()?;
     // On a late host kubectl was late as well, and its queues say no more than that. A process that is stopped is.
     let doubtful = state != State::Stopped && lateness.counted(from, failure.at).is_none();
-    (!doubtful).then(|| Ruling::charge(cause_of(state), confidence_of(state)))
+    (!doubtful).then(|| Ruling::charge(state.cause(), confidence_of(state)))
 }
 
 /// 30.00 s after it was opened, without an answer, by RST; by FIN only when kubectl says `Timeout occurred` as well.
@@ -111,17 +111,6 @@ fn timed_out(connection: &Connection, failure: &Failure, timeouts: &[Moment]) ->
             by: Cut::UpstreamFin,
         } => on_time && said(),
         What::Broken { .. } | What::Answered { .. } | What::NotConnected(_) | What::Abandoned { .. } => false,
-    }
-}
-
-pub(super) const fn cause_of(state: State) -> Cause {
-    match state {
-        State::Stopped | State::Starved => Cause::TunnelStopped,
-        State::OutputBlocked => Cause::TunnelOutputBlocked,
-        State::NoDescriptor => Cause::TunnelFdLimit,
-        State::HeadOfLine | State::Wedged | State::UploadStalled => Cause::TunnelHeadOfLine,
-        State::Blackhole => Cause::TunnelBlackhole,
-        State::Healthy | State::Doubtful => Cause::TunnelTimeout,
     }
 }
 
@@ -181,14 +170,14 @@ fn tell(case: &mut Case<'_>, path: PathId, timelines: Option<&Timelines>, said: 
         ];
         for (state, words) in states {
             let (samples, of) = timelines.count(state);
-            if of > 0 && charged(cause_of(state)) {
+            if of > 0 && charged(state.cause()) {
                 let statement = format!(
                     "In {} of {} samples {words}.",
                     count(u64::from(of)),
                     count(u64::from(samples))
                 );
                 let numbers = vec![("samples", f64::from(samples)), ("in_state", f64::from(of))];
-                notes.push((cause_of(state), finding(statement, numbers)));
+                notes.push((state.cause(), finding(statement, numbers)));
             }
         }
         if let Some(finding) = starved(case, path, timelines) {

@@ -2,6 +2,7 @@
 
 use super::lateness::Lateness;
 use crate::case::Case;
+use crate::cause::Cause;
 use crate::evidence::{Connection, Moment, Observation, PathId, Span, TunnelGauge};
 
 /// States that a sample of a forwarder can be in, each with what it means for those that wait.
@@ -30,6 +31,20 @@ pub(super) enum State {
 }
 
 const STATES: usize = 10;
+
+impl State {
+    /// What a wait is charged to that lasted while a forwarder was in it.
+    pub(super) const fn cause(self) -> Cause {
+        match self {
+            Self::Stopped | Self::Starved => Cause::TunnelStopped,
+            Self::OutputBlocked => Cause::TunnelOutputBlocked,
+            Self::NoDescriptor => Cause::TunnelFdLimit,
+            Self::HeadOfLine | Self::Wedged | Self::UploadStalled => Cause::TunnelHeadOfLine,
+            Self::Blackhole => Cause::TunnelBlackhole,
+            Self::Healthy | Self::Doubtful => Cause::TunnelTimeout,
+        }
+    }
+}
 
 /// As much as this is not read within a tenth of a second only by a process that does not read.
 const UNREAD: u32 = 4_096;

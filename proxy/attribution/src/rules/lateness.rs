@@ -6,9 +6,10 @@
 use crate::case::Case;
 use crate::evidence::{Moment, Observation, Span, Upstream};
 
-/// Not late enough to void a second, and late enough to doubt every wait in it: a tenth of the shortest wait that is
-/// held against anybody.
+/// Late enough to doubt what was waited for meanwhile: a tenth of the shortest wait that is held against anybody.
 const DOUBTFUL: Span = Span::from_micros(100_000);
+/// hopscope tries its event loops so often: what makes one late may have begun right after the try before.
+const BEAT: Span = Span::from_micros(50_000);
 /// A forwarder is looked at ten times a second; twice and a half as long is the sampler without CPU time.
 const SAMPLER_LATE: Span = Span::from_micros(250_000);
 /// hopscope samples itself once a second; the last sample of a run comes early, none comes late on a host that is well.
@@ -38,6 +39,7 @@ impl Lateness {
     }
 
     fn with(case: &Case<'_>, mut late: Vec<(Moment, Moment)>) -> Self {
+        delays(case, &mut late);
         own_samples(case, &mut late);
         handshakes(case, &mut late);
         late.sort_unstable();
@@ -75,7 +77,17 @@ impl Lateness {
     }
 }
 
-/// A late loop, and gaps between the samples. A sample speaks for the second before it.
+/// Event loops that came late.
+fn delays(case: &Case<'_>, late: &mut Vec<(Moment, Moment)>) {
+    for delay in &case.evidence.observer.delays {
+        if delay.by >= DOUBTFUL {
+            let held_up = delay.by.as_micros().saturating_add(BEAT.as_micros());
+            late.push((Moment(delay.at.0.saturating_sub(held_up)), delay.at));
+        }
+    }
+}
+
+/// Gaps between the samples.
 fn own_samples(case: &Case<'_>, late: &mut Vec<(Moment, Moment)>) {
     let mut samples: Vec<(Moment, Span)> = case
         .evidence
@@ -85,11 +97,6 @@ fn own_samples(case: &Case<'_>, late: &mut Vec<(Moment, Moment)>) {
         .map(|sample| (sample.at, sample.loop_lag))
         .collect();
     samples.sort_unstable();
-    for (at, lag) in &samples {
-        if *lag >= DOUBTFUL {
-            late.push((Moment(at.0.saturating_sub(1_000_000)), *at));
-        }
-    }
     for pair in samples.windows(2) {
         if let [(earlier, _), (later, lag)] = pair
             && later.since(*earlier) >= SELF_LATE

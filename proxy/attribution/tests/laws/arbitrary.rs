@@ -7,9 +7,9 @@ use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
     Accounting, Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, EnvoyReply,
     Evidence, Exchange, FourTuple, GeneratorExit, GeneratorResult, Method, Moment, Observation,
-    ObserverHealth, ObserverSample, Opaque, PackedTuple, Path, PathId, PathKind, Phases, Protocol, Route,
-    RouteId, SideEnd, Span, TcpFacts, TlsFailure, TrafficCell, TunnelEvidence, TunnelGauge, TunnelLifeEvent,
-    TunnelLine, TunnelProcess, Upstream, WhyUnseen,
+    ObserverDelay, ObserverHealth, ObserverSample, Opaque, PackedTuple, Path, PathId, PathKind, Phases,
+    Protocol, Route, RouteId, SideEnd, Span, TcpFacts, TlsFailure, TrafficCell, TunnelEvidence, TunnelGauge,
+    TunnelLifeEvent, TunnelLine, TunnelProcess, Upstream, WhyUnseen,
 };
 
 mod node;
@@ -410,8 +410,15 @@ fn observer(draw: &mut Draw<'_>, rows: u64) -> ObserverHealth {
             ..ObserverSample::default()
         })
         .collect();
+    let delays = (0..draw.below(4))
+        .map(|_| ObserverDelay {
+            at: draw.moment(),
+            by: draw.span(),
+        })
+        .collect();
     ObserverHealth {
         samples,
+        delays,
         accounting: Accounting {
             accepts: rows + u64::from(draw.chance(5)),
             connection_rows: rows,

@@ -185,6 +185,7 @@ proptest! {
         arbitrary::shuffle(&mut shuffled.exchanges, &mut state);
         arbitrary::shuffle(&mut shuffled.traffic, &mut state);
         arbitrary::shuffle(&mut shuffled.observer.samples, &mut state);
+        arbitrary::shuffle(&mut shuffled.observer.delays, &mut state);
         if let Observation::Seen(node) = &mut shuffled.node {
             arbitrary::shuffle(&mut node.sockets, &mut state);
             if let Observation::Seen(pods) = &mut node.pods {

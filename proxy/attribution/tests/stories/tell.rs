@@ -13,7 +13,7 @@
 //! lines PATH                             kubectl's output was read; `line PATH AT MEANING TEXT...` is one line of it
 //! gauges PATH from=S to=S [KEY=VALUE]... ten samples a second of the forwarder
 //! life PATH AT EXIT-CODE | life PATH AT ready
-//! observer AT [lag=T] [queue=N] [refused=N]    lost exchanges=N connections=N    unbalanced N    cut-off
+//! observer AT [lag=T] [queue=N] [refused=N]    stumble AT T    lost exchanges=N connections=N    unbalanced N    cut-off
 //! generator TOOL failed=N [timeout=T] [WORDS=N]
 //! lose N                                 every Nth failed row is gone, and counted as lost
 //! truth HOP [CAUSE] | truth none         never HOP
@@ -133,6 +133,7 @@ impl Told {
                 Ok(())
             }
             "observer" => self.observer(arg(0)?, &options),
+            "stumble" => self.stumble(arg(0)?, arg(1)?),
             "lost" => {
                 let books = &mut self.evidence.observer.accounting;
                 books.exchanges_lost = option(&options, "exchanges", words::number, 0)?;

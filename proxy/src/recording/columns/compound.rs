@@ -6,8 +6,9 @@ use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, KernelWindow
 use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
     Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, Exchange, FourTuple, Method,
-    Moment, Observation, ObserverSample, PackedTuple, Path, PathId, PathKind, Phases, PortOwner, Protocol,
-    RouteId, SideEnd, Span, TcpFacts, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess, Upstream,
+    Moment, Observation, ObserverDelay, ObserverSample, PackedTuple, Path, PathId, PathKind, Phases,
+    PortOwner, Protocol, RouteId, SideEnd, Span, TcpFacts, TunnelGauge, TunnelLifeEvent, TunnelLine,
+    TunnelProcess, Upstream,
 };
 use hopscope_attribution::hop::Hop;
 
@@ -29,7 +30,7 @@ pub(super) const NOTHING: i64 = 2;
 
 /// A record's columns are those of its fields; a nested field's name stands before those of its own.
 macro_rules! record {
-    ($type:ident { $($field:ident: $of:ty,)+ }) => {
+    ($type:ident { $($field:ident: $of:ty),+ $(,)? }) => {
         impl Columns for $type {
             const WIDTH: usize = 0 $(+ <$of as Columns>::WIDTH)+;
 
@@ -207,6 +208,8 @@ record!(ObserverSample {
     descriptor_limit: u32,
     accepts_refused: u32,
 });
+
+record!(ObserverDelay { at: Moment, by: Span });
 
 record!(NodeWatch {
     clock_error: Observation<Span>,

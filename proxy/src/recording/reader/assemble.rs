@@ -6,8 +6,8 @@ use hopscope_attribution::end_of_load;
 use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow};
 use hopscope_attribution::evidence::{
     Accounting, Connection, Evidence, Exchange, GeneratorExit, GeneratorResult, Moment, NodeEvidence,
-    Observation, ObserverHealth, ObserverSample, Path, PathId, PathKind, Route, RouteId, Span, TrafficCell,
-    TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess, WhyUnseen,
+    Observation, ObserverDelay, ObserverHealth, ObserverSample, Path, PathId, PathKind, Route, RouteId, Span,
+    TrafficCell, TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess, WhyUnseen,
 };
 
 use super::load::Damage;
@@ -47,6 +47,7 @@ pub(super) struct Parts {
     pub(super) gauges: Vec<(PathId, TunnelGauge)>,
     pub(super) life: Vec<(PathId, TunnelLifeEvent)>,
     pub(super) observer: Vec<ObserverSample>,
+    pub(super) delays: Vec<ObserverDelay>,
     pub(super) node: Vec<NodeWatch>,
     pub(super) sockets: Vec<KernelSocket>,
     pub(super) windows: Vec<KernelWindow>,
@@ -80,6 +81,7 @@ pub(super) fn assemble(mut parts: Parts) -> Result<Recording, Damage> {
         node,
         observer: ObserverHealth {
             samples: parts.observer,
+            delays: parts.delays,
             accounting,
             added: match (added.quantile(0.5), added.quantile(0.99)) {
                 (Some(median), Some(p99)) => Observation::Seen((median, p99)),

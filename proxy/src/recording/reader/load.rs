@@ -100,6 +100,7 @@ pub(super) fn load(database: &Connection, most: Bounds) -> Result<Recording, Dam
         gauges: tables.rows(schema::TUNNEL_GAUGE)?,
         life: tables.rows(schema::TUNNEL_LIFE)?,
         observer: tables.rows(schema::OBSERVER)?,
+        delays: tables.rows(schema::DELAY)?,
         node: tables.rows(schema::NODE)?,
         sockets: tables.rows(schema::KERNEL_SOCKET)?,
         windows: tables.rows(schema::KERNEL_WINDOW)?,

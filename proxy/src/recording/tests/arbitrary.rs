@@ -20,6 +20,7 @@ pub(super) struct Told {
     pub(super) connections: Vec<Connection>,
     pub(super) exchanges: Vec<Exchange>,
     pub(super) observer: Vec<ObserverSample>,
+    pub(super) delays: Vec<ObserverDelay>,
     pub(super) tunnel: Observation<TunnelEvidence>,
     pub(super) node: Observation<NodeEvidence>,
     pub(super) generator: Observation<GeneratorResult>,
@@ -32,12 +33,13 @@ pub(super) fn told() -> impl Strategy<Value = Told> {
         proptest::collection::vec(connection(), 0..12),
         proptest::collection::vec(exchange(), 0..12),
         proptest::collection::vec(observer_sample(), 0..4),
+        proptest::collection::vec(observer_delay(), 0..4),
         observation(tunnel()),
         observation(node()),
         option::of(generator()),
     )
         .prop_map(
-            |(mut connections, mut exchanges, observer, tunnel, node, generator)| {
+            |(mut connections, mut exchanges, observer, delays, tunnel, node, generator)| {
                 for (id, connection) in (0..).zip(&mut connections) {
                     connection.id = ConnectionId(id);
                 }
@@ -50,6 +52,7 @@ pub(super) fn told() -> impl Strategy<Value = Told> {
                     connections,
                     exchanges,
                     observer,
+                    delays,
                     tunnel,
                     node,
                     generator: generator.map_or_else(Observation::default, Observation::Seen),
@@ -281,6 +284,10 @@ fn exchange() -> impl Strategy<Value = Exchange> {
             answered_early: rest.3,
             delivery: rest.4,
         })
+}
+
+fn observer_delay() -> impl Strategy<Value = ObserverDelay> {
+    (moment(), span()).prop_map(|(at, by)| ObserverDelay { at, by })
 }
 
 fn observer_sample() -> impl Strategy<Value = ObserverSample> {

@@ -242,6 +242,9 @@ fn tell(handle: &RecordingHandle, recorder: &mut Recorder, told: &Told) {
     for sample in &told.observer {
         handle.observer_sample(*sample);
     }
+    for delay in &told.delays {
+        handle.observer_delay(*delay);
+    }
     if let Observation::Seen(tunnel) = &told.tunnel {
         handle.tunnel_watched(
             PathId(0),
@@ -307,6 +310,7 @@ fn expected(told: &Told, recording: &super::Recording) -> Evidence {
     let rows = connections.len() as u64;
     let mut observer = read.observer.clone();
     observer.samples.clone_from(&told.observer);
+    observer.delays.clone_from(&told.delays);
     observer.accounting.accepts = rows;
     observer.accounting.connection_rows = rows;
     Evidence {

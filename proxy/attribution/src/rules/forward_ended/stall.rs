@@ -8,8 +8,7 @@ use crate::evidence::{Moment, Observation};
 use crate::failure::{Failure, What};
 use crate::rules::client::due;
 use crate::rules::forward::Forward;
-use crate::rules::forward_stalled::cause_of;
-use crate::rules::gauges::Timelines;
+use crate::rules::gauges::{State, Timelines};
 use crate::rules::lateness::Lateness;
 
 /// What was known of a forward before one of its ends.
@@ -71,6 +70,6 @@ impl Stall {
             .as_ref()
             .and_then(|timelines| timelines.through(case.connection(failure)))
             .and_then(|timeline| timeline.prevailing(failure.began, self.end));
-        Some(state.map_or(Cause::TunnelTimeout, cause_of))
+        Some(state.map_or(Cause::TunnelTimeout, State::cause))
     }
 }

@@ -2,7 +2,7 @@
 
 use hopscope_attribution::evidence::node::{KernelSocket, SocketBytes};
 use hopscope_attribution::evidence::{
-    GeneratorResult, Moment, NodeEvidence, Observation, ObserverSample, Span,
+    GeneratorResult, Moment, NodeEvidence, Observation, ObserverDelay, ObserverSample, Span,
 };
 
 use super::{Options, Told, option};
@@ -69,6 +69,25 @@ impl Told {
             ..ObserverSample::default()
         };
         self.evidence.observer.samples.push(sample);
+        // A loop that is late in a sample was late at every try in the second before it.
+        let every = sample.loop_lag.as_micros() + 50_000;
+        let times = 1_000_000 / every;
+        if sample.loop_lag >= Span::from_micros(50_000) {
+            let delays = (0..times).map(|back| ObserverDelay {
+                at: Moment(sample.at.0.saturating_sub(back * every)),
+                by: sample.loop_lag,
+            });
+            self.evidence.observer.delays.extend(delays);
+        }
+        Ok(())
+    }
+
+    /// Once late, and well before and after.
+    pub(super) fn stumble(&mut self, at: &str, by: &str) -> Result<(), String> {
+        self.evidence.observer.delays.push(ObserverDelay {
+            at: Moment(words::span(at)?.as_micros()),
+            by: words::span(by)?,
+        });
         Ok(())
     }
 

@@ -1,0 +1,135 @@
+//! What the failures of one cause have in common: how many, by which rules, and what they looked like.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::case::{Case, Unrowed};
+use crate::cause::Cause;
+use crate::evidence::PathId;
+use crate::failure::{Failure, What};
+use crate::figures::{count, counted, real};
+use crate::phrase;
+use crate::verdict::{Confidence, Finding};
+
+/// What the failures of one cause have in common.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) failures: u64,
+    pub(crate) victims: u64,
+    pub(crate) contradicted: u64,
+    /// Those without a complete answer.
+    pub(crate) undelivered: u64,
+    pub(crate) paths: BTreeSet<PathId>,
+    /// Sum over the failures, in millionths: a sum of integers does not depend on its order.
+    confidence: u64,
+    /// Rule -> how many failures it charged, and what they looked like.
+    rules: BTreeMap<&'static str, Looks>,
+}
+
+/// What the failures that one rule charged looked like.
+#[derive(Clone, Debug, Default)]
+struct Looks {
+    failures: u64,
+    victims: u64,
+    statuses: BTreeMap<u16, u64>,
+    endings: BTreeMap<&'static str, u64>,
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to 0..=1 million"
+)]
+fn millionths(confidence: f64) -> u64 {
+    (confidence.clamp(0.0, 1.0) * 1e6).round() as u64
+}
+
+impl Tally {
+    /// Counts one failure.
+    pub(crate) fn add(&mut self, failure: &Failure) {
+        self.failures += 1;
+        self.victims += u64::from(failure.victim);
+        self.contradicted += u64::from(failure.contradicted);
+        self.undelivered += u64::from(!matches!(failure.what, What::Answered { .. }));
+        self.paths.insert(failure.path);
+        self.confidence = self.confidence.saturating_add(millionths(failure.confidence));
+        let looks = self.rules.entry(failure.rule).or_default();
+        looks.failures += 1;
+        looks.victims += u64::from(failure.victim);
+        match failure.what {
+            What::Answered { status, .. } => *looks.statuses.entry(status).or_default() += 1,
+            What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } => {
+                *looks.endings.entry(phrase::symptom(failure.what)).or_default() += 1;
+            }
+        }
+    }
+
+    /// Counts failures that are known by their number alone.
+    pub(crate) fn add_unrowed(&mut self, unrowed: &Unrowed) {
+        self.failures = self.failures.saturating_add(unrowed.failures);
+        self.confidence = self
+            .confidence
+            .saturating_add(millionths(unrowed.confidence).saturating_mul(unrowed.failures));
+        let looks = self.rules.entry(unrowed.rule).or_default();
+        looks.failures = looks.failures.saturating_add(unrowed.failures);
+    }
+
+    /// What each rule charged, the most first.
+    pub(crate) fn findings(&self, cause: Cause) -> Vec<Finding> {
+        let mut by_weight: Vec<(&&'static str, &Looks)> = self.rules.iter().collect();
+        by_weight.sort_by(|a, b| b.1.failures.cmp(&a.1.failures).then(a.0.cmp(b.0)));
+        by_weight
+            .into_iter()
+            .map(|(rule, looks)| looks.finding(rule, cause))
+            .collect()
+    }
+
+    /// The mean of the failures' own confidence, lowered by what is not known of the whole run.
+    pub(crate) fn confidence(&self, case: &Case<'_>) -> Confidence {
+        Confidence::new(real(self.confidence) / 1e6 / real(self.failures.max(1)) * case.trust)
+    }
+}
+
+impl Looks {
+    /// `502 × 1,203, 503 × 12`, the most frequent first.
+    fn list(&self) -> String {
+        let statuses = self
+            .statuses
+            .iter()
+            .map(|(status, number)| (format!("status {status}"), *number));
+        let endings = self
+            .endings
+            .iter()
+            .map(|(ending, number)| ((*ending).to_owned(), *number));
+        let mut all: Vec<(String, u64)> = statuses.chain(endings).collect();
+        all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let shown: Vec<String> = all
+            .iter()
+            .take(4)
+            .map(|(what, number)| format!("{what} × {}", count(*number)))
+            .collect();
+        shown.join(", ")
+    }
+
+    fn finding(&self, rule: &'static str, cause: Cause) -> Finding {
+        let list = self.list();
+        let seen = if list.is_empty() {
+            String::new()
+        } else {
+            format!(" ({list})")
+        };
+        let victims = match self.victims {
+            0 => String::new(),
+            victims if victims == self.failures => ", all of them victims of another failure".to_owned(),
+            victims => format!(", {} of them victims of another failure", count(victims)),
+        };
+        Finding {
+            rule,
+            statement: format!(
+                "{}{seen}{victims}: {}.",
+                counted(self.failures, "failure", "failures"),
+                phrase::reason(cause)
+            ),
+            numbers: vec![("failures", real(self.failures)), ("victims", real(self.victims))],
+        }
+    }
+}
