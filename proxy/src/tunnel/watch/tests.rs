@@ -8,6 +8,8 @@ use std::time::Instant;
 use hopscope_attribution::evidence::Moment;
 use hopscope_attribution::evidence::tunnel::PortOwner;
 
+use socket2::{Domain, Socket, Type};
+
 use super::*;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -62,14 +64,16 @@ fn the_process_behind_a_port_is_found_described_and_missed() {
 
 #[test]
 fn a_forward_that_starts_later_is_found_then() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("bound");
-    drop(listener);
+    // Bound, so that nobody else takes the port, and not listening yet.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    socket.bind(&any.into()).expect("a free port");
+    let address = socket.local_addr().expect("bound").as_socket().expect("IPv4");
     let (_watch, reports) = start(address);
     until(&reports, |report| {
         matches!(report, TunnelReport::Watched { .. }).then_some(())
     });
-    let _listener = TcpListener::bind(address).expect("still free");
+    socket.listen(1).expect("bound");
     until_life(&reports, TunnelLife::Found);
 }
 
