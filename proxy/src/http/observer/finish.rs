@@ -136,7 +136,7 @@ impl Observer {
 
     /// A head of which only a part has come will not be finished: its first line says which request it would have
     /// been. Without a whole first line it was none.
-    fn judge_unfinished_head(&mut self) {
+    pub(super) fn judge_unfinished_head(&mut self) {
         if !self.receiving || !matches!(self.up, Reading::Head(_)) {
             return;
         }

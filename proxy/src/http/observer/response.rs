@@ -102,6 +102,7 @@ impl Observer {
             }
             if self.answer.ended.is_some() {
                 // More than the answer to a request that is still being received: nothing can follow that but this.
+                self.judge_unfinished_head();
                 self.finish_answered(out);
             }
             let Some(front) = self.queue.front() else {

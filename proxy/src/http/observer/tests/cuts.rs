@@ -124,6 +124,17 @@ fn more_than_the_answer_to_an_unfinished_request_ends_it() {
 }
 
 #[test]
+fn more_than_the_answer_to_an_unfinished_head_ends_it_by_its_first_line() {
+    let talk = Conversation::new()
+        .up("GET /a HTTP/1.1\r\n")
+        .down(OK)
+        .down("HTTP/1.1 408 Too slow\r\n\r\n");
+    assert_eq!(talk.deliveries(), [complete(200)]);
+    assert_eq!(talk.route(&talk.exchanges[0]), "/a");
+    assert_eq!(talk.observer.buffered(), 0, "nothing will follow that head");
+}
+
+#[test]
 fn a_farewell_to_an_idle_connection_is_nobodys_answer() {
     let talk = Conversation::new()
         .up(GET)
