@@ -19,6 +19,7 @@ mod generator;
 mod half_close;
 mod idle;
 mod kernel;
+mod late_host;
 mod lateness;
 mod observer;
 mod path_contrast;
@@ -90,6 +91,7 @@ pub const RULES: &[Rule] = &[
     generator::RESULT,
     time_lattice::RULE,
     pod_state::RULE,
+    late_host::RULE,
 ];
 
 /// What the rules that look at one failure alone say of it; `None` where they leave it open.

@@ -6,14 +6,12 @@ use super::ended::{LONG, ended_together};
 use super::gauges::Timelines;
 use super::lateness::Lateness;
 use super::queue::Queue;
-use crate::case::{About, Case, Speaks};
+use crate::case::Case;
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling, STRONG};
 use crate::evidence::tunnel::TunnelMeaning;
 use crate::evidence::{Cut, Moment, Observation, PathId, PathKind, Span};
 use crate::failure::{Failure, What};
-use crate::figures::{count, real};
-use crate::verdict::Finding;
 
 pub(super) const RULE: Rule = Rule {
     name: "silence",
@@ -40,37 +38,6 @@ fn apply(case: &mut Case<'_>) {
             PathKind::Lb | PathKind::Unstated => {}
         }
     }
-    tell_doubt(case, &host, &forward);
-}
-
-/// Why silence was held against nobody, where that is for want of a host that was well.
-fn tell_doubt(case: &mut Case<'_>, host: &Lateness, forward: &Lateness) {
-    let of_path = |path| match case.kind(path) {
-        PathKind::Tunnel => forward,
-        PathKind::Direct | PathKind::Lb | PathKind::Unstated => host,
-    };
-    let doubted = case.failures.iter().filter(|failure| {
-        failure.is_open() && failure.is_silence() && of_path(failure.path).touches(failure.began, failure.at)
-    });
-    let (mut number, mut most) = (0_u64, Span::ZERO);
-    for failure in doubted {
-        number = number.saturating_add(1);
-        most = most.max(of_path(failure.path).within(failure.began, failure.at));
-    }
-    if number == 0 {
-        return;
-    }
-    let statement = format!(
-        "hopscope's own host was late while {} of these waited, for up to {most} of a wait: silence in that time is held against nobody.",
-        count(number)
-    );
-    let numbers = vec![("failures", real(number)), ("late_seconds", most.as_secs_f64())];
-    let finding = Finding {
-        rule: RULE.name,
-        statement,
-        numbers,
-    };
-    case.note(About::Cause(Cause::Undetermined), Speaks::For, finding);
 }
 
 /// Whether it waited for longer than an answer takes, the time not counted in which the host was late.
