@@ -27,8 +27,14 @@ struct Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // It may be dead already.
-        drop(self.process.kill());
+        // With what a launcher has started. It may be dead already.
+        let group = format!("-{}", self.process.id());
+        drop(
+            Command::new("kill")
+                .args(["-KILL", "--", &group])
+                .stderr(Stdio::null())
+                .status(),
+        );
         drop(self.process.wait());
     }
 }
