@@ -22,7 +22,7 @@ pub(super) struct Pulse {
 }
 
 /// How often a worker's event loop is tried.
-const BEAT: Duration = Duration::from_millis(50);
+const BEAT: Duration = Duration::from_micros(ObserverDelay::BEAT.as_micros());
 /// Timers of the event loop are a millisecond coarse (tokio::time), which is no lag of ours.
 const TIMER_COARSENESS: Duration = Duration::from_millis(2);
 

@@ -39,14 +39,18 @@ pub struct ObserverSample {
     pub accepts_refused: u32,
 }
 
-/// A worker's event loop that came late to what was due. It is tried every 50 ms, so what held it up may have begun so
-/// long before.
+/// A worker's event loop that came late to what was due. What held it up may have begun [`Self::BEAT`] before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ObserverDelay {
     /// When it came.
     pub at: Moment,
     /// How long after it was due.
     pub by: Span,
+}
+
+impl ObserverDelay {
+    /// How often an event loop is tried.
+    pub const BEAT: Span = Span::from_micros(50_000);
 }
 
 /// `accepts = connection rows + counted losses` must hold, or evidence is missing.

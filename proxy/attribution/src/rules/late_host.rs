@@ -5,6 +5,7 @@ use super::lateness::Lateness;
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::evidence::{PathKind, Span};
+use crate::failure::Failure;
 use crate::figures::{count, real};
 use crate::verdict::Finding;
 
@@ -19,15 +20,18 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn apply(case: &mut Case<'_>) {
+    let open = |failure: &&Failure| failure.is_open() && failure.is_silence();
+    if !case.failures.iter().any(|failure| open(&failure)) {
+        return;
+    }
     let (host, forward) = (Lateness::of_host(case), Lateness::of_forward(case));
     let (mut number, mut most) = (0_u64, Span::ZERO);
-    for failure in &case.failures {
+    for failure in case.failures.iter().filter(open) {
         let lateness = match case.kind(failure.path) {
             PathKind::Tunnel => &forward,
             PathKind::Direct | PathKind::Lb | PathKind::Unstated => &host,
         };
-        let open = failure.is_open() && failure.is_silence();
-        if open && lateness.touches(failure.began, failure.at) {
+        if lateness.touches(failure.began, failure.at) {
             number = number.saturating_add(1);
             most = most.max(lateness.within(failure.began, failure.at));
         }

@@ -4,12 +4,10 @@
 //! beside it. What looks like a silent forward is then the host's doing.
 
 use crate::case::Case;
-use crate::evidence::{Moment, Observation, Span, Upstream};
+use crate::evidence::{Moment, Observation, ObserverDelay, Span, Upstream};
 
 /// Late enough to doubt what was waited for meanwhile: a tenth of the shortest wait that is held against anybody.
 const DOUBTFUL: Span = Span::from_micros(100_000);
-/// hopscope tries its event loops so often: what makes one late may have begun right after the try before.
-const BEAT: Span = Span::from_micros(50_000);
 /// A forwarder is looked at ten times a second; twice and a half as long is the sampler without CPU time.
 const SAMPLER_LATE: Span = Span::from_micros(250_000);
 /// hopscope samples itself once a second; the last sample of a run comes early, none comes late on a host that is well.
@@ -81,7 +79,11 @@ impl Lateness {
 fn delays(case: &Case<'_>, late: &mut Vec<(Moment, Moment)>) {
     for delay in &case.evidence.observer.delays {
         if delay.by >= DOUBTFUL {
-            let held_up = delay.by.as_micros().saturating_add(BEAT.as_micros());
+            // What made it late may have begun right after the try before.
+            let held_up = delay
+                .by
+                .as_micros()
+                .saturating_add(ObserverDelay::BEAT.as_micros());
             late.push((Moment(delay.at.0.saturating_sub(held_up)), delay.at));
         }
     }
