@@ -9,6 +9,7 @@ use crate::evidence::{
 };
 use crate::failure::{self, Failure, NONE};
 use crate::hop::Hop;
+use crate::lateness::Late;
 use crate::verdict::{Finding, ObserverStatement, Unknown};
 
 /// Everything that the rules read and write.
@@ -22,6 +23,8 @@ pub(crate) struct Case<'e> {
     pub(crate) baselines: Vec<Baseline>,
     /// The same for each route of a path.
     pub(crate) route_baselines: BTreeMap<(PathId, RouteId), Baseline>,
+    /// When hopscope's own host was late.
+    pub(crate) late: Late,
     pub(crate) notes: Vec<Note>,
     /// What differs between paths, whoever is charged.
     pub(crate) contrasts: Vec<Finding>,
@@ -82,6 +85,7 @@ impl<'e> Case<'e> {
             unrowed: Vec::new(),
             baselines: baselines(evidence),
             route_baselines: route_baselines(evidence),
+            late: Late::of(evidence),
             notes: Vec::new(),
             contrasts: Vec::new(),
             unknowns: Vec::new(),

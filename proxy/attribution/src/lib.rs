@@ -24,6 +24,7 @@ mod failure;
 mod figures;
 mod first;
 mod headline;
+mod lateness;
 mod lattice;
 mod missing;
 mod phrase;

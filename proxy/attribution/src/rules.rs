@@ -20,7 +20,6 @@ mod half_close;
 mod idle;
 mod kernel;
 mod late_host;
-mod lateness;
 mod observer;
 mod path_contrast;
 mod pod_state;

@@ -211,20 +211,11 @@ pub const fn end_word(end: KernelEnd) -> &'static str {
 
 /// The end that a word names; `retransmits` completes it.
 pub fn end_from_word(word: &str, retransmits: u32) -> Option<KernelEnd> {
-    Some(match word {
-        "connect-refused" => KernelEnd::ConnectRefused,
-        "connect-timed-out" => KernelEnd::ConnectTimedOut { retransmits },
-        "connect-unreachable" => KernelEnd::ConnectUnreachable,
-        "no-local-port" => KernelEnd::NoLocalPort,
-        "reset-sent-unread" => KernelEnd::ResetSentUnread,
-        "reset-sent" => KernelEnd::ResetSent,
-        "reset-received" => KernelEnd::ResetReceived,
-        "retransmit-timeout" => KernelEnd::RetransmitTimeout,
-        "accept-queue-full" => KernelEnd::AcceptQueueFull,
-        "closed-first" => KernelEnd::ClosedFirst,
-        "closed-by-peer" => KernelEnd::ClosedByPeer,
-        _ => return None,
-    })
+    let mut end = KernelEnd::ALL.into_iter().find(|end| end_word(*end) == word)?;
+    if let KernelEnd::ConnectTimedOut { retransmits: counted } = &mut end {
+        *counted = retransmits;
+    }
+    Some(end)
 }
 
 /// The last [`KEPT`] lines.

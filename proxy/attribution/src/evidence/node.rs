@@ -77,6 +77,23 @@ pub enum KernelEnd {
     ClosedByPeer,
 }
 
+impl KernelEnd {
+    /// One of each kind; the connect that timed out is one whose SYN was never sent again.
+    pub const ALL: [Self; 11] = [
+        Self::ConnectRefused,
+        Self::ConnectTimedOut { retransmits: 0 },
+        Self::ConnectUnreachable,
+        Self::NoLocalPort,
+        Self::ResetSentUnread,
+        Self::ResetSent,
+        Self::ResetReceived,
+        Self::RetransmitTimeout,
+        Self::AcceptQueueFull,
+        Self::ClosedFirst,
+        Self::ClosedByPeer,
+    ];
+}
+
 /// Kernel counts of one window of time and one hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KernelWindow {

@@ -3,7 +3,6 @@
 use super::Rule;
 use super::ended::ended_together;
 use super::half_close::half_closed;
-use super::lateness::Lateness;
 use crate::case::{Baseline, Case};
 use crate::cause::Cause;
 use crate::confidence::{FAIR, GOOD, Ruling};
@@ -28,7 +27,6 @@ const LONG_ENOUGH: Span = Span::from_micros(2_000_000);
 const AT_ONCE: Span = Span::from_micros(50_000);
 
 fn apply_abort(case: &mut Case<'_>) {
-    let late = Lateness::of_host(case);
     case.judge_open(ABORT.name, |case, failure| {
         let (exchange, connection) = (case.exchange(failure)?, case.connection(failure));
         if connection.is_some_and(|connection| half_closed(exchange, connection)) {
@@ -40,7 +38,7 @@ fn apply_abort(case: &mut Case<'_>) {
             connection,
             failure.age(),
             // Who looked late cannot say that somebody left early.
-            (!late.touches(failure.began, failure.at)).then(|| early(case.usual(failure))),
+            (!case.late.host.touches(failure.began, failure.at)).then(|| early(case.usual(failure))),
         )
     });
 }

@@ -7,7 +7,6 @@ use said::{Said, refused_streams};
 use super::Rule;
 use super::forward_ended::clock;
 use super::gauges::{State, Timelines};
-use super::lateness::Lateness;
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling, STRONG};
@@ -34,14 +33,13 @@ const LATEST: Span = Span::from_micros(31_000_000);
 const SHORTEST: Span = Span::from_micros(1_000_000);
 
 fn apply(case: &mut Case<'_>) {
-    let lateness = Lateness::of_forward(case);
     for path in case.paths_of(PathKind::Tunnel) {
-        let timelines = Timelines::of(case, path, &lateness);
+        let timelines = Timelines::of(case, path, &case.late.forward);
         let said = Said::of(lines_of(case, path));
         case.judge_where(
             RULE.name,
             |failure| failure.path == path && failure.is_open(),
-            |case, failure| judge(case, failure, timelines.as_ref(), &said, &lateness),
+            |case, failure| judge(case, failure, timelines.as_ref(), &said),
         );
         refused_streams(case, path, &said);
         tell(case, path, timelines.as_ref(), &said);
@@ -55,13 +53,7 @@ fn lines_of<'e>(case: &Case<'e>, path: PathId) -> &'e [TunnelLine] {
     }
 }
 
-fn judge(
-    case: &Case<'_>,
-    failure: &Failure,
-    timelines: Option<&Timelines>,
-    said: &Said,
-    lateness: &Lateness,
-) -> Option<Ruling> {
+fn judge(case: &Case<'_>, failure: &Failure, timelines: Option<&Timelines>, said: &Said) -> Option<Ruling> {
     let connection = case.connection(failure)?;
     let timeline = timelines.and_then(|timelines| timelines.through(Some(connection)));
     let unanswered = connection.bytes_down == 0;
@@ -87,7 +79,7 @@ fn judge(
     }
     let state = prevailing()?;
     // On a late host kubectl was late as well, and its queues say no more than that. A process that is stopped is.
-    let doubtful = state != State::Stopped && lateness.counted(from, failure.at).is_none();
+    let doubtful = state != State::Stopped && case.late.forward.counted(from, failure.at).is_none();
     (!doubtful).then(|| Ruling::charge(state.cause(), confidence_of(state)))
 }
 

@@ -1,9 +1,9 @@
 //! What a forwarder's sockets and process were doing while a failure lasted.
 
-use super::lateness::Lateness;
 use crate::case::Case;
 use crate::cause::Cause;
 use crate::evidence::{Connection, Moment, Observation, PathId, Span, TunnelGauge};
+use crate::lateness::Lateness;
 
 /// States that a sample of a forwarder can be in, each with what it means for those that wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! Why silence was held against nobody, where that is for want of a host that was well.
 
 use super::Rule;
-use super::lateness::Lateness;
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::evidence::{PathKind, Span};
@@ -24,12 +23,11 @@ fn apply(case: &mut Case<'_>) {
     if !case.failures.iter().any(|failure| open(&failure)) {
         return;
     }
-    let (host, forward) = (Lateness::of_host(case), Lateness::of_forward(case));
     let (mut number, mut most) = (0_u64, Span::ZERO);
     for failure in case.failures.iter().filter(open) {
         let lateness = match case.kind(failure.path) {
-            PathKind::Tunnel => &forward,
-            PathKind::Direct | PathKind::Lb | PathKind::Unstated => &host,
+            PathKind::Tunnel => &case.late.forward,
+            PathKind::Direct | PathKind::Lb | PathKind::Unstated => &case.late.host,
         };
         if lateness.touches(failure.began, failure.at) {
             number = number.saturating_add(1);

@@ -4,7 +4,6 @@ use super::Rule;
 use super::client::due;
 use super::ended::{LONG, ended_together};
 use super::gauges::Timelines;
-use super::lateness::Lateness;
 use super::queue::Queue;
 use crate::case::Case;
 use crate::cause::Cause;
@@ -12,6 +11,7 @@ use crate::confidence::{GOOD, Ruling, STRONG};
 use crate::evidence::tunnel::TunnelMeaning;
 use crate::evidence::{Cut, Moment, Observation, PathId, PathKind, Span};
 use crate::failure::{Failure, What};
+use crate::lateness::Lateness;
 
 pub(super) const RULE: Rule = Rule {
     name: "silence",
@@ -27,14 +27,13 @@ pub(super) const RULE: Rule = Rule {
 const SHORTEST: Span = Span::from_micros(750_000);
 
 fn apply(case: &mut Case<'_>) {
-    let (host, forward) = (Lateness::of_host(case), Lateness::of_forward(case));
     for index in 0..case.evidence.paths.len() {
         let Ok(path) = u8::try_from(index).map(PathId) else {
             continue;
         };
         match case.kind(path) {
-            PathKind::Direct => direct(case, path, &host),
-            PathKind::Tunnel => tunnel(case, path, &forward),
+            PathKind::Direct => direct(case, path),
+            PathKind::Tunnel => tunnel(case, path),
             PathKind::Lb | PathKind::Unstated => {}
         }
     }
@@ -68,12 +67,12 @@ fn late(case: &Case<'_>, failure: &Failure, lateness: &Lateness) -> bool {
     waiting && sent && !together && waited.is_some_and(|waited| waited > limit.max(SHORTEST))
 }
 
-fn direct(case: &mut Case<'_>, path: PathId, lateness: &Lateness) {
+fn direct(case: &mut Case<'_>, path: PathId) {
     case.judge_where(
         RULE.name,
         |failure| failure.path == path && failure.is_open(),
         |case, failure| {
-            if !late(case, failure, lateness) {
+            if !late(case, failure, &case.late.host) {
                 return None;
             }
             let tcp = case.connection(failure).map(|connection| connection.upstream_tcp);
@@ -88,7 +87,7 @@ fn direct(case: &mut Case<'_>, path: PathId, lateness: &Lateness) {
     );
 }
 
-fn tunnel(case: &mut Case<'_>, path: PathId, lateness: &Lateness) {
+fn tunnel(case: &mut Case<'_>, path: PathId) {
     let Observation::Seen(seen) = case.tunnel(path) else {
         return;
     };
@@ -111,7 +110,7 @@ fn tunnel(case: &mut Case<'_>, path: PathId, lateness: &Lateness) {
         .map(|line| line.at)
         .min()
         .unwrap_or(Moment(u64::MAX));
-    let Some(timelines) = Timelines::of(case, path, lateness) else {
+    let Some(timelines) = Timelines::of(case, path, &case.late.forward) else {
         return;
     };
     let queue = Queue::of(case, path);
@@ -125,7 +124,7 @@ fn tunnel(case: &mut Case<'_>, path: PathId, lateness: &Lateness) {
                     .through(case.connection(failure))
                     .is_some_and(|timeline| timeline.healthy(failure.began, failure.at))
                 && !queue.may_explain(failure);
-            (healthy && late(case, failure, lateness))
+            (healthy && late(case, failure, &case.late.forward))
                 .then_some(Ruling::charge(Cause::BackendTimeout, GOOD + 0.05))
         },
     );

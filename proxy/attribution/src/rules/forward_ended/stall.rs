@@ -6,10 +6,10 @@ use crate::cause::Cause;
 use crate::evidence::tunnel::TunnelMeaning;
 use crate::evidence::{Moment, Observation};
 use crate::failure::{Failure, What};
+use crate::lateness::Lateness;
 use crate::rules::client::due;
 use crate::rules::forward::Forward;
 use crate::rules::gauges::{State, Timelines};
-use crate::rules::lateness::Lateness;
 
 /// What was known of a forward before one of its ends.
 pub(super) struct Stall {

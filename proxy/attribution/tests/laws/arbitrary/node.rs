@@ -12,19 +12,6 @@ use super::Draw;
 
 pub(super) fn node(draw: &mut Draw<'_>, connections: &[Connection]) -> NodeEvidence {
     let hops = [Hop::Client, Hop::Tunnel, Hop::Lb, Hop::Backend];
-    let ends = [
-        KernelEnd::ConnectRefused,
-        KernelEnd::ConnectTimedOut { retransmits: 3 },
-        KernelEnd::ConnectUnreachable,
-        KernelEnd::NoLocalPort,
-        KernelEnd::ResetSentUnread,
-        KernelEnd::ResetSent,
-        KernelEnd::ResetReceived,
-        KernelEnd::RetransmitTimeout,
-        KernelEnd::AcceptQueueFull,
-        KernelEnd::ClosedFirst,
-        KernelEnd::ClosedByPeer,
-    ];
     let sockets = (0..draw.below(20))
         .map(|_| KernelSocket {
             at: draw.moment(),
@@ -32,7 +19,7 @@ pub(super) fn node(draw: &mut Draw<'_>, connections: &[Connection]) -> NodeEvide
                 .seen(|draw| ConnectionId(u64::from(draw.below(connections.len().try_into().expect("few"))))),
             owner: draw.seen(|draw| draw.one_of(&hops)),
             peer: draw.seen(|draw| draw.one_of(&hops)),
-            end: draw.one_of(&ends),
+            end: draw.one_of(&KernelEnd::ALL),
             bytes: draw.seen(|draw| SocketBytes {
                 received: 100,
                 acknowledged: u64::from(draw.below(50_000)),

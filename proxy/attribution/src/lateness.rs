@@ -3,8 +3,7 @@
 //! A host without CPU time stretches everything on it: hopscope's event loop, its samples, and kubectl, which runs
 //! beside it. What looks like a silent forward is then the host's doing.
 
-use crate::case::Case;
-use crate::evidence::{Moment, Observation, ObserverDelay, Span, Upstream};
+use crate::evidence::{Evidence, Moment, Observation, ObserverDelay, Span, Upstream};
 
 /// Late enough to doubt what was waited for meanwhile: a tenth of the shortest wait that is held against anybody.
 const DOUBTFUL: Span = Span::from_micros(100_000);
@@ -17,29 +16,48 @@ const SELF_LATE: Span = Span::from_micros(1_500_000);
 const LOOPBACK_LATE: Span = Span::from_micros(200_000);
 const SYN_AGAIN: Span = Span::from_micros(900_000);
 
+/// The host's lateness, as it matters to whom a wait is held against.
+#[derive(Debug)]
+pub(crate) struct Late {
+    /// For whoever is no forward.
+    pub(crate) host: Lateness,
+    /// For a forward, whose samples were taken on this host as well.
+    pub(crate) forward: Lateness,
+}
+
+impl Late {
+    /// By what the evidence says of hopscope's own host.
+    pub(crate) fn of(evidence: &Evidence) -> Self {
+        let host = Lateness::of_host(evidence);
+        let forward = Lateness::of_forward(evidence, &host);
+        Self { host, forward }
+    }
+}
+
 /// The times in which the host was late, in order and without overlap.
 #[derive(Debug, Default)]
-pub(super) struct Lateness {
+pub(crate) struct Lateness {
     late: Vec<(Moment, Moment)>,
 }
 
 impl Lateness {
-    /// By all that was timed on this host: where a forwarder's samples are needed to convict anybody.
-    pub(super) fn of_forward(case: &Case<'_>) -> Self {
-        let mut late = Vec::new();
-        forwarder_samples(case, &mut late);
-        Self::with(case, late)
-    }
-
     /// By hopscope's own samples and handshakes: a forwarder that is not watched must not make anybody else guilty.
-    pub(super) fn of_host(case: &Case<'_>) -> Self {
-        Self::with(case, Vec::new())
+    fn of_host(evidence: &Evidence) -> Self {
+        let mut late = Vec::new();
+        delays(evidence, &mut late);
+        own_samples(evidence, &mut late);
+        handshakes(evidence, &mut late);
+        Self::merged(late)
     }
 
-    fn with(case: &Case<'_>, mut late: Vec<(Moment, Moment)>) -> Self {
-        delays(case, &mut late);
-        own_samples(case, &mut late);
-        handshakes(case, &mut late);
+    /// By all that was timed on this host: where a forwarder's samples are needed to convict anybody.
+    fn of_forward(evidence: &Evidence, host: &Self) -> Self {
+        let mut late = host.late.clone();
+        forwarder_samples(evidence, &mut late);
+        Self::merged(late)
+    }
+
+    fn merged(mut late: Vec<(Moment, Moment)>) -> Self {
         late.sort_unstable();
         let mut merged: Vec<(Moment, Moment)> = Vec::new();
         for (from, to) in late {
@@ -52,20 +70,20 @@ impl Lateness {
     }
 
     /// Whether the host was late in any part of an interval.
-    pub(super) fn touches(&self, from: Moment, to: Moment) -> bool {
+    pub(crate) fn touches(&self, from: Moment, to: Moment) -> bool {
         let next = self.late.partition_point(|(_, end)| *end < from);
         self.late.get(next).is_some_and(|(start, _)| *start <= to)
     }
 
     /// How much of a wait counts: the host was late for the rest. `None` where that is more than a quarter of it, and
     /// the wait says nothing.
-    pub(super) fn counted(&self, from: Moment, to: Moment) -> Option<Span> {
+    pub(crate) fn counted(&self, from: Moment, to: Moment) -> Option<Span> {
         let (late, whole) = (self.within(from, to).as_micros(), to.since(from).as_micros());
         (late.saturating_mul(4) <= whole).then(|| Span::from_micros(whole.saturating_sub(late)))
     }
 
     /// How much of an interval the host was late for.
-    pub(super) fn within(&self, from: Moment, to: Moment) -> Span {
+    pub(crate) fn within(&self, from: Moment, to: Moment) -> Span {
         let next = self.late.partition_point(|(_, end)| *end < from);
         let overlapping = self.late.iter().skip(next).take_while(|(start, _)| *start <= to);
         let micros = overlapping.fold(0_u64, |sum, (start, end)| {
@@ -76,8 +94,8 @@ impl Lateness {
 }
 
 /// Event loops that came late.
-fn delays(case: &Case<'_>, late: &mut Vec<(Moment, Moment)>) {
-    for delay in &case.evidence.observer.delays {
+fn delays(evidence: &Evidence, late: &mut Vec<(Moment, Moment)>) {
+    for delay in &evidence.observer.delays {
         if delay.by >= DOUBTFUL {
             // What made it late may have begun right after the try before.
             let held_up = delay
@@ -90,9 +108,8 @@ fn delays(case: &Case<'_>, late: &mut Vec<(Moment, Moment)>) {
 }
 
 /// Gaps between the samples.
-fn own_samples(case: &Case<'_>, late: &mut Vec<(Moment, Moment)>) {
-    let mut samples: Vec<(Moment, Span)> = case
-        .evidence
+fn own_samples(evidence: &Evidence, late: &mut Vec<(Moment, Moment)>) {
+    let mut samples: Vec<(Moment, Span)> = evidence
         .observer
         .samples
         .iter()
@@ -110,8 +127,8 @@ fn own_samples(case: &Case<'_>, late: &mut Vec<(Moment, Moment)>) {
 }
 
 /// Gaps between the samples of one forwarder.
-fn forwarder_samples(case: &Case<'_>, late: &mut Vec<(Moment, Moment)>) {
-    for (_, tunnel) in &case.evidence.tunnels {
+fn forwarder_samples(evidence: &Evidence, late: &mut Vec<(Moment, Moment)>) {
+    for (_, tunnel) in &evidence.tunnels {
         let Observation::Seen(tunnel) = tunnel else {
             continue;
         };
@@ -132,8 +149,8 @@ fn forwarder_samples(case: &Case<'_>, late: &mut Vec<(Moment, Moment)>) {
 }
 
 /// Handshakes on loopback that hopscope learnt of too late.
-fn handshakes(case: &Case<'_>, late: &mut Vec<(Moment, Moment)>) {
-    for connection in &case.evidence.connections {
+fn handshakes(evidence: &Evidence, late: &mut Vec<(Moment, Moment)>) {
+    for connection in &evidence.connections {
         let local = connection
             .upstream_tuple
             .as_ref()
