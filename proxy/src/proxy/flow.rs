@@ -2,17 +2,21 @@
 //!
 //! Long bodies go through a pipe ([`super::splice`]). Not `tokio::io::copy`: that hides which side failed, and turns a reset into a clean end.
 
+mod behind;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use hopscope_attribution::evidence::{Ending, Moment, Side, SideEnd, Span};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
+use self::behind::{Behind, behind};
 use super::arrival::{self, Arrival};
 use super::socket;
 use super::splice::{Pipe, WORTHWHILE};
+use super::stream::{Stream, poll_write_at_once};
 
 /// Bytes read at once at first. What one read brings is also the most that a direction ever holds back.
 const FIRST_READ: usize = 64 * 1024;
@@ -96,12 +100,6 @@ pub(super) trait Watch {
     fn relayed(&mut self, from: Side, arrival: Arrival);
     /// Learns how a side ended. A failure of the upstream is told when everything it sent before has been seen.
     fn ended(&mut self, side: Side, end: SideEnd);
-}
-
-/// A side of the relay.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {
-    /// The socket whose bytes these are as they stand; `None` where they are enciphered.
-    fn plain(&self) -> Option<&TcpStream>;
 }
 
 impl Flow {
@@ -213,24 +211,42 @@ impl Flow {
             self.state = State::SourceEnded;
             return Some(Turn::SourceFinished);
         }
-        let filled = bytes.len();
+        let full = bytes.len() == room;
+        let behind = if full || self.stamped {
+            Behind::Unknown
+        } else {
+            behind(cx, source)
+        };
+        // A FIN that is known to follow takes the bytes before it along: one packet, as it mostly was when it came.
+        let more = matches!(behind, Behind::Fin);
         self.bytes_came(watch);
         let turn = match watch.see(self.from, bytes) {
-            None => self.write(cx, sink, bytes, watch),
-            Some(rewritten) => self.write(cx, sink, &rewritten, watch),
+            None => self.write(cx, sink, bytes, more, watch),
+            Some(rewritten) => self.write(cx, sink, &rewritten, more, watch),
         };
         if let (None, Some(arrival)) = (turn, arrival) {
             watch.relayed(self.from, arrival);
         }
-        self.read_size = if filled == room {
+        self.read_size = if full {
             (room * 2).min(LARGEST_READ)
         } else {
             FIRST_READ
         };
-        if turn.is_none_or(|turn| turn == Turn::Blocked) {
-            self.consider_splicing(source, sink, filled == room, watch);
+        // Where nothing is behind, the event loop has been asked to tell of more already.
+        let asked = matches!(behind, Behind::Nothing);
+        match (turn, behind) {
+            // A FIN is there to be read again when the sink has taken everything; a failure is told only once.
+            (None | Some(Turn::Blocked), Behind::Failure(error)) => Some(self.source_failed(&error)),
+            (None, Behind::Fin) => {
+                self.state = State::SourceEnded;
+                Some(Turn::SourceFinished)
+            }
+            (None | Some(Turn::Blocked), Behind::Nothing | Behind::Unknown) => {
+                self.consider_splicing(source, sink, full, watch);
+                turn.or((asked && self.pipe.is_none()).then_some(Turn::Idle))
+            }
+            (turn, _) => turn,
         }
-        turn
     }
 
     /// Takes a pipe where enough bytes will come that nobody needs to see. How much comes of a connection that is
@@ -337,18 +353,19 @@ impl Flow {
         }
     }
 
-    /// Writes bytes just read; what the sink does not take is held.
+    /// Writes bytes just read; what the sink does not take is held. `more` says that a FIN follows at once.
     fn write<W: Stream>(
         &mut self,
         cx: &mut Context<'_>,
         sink: &mut W,
         mut bytes: &[u8],
+        more: bool,
         watch: &mut impl Watch,
     ) -> Option<Turn> {
         self.unflushed = sink.plain().is_none();
         loop {
             self.hurry(sink);
-            match poll_write_at_once(cx, sink, bytes) {
+            match poll_write_at_once(cx, sink, bytes, more) {
                 Poll::Ready(Ok(taken)) => {
                     self.passed += taken as u64;
                     bytes = &bytes[taken..];
@@ -430,11 +447,14 @@ impl Flow {
         matches!(self.state, State::Finished | State::FinishedByClose)
     }
 
-    /// Hands on the FIN that was left to the sink's close, where that has to wait.
+    /// Hands on the FIN that was left to the sink's close, where that has to wait; and the bytes that were to go with
+    /// a FIN which turned out to be none.
     pub(super) fn finish_now(&mut self, sink: &TcpStream) {
         if self.state == State::FinishedByClose {
             self.state = State::Finished;
             socket::finish(sink);
+        } else if self.state == State::Broken {
+            socket::push(sink);
         }
     }
 
@@ -463,23 +483,6 @@ impl Flow {
     pub(super) fn last_byte(&self) -> Option<Moment> {
         self.last_byte
     }
-}
-
-/// Writes without asking first whether the event loop knows the sink to be ready: it mostly is, and of a socket that
-/// was connected just now the loop has not heard anything yet.
-fn poll_write_at_once<W: Stream>(
-    cx: &mut Context<'_>,
-    sink: &mut W,
-    bytes: &[u8],
-) -> Poll<io::Result<usize>> {
-    if let Some(socket) = sink.plain() {
-        match socket::write_at_once(socket, bytes) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            answer => return Poll::Ready(answer),
-        }
-    }
-    // A full socket: the event loop tells when it is not.
-    Pin::new(sink).poll_write(cx, bytes)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! The one module of the proxy that speaks to the kernel without a safe wrapper.
 
 use std::io;
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
@@ -50,10 +50,25 @@ pub(super) fn finish(stream: &TcpStream) {
     }
 }
 
+/// Whether the other side's FIN is the next thing to be read. Bytes stay where they are.
+pub(super) fn at_end(stream: &TcpStream) -> io::Result<bool> {
+    let mut byte = [MaybeUninit::uninit()];
+    SockRef::from(stream).peek(&mut byte).map(|read| read == 0)
+}
+
+/// Sends what was kept back for more to come: `TCP_NODELAY` does, also where it is set already (net/ipv4/tcp.c,
+/// `__tcp_sock_set_nodelay`).
+pub(super) fn push(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::trace!(%error, "a connection was gone before its last bytes were sent");
+    }
+}
+
 /// Writes what the socket takes at the moment, whatever the event loop knows of it. `WouldBlock` when it takes nothing;
-/// the event loop then knows it as well.
-pub(super) fn write_at_once(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    let written = SockRef::from(stream).send_with_flags(bytes, libc::MSG_NOSIGNAL);
+/// the event loop then knows it as well. Where more follows at once, it keeps the bytes back (`MSG_MORE`, send(2)).
+pub(super) fn write_at_once(stream: &TcpStream, bytes: &[u8], more: bool) -> io::Result<usize> {
+    let more = if more { libc::MSG_MORE } else { 0 };
+    let written = SockRef::from(stream).send_with_flags(bytes, libc::MSG_NOSIGNAL | more);
     if matches!(&written, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
         let full: io::Result<()> =
             stream.try_io(Interest::WRITABLE, || Err(io::ErrorKind::WouldBlock.into()));

@@ -1,4 +1,4 @@
-//! The upstream side's byte stream: TCP, or TLS over it.
+//! The sides' byte streams: TCP, or, upstream, TLS over it.
 
 use std::io;
 use std::pin::Pin;
@@ -8,7 +8,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::flow::Stream;
+use super::socket;
+
+/// A side of the relay.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// The socket whose bytes these are as they stand; `None` where they are enciphered.
+    fn plain(&self) -> Option<&TcpStream>;
+}
 
 /// What the upstream's bytes travel in. TLS is boxed: most connections carry none, and idle ones must stay small.
 #[derive(Debug)]
@@ -72,4 +78,22 @@ impl Stream for TcpStream {
     fn plain(&self) -> Option<&TcpStream> {
         Some(self)
     }
+}
+
+/// Writes without asking first whether the event loop knows the sink to be ready: it mostly is, and of a socket that
+/// was connected just now the loop has not heard anything yet.
+pub(super) fn poll_write_at_once<W: Stream>(
+    cx: &mut Context<'_>,
+    sink: &mut W,
+    bytes: &[u8],
+    more: bool,
+) -> Poll<io::Result<usize>> {
+    if let Some(socket) = sink.plain() {
+        match socket::write_at_once(socket, bytes, more) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            answer => return Poll::Ready(answer),
+        }
+    }
+    // A full socket: the event loop tells when it is not.
+    Pin::new(sink).poll_write(cx, bytes)
 }

@@ -82,8 +82,7 @@ async fn the_first_fin_is_said_and_the_last_is_left_to_the_close() {
     let (mut sink, mut reader) = pair().await;
     flown(&mut down, &mut upstream, &mut sink, u64::MAX, true).await;
     assert!(down.over() && down.finished());
-    let unsaid = socket2::SockRef::from(&reader).recv(&mut [std::mem::MaybeUninit::uninit(); 8]);
-    assert_eq!(unsaid.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    assert_eq!(there(&reader).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     down.finish_now(&sink);
     assert_eq!(reader.read(&mut [0; 8]).await.unwrap(), 0, "it had to be said");
 }
@@ -146,4 +145,78 @@ async fn a_reset_behind_the_last_bytes_is_not_taken_for_a_fin() {
     let mut up = Flow::new(Side::Downstream);
     let turn = turned(&mut up, &mut downstream, &mut upstream).await;
     assert_eq!((turn, up.passed()), (Turn::SourceFailed(Ending::Reset), 10));
+}
+
+/// Waits until the event loop has told of the end.
+async fn told_of_the_end(socket: &TcpStream) {
+    while !socket.ready(Interest::READABLE).await.unwrap().is_read_closed() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What the socket has for its reader at the moment.
+fn there(reader: &TcpStream) -> io::Result<usize> {
+    let mut bytes = [std::mem::MaybeUninit::uninit(); 16];
+    socket2::SockRef::from(reader).recv(&mut bytes)
+}
+
+#[tokio::test]
+async fn the_last_bytes_go_out_with_the_fin_behind_them() {
+    let (mut generator, mut downstream) = pair().await;
+    let (mut upstream, mut server) = pair().await;
+    generator.write_all(b"last words").await.unwrap();
+    generator.shutdown().await.unwrap();
+    told_of_the_end(&downstream).await;
+    let mut up = Flow::new(Side::Downstream);
+    let turn = turned(&mut up, &mut downstream, &mut upstream).await;
+    assert_eq!((turn, up.passed()), (Turn::SourceFinished, 10));
+    assert_eq!(there(&server).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    assert_eq!(turned(&mut up, &mut downstream, &mut upstream).await, Turn::Over);
+    let mut all = Vec::new();
+    server.read_to_end(&mut all).await.unwrap();
+    assert_eq!(all, b"last words");
+}
+
+#[tokio::test]
+async fn bytes_before_an_end_that_was_no_fin_are_sent_all_the_same() {
+    let (mut generator, mut downstream) = pair().await;
+    let (mut upstream, mut server) = pair().await;
+    generator.write_all(b"last words").await.unwrap();
+    generator.shutdown().await.unwrap();
+    told_of_the_end(&downstream).await;
+    let mut up = Flow::new(Side::Downstream);
+    turned(&mut up, &mut downstream, &mut upstream).await;
+    up.break_off(Moment(1));
+    up.finish_now(&upstream);
+    server.read_exact(&mut [0; 10]).await.unwrap();
+    assert_eq!(
+        there(&server).unwrap_err().kind(),
+        io::ErrorKind::WouldBlock,
+        "no FIN"
+    );
+}
+
+#[tokio::test]
+async fn a_reset_behind_bytes_that_a_full_sink_holds_up_is_not_forgotten() {
+    let (mut generator, mut downstream) = pair().await;
+    let (mut upstream, mut server) = pair().await;
+    upstream.writable().await.unwrap();
+    while upstream.try_write(&vec![7; 65536]).is_ok() {}
+    generator.write_all(b"last words").await.unwrap();
+    downstream.peek(&mut [0; 16]).await.unwrap();
+    socket::reset_on_close(&generator);
+    drop(generator);
+    downstream.ready(Interest::ERROR).await.unwrap();
+    let mut up = Flow::new(Side::Downstream);
+    let turn = turned(&mut up, &mut downstream, &mut upstream).await;
+    assert_eq!(turn, Turn::SourceFailed(Ending::Reset));
+    assert!(up.holds() && !up.over());
+    let reader = tokio::spawn(async move {
+        let mut all = Vec::new();
+        server.read_to_end(&mut all).await.map(|_| all)
+    });
+    flown(&mut up, &mut downstream, &mut upstream, 10, false).await;
+    assert!(up.over());
+    drop(upstream);
+    assert!(reader.await.unwrap().unwrap().ends_with(b"last words"));
 }
