@@ -111,7 +111,7 @@ pub struct SessionOptions {
     #[arg(long, help_heading = "HTTP")]
     pub inject_id: bool,
 
-    /// Worker threads [default: one a core]
+    /// Worker threads [default: half as many as there are cores: the load generator, and what it loads, need the others]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
 
@@ -151,6 +151,13 @@ fn restart_policy(text: &str) -> Result<RestartPolicy, String> {
         "never" => Ok(RestartPolicy::Never),
         other => Err(format!("`{other}` is not known: write lost or never")),
     }
+}
+
+/// Half of the cores, at least one: generator and upstream often run on the same machine, and fewer workers that have
+/// more to do each turn spend less CPU on a request (docs/performance.md).
+fn default_workers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (cores / 2).max(1)
 }
 
 /// Why the options do not fit together.
@@ -207,10 +214,7 @@ impl SessionOptions {
             return Err(SessionOptionsError::NoWeight);
         }
         self.output.check()?;
-        let workers = self.workers.map_or_else(
-            || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            usize::from,
-        );
+        let workers = self.workers.map_or_else(default_workers, usize::from);
         Ok(Config {
             listen,
             vias: self.via.clone(),
