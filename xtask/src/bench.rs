@@ -13,6 +13,7 @@ mod load;
 mod measure;
 mod place;
 mod process;
+mod relay;
 mod table;
 mod target;
 mod upstream;
@@ -68,6 +69,9 @@ pub(crate) struct Args {
     /// Where the figures go; given by the bench to itself when it enters its namespace
     #[arg(long, hide = true)]
     inside: Option<PathBuf>,
+    /// Be the relay that does nothing else; given by the bench to itself
+    #[arg(long, hide = true, num_args = 2, value_names = ["LISTEN", "UPSTREAM"])]
+    relay: Option<Vec<u16>>,
 }
 
 /// Waits for what shows itself in no other way: that a machine has come to rest.
@@ -78,6 +82,9 @@ fn pause(time: std::time::Duration) {
 
 /// Measures, or renders what was measured.
 pub(crate) fn execute(args: &Args) -> Result<()> {
+    if let Some([listen, upstream]) = args.relay.as_deref() {
+        return relay::run(*listen, *upstream);
+    }
     let root = ci::root()?;
     if args.check {
         return check(&root);

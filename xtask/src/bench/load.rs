@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::data::Outcome;
+use super::place::Cores;
 use super::workload::Workload;
 
 /// wrk's own report is made for people; this line is made for us.
@@ -31,12 +32,12 @@ pub(super) fn run(
     workload: Workload,
     port: u16,
     lasting: Duration,
-    core: u32,
+    cores: Cores,
     folder: &Path,
 ) -> Result<Outcome> {
     let (connections, script, close) = match workload {
         Workload::KeepAlive200 => (200, REPORT.to_owned(), false),
-        Workload::FixedRate => (64, format!("{REPORT}{PAUSE}"), false),
+        Workload::FixedRate | Workload::FixedRateUnpinned => (64, format!("{REPORT}{PAUSE}"), false),
         Workload::ConnectionPerRequest => (64, REPORT.to_owned(), true),
         Workload::KeepAlive64 | Workload::Down | Workload::Up | Workload::Idle => {
             (64, REPORT.to_owned(), false)
@@ -48,10 +49,10 @@ pub(super) fn run(
     command
         .args([
             "-c",
-            &core.to_string(),
+            &cores.of_load(workload),
             "wrk",
             "--threads",
-            "1",
+            if workload.is_pinned() { "1" } else { "2" },
             "--connections",
             &connections.to_string(),
         ])

@@ -36,7 +36,7 @@ struct Ready {
 pub(super) fn everything(args: &Args, folder: &Path) -> Result<()> {
     place::furnish()?;
     let cores = Cores::find()?;
-    let _upstream = Upstream::start(cores.load, folder)?;
+    let _upstream = Upstream::start(cores, folder)?;
     data::write_facts(folder, &place::facts())?;
     let mut rows = Writer::begin(folder)?;
     let rounds = args.rounds.unwrap_or(if args.quick { 2 } else { 5 });
@@ -81,11 +81,7 @@ fn start(
     cores: Cores,
     folder: &Path,
 ) -> Result<Option<Ready>> {
-    let upstream = if workload == Workload::Up {
-        upstream::SINK
-    } else {
-        upstream::NGINX
-    };
+    let upstream = upstream::port(workload);
     let Some(program) = target.program() else {
         return Ok(Some(Ready {
             target,
@@ -107,7 +103,7 @@ fn start(
     let running = Running::start(
         &program,
         &target.words(&setting)?,
-        cores.proxy,
+        &cores.of_proxy(workload),
         Some(&cgroup),
         folder,
     )?
@@ -149,7 +145,7 @@ fn measured(
     let outcome: Outcome = if workload.is_bulk() {
         bulk::run(workload, proxy.port, lasting)
     } else {
-        load::run(workload, proxy.port, lasting, cores.load, folder)
+        load::run(workload, proxy.port, lasting, cores, folder)
     }
     .with_context(|| format!("{} through {}", workload.word(), proxy.target.word()))?;
     let used = cpu()?.saturating_sub(before);

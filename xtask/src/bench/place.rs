@@ -8,15 +8,14 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::target::Target;
+use super::workload::Workload;
 use crate::ci;
 
 /// The two cores.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cores {
-    /// Where the proxy runs.
-    pub(super) proxy: u32,
-    /// Where the generator and the upstream run.
-    pub(super) load: u32,
+    proxy: u32,
+    load: u32,
 }
 
 impl Cores {
@@ -44,6 +43,28 @@ impl Cores {
             _ => anyhow::bail!("two cores are needed: one for the proxy, one for generator and upstream"),
         }
     }
+
+    /// Where the proxy runs, as taskset(1) takes it.
+    pub(super) fn of_proxy(self, workload: Workload) -> String {
+        self.pinned_to(self.proxy, workload)
+    }
+
+    /// Where the generator and the upstream run.
+    pub(super) fn of_load(self, workload: Workload) -> String {
+        self.pinned_to(self.load, workload)
+    }
+
+    fn pinned_to(self, core: u32, workload: Workload) -> String {
+        if workload.is_pinned() {
+            core.to_string()
+        } else {
+            self.both()
+        }
+    }
+
+    fn both(self) -> String {
+        format!("{},{}", self.proxy, self.load)
+    }
 }
 
 /// Builds hopscope, and runs this very command again inside. Gives the folder with the figures.
@@ -66,7 +87,7 @@ pub(super) fn enter(root: &Path) -> Result<PathBuf> {
             "taskset",
             "-c",
         ])
-        .arg(format!("{},{}", cores.proxy, cores.load))
+        .arg(cores.both())
         .args(["unshare", "--net", "--"])
         .arg(ourselves)
         .args(words)

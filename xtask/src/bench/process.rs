@@ -1,4 +1,4 @@
-//! Programs that are started for a while, each on its core.
+//! Programs that are started for a while, each on its cores.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -23,11 +23,11 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Starts a program on one core, in a cgroup if one is given.
+    /// Starts a program on those cores, in a cgroup if one is given.
     pub(super) fn start(
         program: &Path,
         words: &[impl AsRef<OsStr>],
-        core: u32,
+        cores: &str,
         cgroup: Option<&Cgroup>,
         folder: &Path,
     ) -> Result<Self> {
@@ -46,7 +46,7 @@ impl Running {
             None => Command::new("taskset"),
         };
         let child = command
-            .args(["-c", &core.to_string()])
+            .args(["-c", cores])
             .arg(program)
             .args(words)
             .current_dir(folder)

@@ -13,6 +13,8 @@ use super::workload::Workload;
 pub(super) enum Target {
     /// No proxy.
     Direct,
+    /// A relay that moves bytes and does nothing else: what no relay of this make can cost less than.
+    Bare,
     /// hopscope as it is used: every exchange observed and recorded.
     Hopscope,
     /// hopscope on a `tcp://` path: relayed and recorded, not read.
@@ -43,8 +45,9 @@ pub(super) struct Setting<'a> {
 
 impl Target {
     /// All, in the order of the tables.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Direct,
+        Self::Bare,
         Self::Hopscope,
         Self::HopscopeUnread,
         Self::HaproxyLog,
@@ -59,6 +62,7 @@ impl Target {
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Direct => "direct",
+            Self::Bare => "bare",
             Self::Hopscope => "hopscope",
             Self::HopscopeUnread => "hopscope-unread",
             Self::HaproxyLog => "haproxy-log",
@@ -74,6 +78,7 @@ impl Target {
     pub(super) const fn title(self) -> &'static str {
         match self {
             Self::Direct => "no proxy",
+            Self::Bare => "a relay and nothing else",
             Self::Hopscope => "**hopscope**",
             Self::HopscopeUnread => "hopscope, `tcp://` (not read)",
             Self::HaproxyLog => "HAProxy, HTTP, log on",
@@ -97,6 +102,7 @@ impl Target {
         };
         match self {
             Self::Direct => None,
+            Self::Bare => std::env::current_exe().ok(),
             Self::Hopscope | Self::HopscopeUnread => Some(named("HOPSCOPE_BIN", "hopscope")),
             Self::HaproxyLog | Self::Haproxy | Self::HaproxySplice | Self::HaproxyTcp => {
                 Some("haproxy".into())

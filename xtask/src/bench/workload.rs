@@ -13,6 +13,8 @@ pub(super) enum Workload {
     KeepAlive200,
     /// About 4,000 such requests a second over 64 connections.
     FixedRate,
+    /// The same, with as many threads as a program takes by itself, and nobody pinned to a core.
+    FixedRateUnpinned,
     /// A connection for each request.
     ConnectionPerRequest,
     /// Bodies of 64 MiB from the upstream.
@@ -25,10 +27,11 @@ pub(super) enum Workload {
 
 impl Workload {
     /// All, in the order of the tables.
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::KeepAlive64,
         Self::KeepAlive200,
         Self::FixedRate,
+        Self::FixedRateUnpinned,
         Self::ConnectionPerRequest,
         Self::Down,
         Self::Up,
@@ -41,6 +44,7 @@ impl Workload {
             Self::KeepAlive64 => "keep-alive-64",
             Self::KeepAlive200 => "keep-alive-200",
             Self::FixedRate => "fixed-rate",
+            Self::FixedRateUnpinned => "fixed-rate-unpinned",
             Self::ConnectionPerRequest => "connection-per-request",
             Self::Down => "down",
             Self::Up => "up",
@@ -58,13 +62,24 @@ impl Workload {
         matches!(self, Self::Down | Self::Up)
     }
 
+    /// Whether the proxy has one worker on one core, and generator and upstream have the other core.
+    pub(super) const fn is_pinned(self) -> bool {
+        !matches!(self, Self::FixedRateUnpinned)
+    }
+
     /// Who takes part.
     pub(super) fn targets(self) -> impl Iterator<Item = Target> {
         Target::ALL.into_iter().filter(move |target| match self {
             Self::KeepAlive64 | Self::KeepAlive200 | Self::FixedRate | Self::ConnectionPerRequest => {
                 *target != Target::HaproxySplice
             }
-            Self::Down | Self::Up => !matches!(target, Target::HaproxyLog | Target::HaproxyTcp),
+            Self::FixedRateUnpinned => !matches!(
+                target,
+                Target::HopscopeUnread | Target::HaproxyLog | Target::HaproxySplice
+            ),
+            Self::Down | Self::Up => {
+                !matches!(target, Target::Bare | Target::HaproxyLog | Target::HaproxyTcp)
+            }
             Self::Idle => matches!(
                 target,
                 Target::Hopscope | Target::Haproxy | Target::HaproxyTcp | Target::Nginx | Target::Envoy

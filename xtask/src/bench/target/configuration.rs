@@ -1,4 +1,5 @@
-//! How each target is told to do the same work: one worker, one upstream connection a downstream connection.
+//! How each target is told to do the same work: one worker, or as many as it takes by itself where it is not pinned;
+//! one upstream connection a downstream connection.
 
 use std::fs;
 
@@ -12,6 +13,7 @@ pub(super) fn prepare(target: Target, setting: &Setting<'_>) -> Result<Vec<Strin
     let path = file.display().to_string();
     let (text, words): (String, Vec<String>) = match target {
         Target::Direct => return Ok(Vec::new()),
+        Target::Bare => return Ok(bare(setting)),
         Target::Hopscope => return Ok(hopscope("http", target, setting)),
         Target::HopscopeUnread => return Ok(hopscope("tcp", target, setting)),
         Target::HaproxyLog | Target::Haproxy | Target::HaproxySplice | Target::HaproxyTcp => {
@@ -26,20 +28,19 @@ pub(super) fn prepare(target: Target, setting: &Setting<'_>) -> Result<Vec<Strin
                 path,
             ],
         ),
-        Target::Envoy => (
-            envoy(setting),
-            [
+        Target::Envoy => {
+            let mut words = vec![
                 "--config-path",
                 &path,
-                "--concurrency",
-                "1",
                 "--disable-hot-restart",
                 "--log-level",
                 "critical",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
-        ),
+            ];
+            if setting.workload.is_pinned() {
+                words.extend(["--concurrency", "1"]);
+            }
+            (envoy(setting), words.into_iter().map(str::to_owned).collect())
+        }
     };
     // Envoy tells the format of its configuration by the file's name.
     let (file, words) = if target == Target::Envoy {
@@ -62,20 +63,31 @@ pub(super) fn prepare(target: Target, setting: &Setting<'_>) -> Result<Vec<Strin
     Ok(words)
 }
 
+fn bare(setting: &Setting<'_>) -> Vec<String> {
+    let ports = [setting.listen, setting.upstream].map(|port| port.to_string());
+    ["bench", "--relay"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(ports)
+        .collect()
+}
+
 fn hopscope(scheme: &str, target: Target, setting: &Setting<'_>) -> Vec<String> {
     let recording = setting
         .folder
         .join(format!("{}-{}.hopscope", target.word(), setting.workload.word()));
-    [
+    let mut words = vec![
         "proxy".to_owned(),
         format!("--listen=127.0.0.1:{}", setting.listen),
         format!("--via=direct={scheme}://127.0.0.1:{}", setting.upstream),
-        "--workers=1".to_owned(),
         // The proxy alone is measured: the probes' cost is the kernel's, and `cargo xtask churn` has it.
         "--probes=off".to_owned(),
         format!("--record={}", recording.display()),
-    ]
-    .to_vec()
+    ];
+    if setting.workload.is_pinned() {
+        words.push("--workers=1".to_owned());
+    }
+    words
 }
 
 fn haproxy(target: Target, setting: &Setting<'_>) -> String {
@@ -98,7 +110,10 @@ fn haproxy(target: Target, setting: &Setting<'_>) -> String {
     } else {
         "maxconn 9000"
     };
-    let mut text = format!("global\n  nbthread 1\n  {limits}\n");
+    let mut text = format!("global\n  {limits}\n");
+    if setting.workload.is_pinned() {
+        text += "  nbthread 1\n";
+    }
     if target == Target::HaproxyLog {
         text += "  log ring@lines local0\n";
         defaults += "  log global\n  option httplog\n";
