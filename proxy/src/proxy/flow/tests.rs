@@ -147,11 +147,20 @@ async fn a_reset_behind_the_last_bytes_is_not_taken_for_a_fin() {
     assert_eq!((turn, up.passed()), (Turn::SourceFailed(Ending::Reset), 10));
 }
 
-/// Waits until the event loop has told of the end.
-async fn told_of_the_end(socket: &TcpStream) {
-    while !socket.ready(Interest::READABLE).await.unwrap().is_read_closed() {
+/// Two connected sockets; at the second wait the first one's last words and its FIN, and the event loop has told of both.
+async fn last_words_and_a_fin() -> (TcpStream, TcpStream) {
+    let (mut generator, downstream) = pair().await;
+    generator.write_all(b"last words").await.unwrap();
+    generator.shutdown().await.unwrap();
+    while !downstream
+        .ready(Interest::READABLE)
+        .await
+        .unwrap()
+        .is_read_closed()
+    {
         tokio::task::yield_now().await;
     }
+    (generator, downstream)
 }
 
 /// What the socket has for its reader at the moment.
@@ -162,11 +171,8 @@ fn there(reader: &TcpStream) -> io::Result<usize> {
 
 #[tokio::test]
 async fn the_last_bytes_go_out_with_the_fin_behind_them() {
-    let (mut generator, mut downstream) = pair().await;
+    let (_generator, mut downstream) = last_words_and_a_fin().await;
     let (mut upstream, mut server) = pair().await;
-    generator.write_all(b"last words").await.unwrap();
-    generator.shutdown().await.unwrap();
-    told_of_the_end(&downstream).await;
     let mut up = Flow::new(Side::Downstream);
     let turn = turned(&mut up, &mut downstream, &mut upstream).await;
     assert_eq!((turn, up.passed()), (Turn::SourceFinished, 10));
@@ -179,11 +185,8 @@ async fn the_last_bytes_go_out_with_the_fin_behind_them() {
 
 #[tokio::test]
 async fn bytes_before_an_end_that_was_no_fin_are_sent_all_the_same() {
-    let (mut generator, mut downstream) = pair().await;
+    let (_generator, mut downstream) = last_words_and_a_fin().await;
     let (mut upstream, mut server) = pair().await;
-    generator.write_all(b"last words").await.unwrap();
-    generator.shutdown().await.unwrap();
-    told_of_the_end(&downstream).await;
     let mut up = Flow::new(Side::Downstream);
     turned(&mut up, &mut downstream, &mut upstream).await;
     up.break_off(Moment(1));
