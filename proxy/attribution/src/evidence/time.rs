@@ -118,12 +118,35 @@ impl fmt::Display for Span {
     /// Two to three significant figures in the unit a person would choose: `870 µs`, `7.8 ms`, `1.01 s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secs = self.as_secs_f64();
+        // The limits are those of what is rounded: 999.7 ms is told as 1.00 s.
         match self.as_micros() {
             micros @ 0..1_000 => write!(f, "{micros} µs"),
-            1_000..10_000 => write!(f, "{:.1} ms", secs * 1e3),
-            10_000..1_000_000 => write!(f, "{:.0} ms", secs * 1e3),
-            1_000_000..100_000_000 => write!(f, "{secs:.2} s"),
+            1_000..9_950 => write!(f, "{:.1} ms", secs * 1e3),
+            9_950..999_500 => write!(f, "{:.0} ms", secs * 1e3),
+            999_500..99_995_000 => write!(f, "{secs:.2} s"),
             _ => write!(f, "{secs:.0} s"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_in_the_unit_that_its_rounded_figure_belongs_to() {
+        for (micros, told) in [
+            (999, "999 µs"),
+            (1_000, "1.0 ms"),
+            (9_949, "9.9 ms"),
+            (9_950, "10 ms"),
+            (999_499, "999 ms"),
+            (999_500, "1.00 s"),
+            (1_014_999, "1.01 s"),
+            (99_994_999, "99.99 s"),
+            (99_995_000, "100 s"),
+        ] {
+            assert_eq!(Span::from_micros(micros).to_string(), told);
         }
     }
 }
