@@ -134,17 +134,23 @@ async fn a_full_sink_is_waited_for_and_gets_every_byte() {
 
 #[tokio::test]
 async fn a_reset_behind_the_last_bytes_is_not_taken_for_a_fin() {
-    let (mut generator, mut downstream) = pair().await;
+    let mut downstream = last_words_and_a_reset().await;
     let (mut upstream, _server) = pair().await;
+    let mut up = Flow::new(Side::Downstream);
+    let turn = turned(&mut up, &mut downstream, &mut upstream).await;
+    assert_eq!((turn, up.passed()), (Turn::SourceFailed(Ending::Reset), 10));
+}
+
+/// A socket at which somebody's last words wait, and the reset behind them.
+async fn last_words_and_a_reset() -> TcpStream {
+    let (mut generator, downstream) = pair().await;
     generator.write_all(b"last words").await.unwrap();
     // They are to arrive before the reset does.
     downstream.peek(&mut [0; 16]).await.unwrap();
     socket::reset_on_close(&generator);
     drop(generator);
     downstream.ready(Interest::ERROR).await.unwrap();
-    let mut up = Flow::new(Side::Downstream);
-    let turn = turned(&mut up, &mut downstream, &mut upstream).await;
-    assert_eq!((turn, up.passed()), (Turn::SourceFailed(Ending::Reset), 10));
+    downstream
 }
 
 /// Two connected sockets; at the second wait the first one's last words and its FIN, and the event loop has told of both.
@@ -201,15 +207,10 @@ async fn bytes_before_an_end_that_was_no_fin_are_sent_all_the_same() {
 
 #[tokio::test]
 async fn a_reset_behind_bytes_that_a_full_sink_holds_up_is_not_forgotten() {
-    let (mut generator, mut downstream) = pair().await;
+    let mut downstream = last_words_and_a_reset().await;
     let (mut upstream, mut server) = pair().await;
     upstream.writable().await.unwrap();
     while upstream.try_write(&vec![7; 65536]).is_ok() {}
-    generator.write_all(b"last words").await.unwrap();
-    downstream.peek(&mut [0; 16]).await.unwrap();
-    socket::reset_on_close(&generator);
-    drop(generator);
-    downstream.ready(Interest::ERROR).await.unwrap();
     let mut up = Flow::new(Side::Downstream);
     let turn = turned(&mut up, &mut downstream, &mut upstream).await;
     assert_eq!(turn, Turn::SourceFailed(Ending::Reset));
