@@ -4,8 +4,8 @@
 
 use std::io::BufReader;
 
-use hopscope::explain::{Summary, explain, render};
-use hopscope::report::terminal::Screen;
+use hopscope_explain::{Summary, explain, render};
+use hopscope_text::paint::Screen;
 use libfuzzer_sys::fuzz_target;
 
 fn adds_up(summary: &Summary) {

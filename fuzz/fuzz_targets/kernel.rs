@@ -6,9 +6,9 @@
 use std::mem::offset_of;
 use std::net::IpAddr;
 
-use hopscope::agent::correlate::Gathering;
-use hopscope::agent::parse::{Event, KeyBytes, Malformed, Socket, tallied};
-use hopscope::sock_diag::message::{self, Answer};
+use hopscope_agent::correlate::Gathering;
+use hopscope_agent::parse::{Event, KeyBytes, Malformed, Socket, tallied};
+use hopscope_host::sock_diag::message::{self, Answer};
 use hopscope_abi::{Kind, Record, TallyKey};
 use libfuzzer_sys::fuzz_target;
 
@@ -71,7 +71,7 @@ fn records(input: &[u8]) {
     for case in &cases {
         assert!(case.ends.len() <= 2);
     }
-    let sum = |count: &dyn Fn(&hopscope::agent::correlate::Case) -> usize| cases.iter().map(count).sum::<usize>();
+    let sum = |count: &dyn Fn(&hopscope_agent::correlate::Case) -> usize| cases.iter().map(count).sum::<usize>();
     assert!(sum(&|case| case.ends.len()) <= closed);
     assert!(sum(&|case| case.resets_sent.len() + case.resets_received.len()) <= resets);
     assert!(sum(&|case| case.drops.len()) <= drops);

@@ -4,8 +4,8 @@
 //! The input's first byte is the size of the pieces.
 #![no_main]
 
-use hopscope::tunnel::lines::splitter::{LONGEST_LINE, Splitter};
-use hopscope::tunnel::lines::{chatter, read};
+use hopscope_tunnel::lines::splitter::{LONGEST_LINE, Splitter};
+use hopscope_tunnel::lines::{chatter, read};
 use libfuzzer_sys::fuzz_target;
 
 fn split(bytes: &[u8], piece: usize) -> Vec<String> {

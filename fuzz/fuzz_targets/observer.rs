@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use hopscope::http::{Direction, Insertion, Observer, ObserverConfig, RouteTable};
+use hopscope_http::{Direction, Insertion, Observer, ObserverConfig, RouteTable};
 use hopscope_attribution::evidence::{ConnectionId, Cut, Exchange, Moment, PathId, Protocol};
 use libfuzzer_sys::fuzz_target;
 

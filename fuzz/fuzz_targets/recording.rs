@@ -7,9 +7,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use hopscope::recording::{self, FinalFacts, Options, Recording, RunFacts};
-use hopscope::report::terminal::{self, Screen};
-use hopscope::report::{Report, html, json, markdown};
+use hopscope_attribution::evidence::RunFacts;
+use hopscope_recording::{FinalFacts, Options, Recording};
+use hopscope_report::terminal::{self, Screen};
+use hopscope_report::{Report, html, json, markdown};
 use hopscope_attribution::evidence::{
     Author, Connection, ConnectionId, Cut, Delivery, Ending, Exchange, FourTuple, Method, Moment, Observation, PathId,
     PathKind, Phases, Protocol, RouteId, SideEnd, Span, TcpFacts, Upstream,
@@ -74,7 +75,7 @@ fn record(file: &Path) {
         command: Some(vec!["wrk".to_owned()]),
         version: "0.1.0".to_owned(),
     };
-    let (handle, closing) = recording::create(file, &facts, &Options::default(), Vec::new()).expect("a recording");
+    let (handle, closing) = hopscope_recording::create(file, &facts, &Options::default(), Vec::new()).expect("a recording");
     handle.route(RouteId(0), "/a/:id");
     let mut recorder = handle.recorder();
     for id in 0..6_u8 {
@@ -229,7 +230,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn tell(recording: &Recording) -> [String; 4] {
-    let report = Report::of_recording(recording);
+    let report = hopscope::diagnosis::of_recording(recording);
     [
         json::render(&report).expect("a report is JSON"),
         terminal::render(&report, Screen::PLAIN),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::proxy::raise_descriptor_limit;
+use hopscope_host::limits::raise_descriptor_limit;
 
 pub mod agent;
 pub mod conduct;

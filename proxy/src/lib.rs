@@ -1,24 +1,13 @@
-//! hopscope: says which hop broke your load test, and proves it.
+//! The program: what is typed, and what is shown while it runs and when it ends.
 //!
-//! In reading order: [`cli`] turns what was typed into configurations; [`paths`] says where the load goes; [`proxy`]
-//! relays and observes; [`http`] reads what passes; [`recording`] keeps it; [`report`] tells it. [`tunnel`] runs and
-//! watches kubectl; [`agent`] is the node's side; [`serve`] answers scrapers. The conclusion itself is drawn in `hopscope-attribution`.
+//! In reading order: [`cli`] turns what was typed into configurations; [`diagnosis`] goes from a recording to its
+//! report; [`live`] shows a run while it goes on; [`demo`] plays the lab's faults; [`doctor`] says what works here.
+//! Every other part is a crate of its own beside this one.
+//!
+//! **Invariant:** this crate joins the others and judges nothing.
 
-pub mod agent;
 pub mod cli;
 pub mod demo;
+pub mod diagnosis;
 pub mod doctor;
-pub mod explain;
-#[cfg(test)]
-mod golden;
-pub mod http;
 pub mod live;
-pub mod metrics;
-pub mod paths;
-pub mod proxy;
-pub mod recording;
-pub mod report;
-pub mod serve;
-pub mod sock_diag;
-pub mod trust;
-pub mod tunnel;

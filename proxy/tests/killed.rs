@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hopscope::recording::Recording;
+use hopscope_recording::Recording;
 
 const BOUND: Duration = Duration::from_secs(30);
 /// Connections whose rows the small disk has room for, and more than it has room for.

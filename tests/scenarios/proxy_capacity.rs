@@ -12,7 +12,7 @@ use hopscope_tests::server::Server;
 const LIMIT: Duration = Duration::from_secs(30);
 /// Descriptors with which 10,000 connections must stand.
 const ENOUGH: u64 = 20_480;
-/// Descriptors that hopscope keeps for itself (proxy/src/proxy/process.rs).
+/// Descriptors that hopscope keeps for itself (proxy/host/src/limits.rs).
 const RESERVED: u64 = 96;
 /// Connections beyond what hopscope has descriptors for.
 const TOO_MANY: usize = 50;

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::agent::kubernetes::Asking;
-use crate::agent::loader::Prefix;
-use crate::agent::rung::Rung;
-use crate::agent::world::Mounts;
-use crate::agent::{Agent, AgentError, Config};
 use crate::cli::tell;
-use crate::serve::{AccessError, AccessFiles};
+use hopscope_agent::kubernetes::Asking;
+use hopscope_agent::loader::Prefix;
+use hopscope_agent::rung::Rung;
+use hopscope_agent::world::Mounts;
+use hopscope_agent::{Agent, AgentError, Config};
+use hopscope_metrics::serve::{AccessError, AccessFiles};
 
 mod file;
 

@@ -14,13 +14,13 @@ use super::nodes;
 use super::output::OutputError;
 use super::session::{SessionOptions, SessionOptionsError, StopSignals};
 use super::tell;
+use crate::diagnosis::of_recording;
 use crate::live::{Display, Live, Mode};
-use crate::metrics::Metrics;
-use crate::paths::Via;
-use crate::proxy::{Session, StartError};
-use crate::recording::{Recording, RecordingError, Watcher};
-use crate::report::Report;
-use crate::serve::{self, AccessError, ServerError};
+use hopscope_metrics::Metrics;
+use hopscope_metrics::serve::{self, AccessError, ServerError};
+use hopscope_recording::{Recording, RecordingError, Watcher};
+use hopscope_relay::{Session, StartError};
+use hopscope_tunnel::paths::Via;
 
 /// Where the load comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,7 +201,7 @@ pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Res
         }
         Ok::<_, ConductError>(exit_code)
     })?;
-    let report = Report::of_recording(&Recording::open(&recording)?);
+    let report = of_recording(&Recording::open(&recording)?);
     let exit = options.output.report.deliver(&report)?;
     tell(&format!(
         "recording: {0} (`hopscope report {0}` tells this again)",

@@ -12,10 +12,10 @@ use super::tell;
 use crate::demo::play::{self, PlayError};
 use crate::demo::score;
 use crate::demo::words;
+use crate::diagnosis::of_recording;
 use crate::live::Mode;
-use crate::recording::{Recording, RecordingError};
-use crate::report::Report;
-use crate::report::terminal::Screen;
+use hopscope_recording::{Recording, RecordingError};
+use hopscope_text::paint::Screen;
 
 const EXAMPLES: &str = "\
 No cluster, no root, no other program: generator, kubectl's stand-in, API server, load balancer and services run in
@@ -148,7 +148,7 @@ pub fn execute(args: &Args) -> Result<Exit, DemoError> {
         tell(&words::introduction(&scenario, curtain, Screen::of_stderr()));
     })?;
     let recording = Recording::open(&options.recording)?;
-    let exit = args.output.report.deliver(&Report::of_recording(&recording))?;
+    let exit = args.output.report.deliver(&of_recording(&recording))?;
     let diagnosis = attribute(recording.evidence());
     let judged = score::score(
         &diagnosis,

@@ -5,7 +5,7 @@ use std::io;
 use super::Exit;
 use super::output::{OutputError, to_stream};
 use crate::doctor::{examine, look, text};
-use crate::report::terminal::Screen;
+use hopscope_text::paint::Screen;
 
 const EXAMPLES: &str = "\
 Each line is ok, limited or missing; what is not ok has its remedy under it. Nothing is changed on the machine.

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::Exit;
 use super::output::{OutputError, to_stream};
-use crate::explain::{self, Reading, Summary, Unrecognised};
-use crate::report::terminal::Screen;
+use hopscope_explain::{Reading, Summary, Unrecognised};
+use hopscope_text::paint::Screen;
 
 const EXAMPLES: &str = "\
 It reads, and recognises by itself:
@@ -89,13 +89,13 @@ impl ResultError {
 /// When it cannot be read, or is none that is known.
 pub fn read(path: &Path) -> Result<(Summary, Reading), ResultError> {
     let explained = if path.as_os_str() == "-" {
-        explain::explain(io::stdin().lock())
+        hopscope_explain::explain(io::stdin().lock())
     } else {
         let file = File::open(path).map_err(|error| ResultError::Open {
             path: path.to_owned(),
             error,
         })?;
-        explain::explain(BufReader::new(file))
+        hopscope_explain::explain(BufReader::new(file))
     };
     explained.map_err(|reason| ResultError::Unrecognised {
         path: path.to_owned(),
@@ -117,7 +117,7 @@ pub fn execute(args: &Args) -> Result<Exit, ResultError> {
         };
         serde_json::to_string_pretty(&document).map_err(OutputError::Json)? + "\n"
     } else {
-        explain::render(&summary, &reading, Screen::of_stdout())
+        hopscope_explain::render(&summary, &reading, Screen::of_stdout())
     };
     to_stream(io::stdout(), &text)?;
     Ok(Exit::Ran)

@@ -8,16 +8,16 @@ use hopscope_attribution::evidence::{NodeEvidence, Observation, PathKind};
 
 use super::session::ProbesWish;
 use super::tell;
-use crate::agent::Config;
-use crate::agent::answer::Answer;
-use crate::agent::answer::told::Told;
-use crate::agent::ask::{AgentUrl, AskError, Credentials, ask};
-use crate::agent::evidence::Unreadable;
-use crate::agent::local::LocalProbes;
-use crate::agent::procfs;
-use crate::paths::{Target, Via};
-use crate::recording::{self, Recording, RecordingError};
-use crate::serve::{self, AccessError};
+use hopscope_agent::Config;
+use hopscope_agent::answer::Answer;
+use hopscope_agent::answer::told::Told;
+use hopscope_agent::ask::{AgentUrl, AskError, Credentials, ask};
+use hopscope_agent::evidence::Unreadable;
+use hopscope_agent::local::LocalProbes;
+use hopscope_host::procfs;
+use hopscope_metrics::serve::{self, AccessError};
+use hopscope_recording::{Recording, RecordingError};
+use hopscope_tunnel::paths::{Target, Via};
 
 /// Options of `report` by which agents are asked.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -197,7 +197,7 @@ pub fn keep(probes: LocalProbes, file: &Path) -> Result<(), RecordingError> {
     let recording = Recording::open(file)?;
     let began = recording.facts().started_unix_us;
     let node = probes.finish(recording.evidence().into(), began);
-    recording::add_node(file, &node, procfs::boot_id().as_deref())
+    hopscope_recording::add_node(file, &node, procfs::boot_id().as_deref())
 }
 
 #[cfg(test)]

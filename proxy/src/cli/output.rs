@@ -9,9 +9,9 @@ use clap::Args;
 use thiserror::Error;
 
 use super::Exit;
-use crate::report::figures::rfc3339;
-use crate::report::terminal::{self, Screen};
-use crate::report::{Condition, Report, html, json, markdown};
+use hopscope_report::terminal::{self, Screen};
+use hopscope_report::{Condition, Report, html, json, markdown};
+use hopscope_text::figures::rfc3339;
 
 /// Options of the commands that make a recording and end in its diagnosis.
 #[derive(Clone, Debug, Default, Args)]

@@ -6,8 +6,8 @@ use super::Exit;
 use super::explain::ResultError;
 use super::nodes::{NodeError, NodeOptions};
 use super::output::{OutputError, ReportOptions};
-use crate::recording::{Recording, RecordingError};
-use crate::report::{Report, Witnesses};
+use crate::diagnosis::{Witnesses, of_recording_with};
+use hopscope_recording::{Recording, RecordingError};
 
 const EXAMPLES: &str = "\
 The same recording gives the same bytes. A recording that was cut off (kill -9, a full disk) is read as far as it goes,
@@ -113,7 +113,7 @@ pub fn execute(args: &Args) -> Result<Exit, ReportError> {
         None => None,
     };
     let node = args.nodes.ask(&recording)?;
-    let report = Report::of_recording_with(
+    let report = of_recording_with(
         recording,
         Witnesses {
             generator,

@@ -9,12 +9,11 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::output::{OutputError, OutputOptions};
-use crate::http::{ObserverConfig, Pattern, RouteTable};
-use crate::paths::Via;
-use crate::proxy::{Config, OnRefusal};
-use crate::recording;
-use crate::serve::AccessFiles;
-use crate::tunnel::RestartPolicy;
+use hopscope_http::{ObserverConfig, Pattern, RouteTable};
+use hopscope_metrics::serve::AccessFiles;
+use hopscope_relay::{Config, OnRefusal};
+use hopscope_tunnel::RestartPolicy;
+use hopscope_tunnel::paths::Via;
 
 /// Heads longer than this turn a connection opaque. Servers refuse them long before: nginx at 8 KiB a line by default.
 const HEAD_LIMIT: usize = 64 * 1024;
@@ -231,7 +230,7 @@ impl SessionOptions {
             }),
             workers,
             recording: self.output.recording_file(started_unix_us),
-            recording_options: recording::Options::default(),
+            recording_options: hopscope_recording::Options::default(),
             command,
         })
     }

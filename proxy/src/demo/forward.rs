@@ -1,4 +1,4 @@
-//! Watching the forward of a demo: what [`crate::tunnel`] does for a kubectl, for the stand-in in this process.
+//! Watching the forward of a demo: what [`hopscope_tunnel`] does for a kubectl, for the stand-in in this process.
 //!
 //! Its lines are read as kubectl's, and its sockets are looked at in the kernel; what belongs to a process (descriptors,
 //! CPU, whether it is stopped) is left unseen, because the process is hopscope's own.
@@ -13,11 +13,11 @@ use hopscope_attribution::evidence::{Moment, Observation, PathId, Span, WhyUnsee
 use hopscope_lab::scenario::{Forward, News};
 use tokio::time::MissedTickBehavior;
 
-use crate::proxy::RunClock;
-use crate::recording::{RecordingHandle, TunnelWatch};
-use crate::sock_diag::message::{Family, Query, SocketEntry, States};
-use crate::sock_diag::{SockDiag, SockDiagError};
-use crate::tunnel::lines;
+use hopscope_host::sock_diag::message::{Family, Query, SocketEntry, States};
+use hopscope_host::sock_diag::{SockDiag, SockDiagError};
+use hopscope_recording::{RecordingHandle, TunnelWatch};
+use hopscope_relay::RunClock;
+use hopscope_tunnel::lines;
 
 /// The only forwarder.
 const MEMBER: u16 = 0;

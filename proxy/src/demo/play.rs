@@ -16,12 +16,12 @@ use tokio::task::JoinSet;
 use super::forward;
 use super::starve::Starvation;
 use crate::cli::session::StopSignals;
-use crate::http::{ObserverConfig, RouteTable};
 use crate::live::{Display, Live, Mode};
-use crate::paths::{Via, ViaError};
-use crate::proxy::{Config, OnRefusal, Session, StartError};
-use crate::recording::{self, RecordingError, Summary};
-use crate::tunnel::RestartPolicy;
+use hopscope_http::{ObserverConfig, RouteTable};
+use hopscope_recording::{RecordingError, Summary};
+use hopscope_relay::{Config, OnRefusal, Session, StartError};
+use hopscope_tunnel::RestartPolicy;
+use hopscope_tunnel::paths::{Via, ViaError};
 
 /// How long hopscope waits for an upstream connection in a demo: less than a minute's patience of a person.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(700);
@@ -230,7 +230,7 @@ fn config(staged: &Staged, options: &Options) -> Result<Config, ViaError> {
         }),
         workers: options.workers,
         recording: options.recording.clone(),
-        recording_options: recording::Options::default(),
+        recording_options: hopscope_recording::Options::default(),
         command: None,
     })
 }

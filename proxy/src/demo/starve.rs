@@ -59,7 +59,7 @@ impl Drop for Starvation {
     }
 }
 
-/// Sets the scheduling policy of every worker thread of this process: those that [`crate::proxy::Session`] named.
+/// Sets the scheduling policy of every worker thread of this process: those that [`hopscope_relay::Session`] named.
 fn policy_of_workers(policy: libc::c_int) -> io::Result<()> {
     for entry in std::fs::read_dir("/proc/self/task")? {
         let entry = entry?;

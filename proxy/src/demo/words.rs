@@ -8,9 +8,9 @@ use hopscope_lab::scenario::{Answer, Scenario};
 
 use super::play::Curtain;
 use super::score::{Judgement, Score};
-use crate::report::figures::{grouped, percent};
-use crate::report::terminal::Screen;
-use crate::report::terminal::paint::{Ink, wrap};
+use hopscope_text::figures::{grouped, percent};
+use hopscope_text::paint::Screen;
+use hopscope_text::paint::{Ink, wrap};
 
 /// Columns that running text is broken at, at most: longer lines are hard to read.
 const LINE: usize = 96;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::probe::{Program, Seen};
-use crate::report::figures::{bytes, grouped};
+use hopscope_text::figures::{bytes, grouped};
 
 /// How well something works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -122,7 +122,7 @@ fn descriptors(seen: &Seen) -> Finding {
         );
     };
     // hopscope raises the soft limit to the hard one by itself.
-    let pairs = crate::proxy::connections_within(hard);
+    let pairs = hopscope_host::limits::connections_within(hard);
     let finding = ok(
         "descriptors",
         PROXY,

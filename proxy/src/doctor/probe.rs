@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::agent::layout::Wishes;
-use crate::agent::loader::{self, ProbeStatus, Refusal};
+use hopscope_agent::layout::Wishes;
+use hopscope_agent::loader::{self, ProbeStatus, Refusal};
 
 /// What was seen of this machine. `None` where it could not be looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

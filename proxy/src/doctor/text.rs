@@ -1,7 +1,7 @@
 //! An examination for a terminal: a line each, remedies under those that need one.
 
 use super::examination::{Examination, Finding, State};
-use crate::report::terminal::paint::{Ink, Screen, columns, harmless, wrap};
+use hopscope_text::paint::{Ink, Screen, columns, harmless, wrap};
 
 /// Columns of the state.
 const STATE: usize = 9;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use hopscope_attribution::evidence::Span;
 
 use super::frame::{LiveFrame, PathFrame};
-use crate::report::figures::{bytes, counted, grouped, length, percent, ratio};
+use hopscope_text::figures::{bytes, counted, grouped, length, percent, ratio};
 
 /// Below this width only the columns that tell most are shown. All of them fit a terminal of 80 columns, whose last one
 /// stays free.

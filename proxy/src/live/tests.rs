@@ -8,8 +8,8 @@ use hopscope_attribution::evidence::{Path, PathId, PathKind, RouteId, Span};
 
 use super::display::Table;
 use super::{Display, Live, LiveFrame, Mode, PathFrame, line, render};
-use crate::recording::tests::{connection, exchange, facts, finish, place};
-use crate::recording::{Options, create};
+use hopscope_fixtures::{connection, exchange, facts};
+use hopscope_recording::{FinalFacts, Options, create};
 
 fn frame() -> LiveFrame {
     LiveFrame {
@@ -181,11 +181,12 @@ fn a_frame_is_drawn_over_the_one_before() {
 
 #[test]
 fn what_is_recorded_is_what_is_shown() {
-    let place = place();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("run.sqlite");
     let live = Live::new(&facts().paths);
     let source = live.source();
     let (handle, closing) =
-        create(&place.file, &facts(), &Options::default(), vec![Box::new(live)]).expect("a recording");
+        create(&file, &facts(), &Options::default(), vec![Box::new(live)]).expect("a recording");
     handle.route(RouteId(0), "/a");
     let mut recorder = handle.recorder();
     for id in 0..5 {
@@ -200,7 +201,7 @@ fn what_is_recorded_is_what_is_shown() {
     }
     recorder.connection(connection(0, 0));
     drop(recorder);
-    finish(closing, 1);
+    closing.finish(FinalFacts::default()).expect("the writer ends");
     let frame = source.frame();
     let tunnel = &frame.paths[0];
     assert_eq!(

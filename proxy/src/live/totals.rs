@@ -8,8 +8,9 @@ use hopscope_attribution::cause::Cause;
 use hopscope_attribution::evidence::Path;
 
 use super::frame::{LiveFrame, PathFrame};
-use crate::metrics::Provisional;
-use crate::recording::{Batch, Distribution, LossKind, Losses, Watcher};
+use hopscope_metrics::Provisional;
+use hopscope_recording::{Batch, LossKind, Losses, Watcher};
+use hopscope_text::distribution::Distribution;
 
 /// Seconds over which rates are drawn.
 const RATE_SECONDS: usize = 30;

@@ -21,7 +21,7 @@ const SETTLE: Duration = Duration::from_millis(150);
 /// What a proxy keeps for a moment after a connection was served is not what an idle one needs.
 const COME_TO_REST: Duration = Duration::from_millis(1500);
 
-/// The name of hopscope's thread that writes the recording (proxy/src/recording/writer.rs).
+/// The name of hopscope's thread that writes the recording (proxy/recording/src/writer.rs).
 const RECORDING: &str = "recording";
 
 /// A proxy that is ready for load.

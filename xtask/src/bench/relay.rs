@@ -16,7 +16,7 @@ use super::process::loopback;
 
 /// Of the listening socket; those of connections are `2 * slot`, and one more for the upstream's side.
 const LISTENER: Token = Token(usize::MAX);
-/// As hopscope's own (proxy/src/proxy/flow.rs): a small answer fits in one read.
+/// As hopscope's own (proxy/relay/src/flow.rs): a small answer fits in one read.
 const BUFFER: usize = 256 << 10;
 
 /// A connection's two sockets, downstream first.

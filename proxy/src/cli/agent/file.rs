@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::agent::hops::HopTable;
-use crate::agent::loader::Prefix;
+use hopscope_agent::hops::HopTable;
+use hopscope_agent::loader::Prefix;
 
 /// The most workloads that may have series of their own.
 const MOST_WORKLOADS: usize = 10_000;

@@ -1,10 +1,24 @@
 //! Where the forms of a report end up.
 
+use hopscope_attribution::attribute;
+use hopscope_attribution::evidence::{Evidence, Route};
+use hopscope_fixtures::{exchange, facts};
+
 use super::*;
-use crate::report::sample;
 
 fn file(path: impl Into<PathBuf>) -> Destination {
     Destination::File(path.into())
+}
+
+/// A run in which the backend answered one request with 503, over the tunnel.
+fn report() -> Report {
+    let evidence = Evidence {
+        paths: facts().paths,
+        routes: vec![Route("/products".to_owned())],
+        exchanges: vec![exchange(0, 0, 503, 2_000, 1_000)],
+        ..Evidence::default()
+    };
+    Report::new(&facts(), None, &[], &evidence, &attribute(&evidence))
 }
 
 #[test]
@@ -18,7 +32,7 @@ fn every_form_goes_where_it_was_asked_to() {
         fail_on: vec!["tunnel>0".parse().expect("a condition")],
     };
     options.check().expect("all can be written");
-    let report = sample::report();
+    let report = report();
     assert_eq!(options.deliver(&report).expect("delivered"), Exit::Ran);
     let read = |name: &str| std::fs::read_to_string(at(name)).expect(name);
     assert_eq!(read("r.json"), json::render(&report).expect("json"));
@@ -35,7 +49,7 @@ fn a_condition_that_holds_decides_the_exit() {
         ..ReportOptions::default()
     };
     assert_eq!(
-        options.deliver(&sample::report()).expect("delivered"),
+        options.deliver(&report()).expect("delivered"),
         Exit::ConditionHolds
     );
 }

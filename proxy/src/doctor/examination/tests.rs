@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::agent::loader::{ProbeStatus, Refusal};
 use crate::doctor::text::render;
-use crate::golden;
-use crate::report::terminal::Screen;
+use hopscope_agent::loader::{ProbeStatus, Refusal};
+use hopscope_golden as golden;
+use hopscope_text::paint::Screen;
 
 fn program(name: &'static str, version: Option<&str>, others: usize) -> Program {
     Program {

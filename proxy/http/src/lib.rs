@@ -1,0 +1,16 @@
+//! HTTP/1 read from passing bytes, never rewritten.
+//!
+//! [`observer::Observer`] takes the bytes of one connection in both directions and gives finished
+//! [`Exchange`](hopscope_attribution::evidence::Exchange)s. It does no I/O, reads no clock, and whatever the bytes are,
+//! it neither fails nor buffers more than one head a direction. [`route`] names the requests.
+//!
+//! **Invariant:** no I/O, no clock; no input makes it fail or buffer without bound.
+
+mod author;
+mod chunked;
+mod head;
+pub mod observer;
+pub mod route;
+
+pub use observer::{Direction, Insertion, Observer, ObserverConfig};
+pub use route::{Pattern, PatternError, RouteTable};

@@ -1,0 +1,78 @@
+//! TLS towards an `https://` upstream, and what its failures mean.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use hopscope_attribution::evidence::TlsFailure;
+use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConfig};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use hopscope_host::trust::{self, TrustError};
+
+/// What is needed to speak TLS to upstreams. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct UpstreamTls(Arc<ClientConfig>);
+
+impl UpstreamTls {
+    /// Trusts the host's authorities, or only those in `authorities` where that is given.
+    pub(super) fn new(authorities: Option<&Path>) -> Result<Self, TrustError> {
+        let mut config = trust::client(authorities, "--upstream-ca")?;
+        // The generator speaks HTTP/1 to us and its bytes are not rewritten, so nothing else may be agreed upon.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(Arc::new(config)))
+    }
+
+    /// Shakes hands on a connected socket.
+    pub(super) async fn handshake(
+        &self,
+        host: &str,
+        tcp: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, TlsFailure> {
+        let name = ServerName::try_from(host.to_owned())
+            .ok()
+            .ok_or(TlsFailure::CertificateWrongName)?;
+        TlsConnector::from(Arc::clone(&self.0))
+            .connect(name, tcp)
+            .await
+            .map_err(|error| failure(&error))
+    }
+}
+
+impl std::fmt::Debug for UpstreamTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UpstreamTls").finish_non_exhaustive()
+    }
+}
+
+/// What a failed handshake says.
+fn failure(error: &io::Error) -> TlsFailure {
+    let Some(tls) = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    else {
+        return TlsFailure::Ended;
+    };
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "rustls::Error and CertificateError are non-exhaustive"
+    )]
+    match tls {
+        rustls::Error::InvalidCertificate(certificate) => match certificate {
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => TlsFailure::CertificateExpired,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                TlsFailure::CertificateWrongName
+            }
+            CertificateError::UnknownIssuer => TlsFailure::CertificateUntrusted,
+            _ => TlsFailure::CertificateInvalid,
+        },
+        rustls::Error::AlertReceived(alert) => TlsFailure::Alert(u8::from(*alert)),
+        _ => TlsFailure::Protocol,
+    }
+}

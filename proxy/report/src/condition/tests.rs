@@ -1,0 +1,94 @@
+//! Tests of `condition`.
+
+use super::*;
+use crate::sample;
+
+fn parsed(text: &str) -> Condition {
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn refused(text: &str) -> String {
+    text.parse::<Condition>().expect_err(text).to_string()
+}
+
+#[test]
+fn every_hop_and_every_cause_can_be_a_subject() {
+    for hop in Hop::ALL {
+        parsed(&format!("{hop}>0.5%"));
+    }
+    for cause in Cause::ALL {
+        parsed(&format!("cause:{cause} >= 3"));
+    }
+    parsed("any>1%");
+    parsed(" undelivered >= 0 ");
+}
+
+#[test]
+fn a_wrong_condition_says_what_would_be_right() {
+    assert_eq!(
+        refused("tunnel"),
+        "`tunnel` has no `>` or `>=`: write SUBJECT>LIMIT, such as `tunnel>0.5%` or `backend>=10`"
+    );
+    assert_eq!(
+        refused("tunnel<1%"),
+        "`tunnel<1%` compares with `<`, `=` or `!`: a limit on failures is `>` or `>=`"
+    );
+    assert!(refused("any=3").contains("`=`"));
+    assert_eq!(
+        refused("kubectl>1"),
+        "`kubectl` is not something that can fail: use any, undelivered, client, observer, tunnel, lb, backend, \
+         unknown, or cause:WORD"
+    );
+    assert_eq!(
+        refused("backend-reset>0"),
+        "`backend-reset` is a cause: write `cause:backend-reset`"
+    );
+    assert_eq!(
+        refused("cause:pod-reset>0"),
+        "there is no cause `pod-reset` (like it: lb-reset, backend-reset): docs/report.md lists them all"
+    );
+    for limit in [
+        "", "x", "-1", "1.5", "101%", "%", "nan%", "inf", "1e3", "0x10", "--1%", "1.2.3%",
+    ] {
+        assert!(
+            refused(&format!("any>{limit}")).contains("is not a limit"),
+            "{limit}"
+        );
+    }
+}
+
+#[test]
+fn a_share_is_of_all_attempts_and_a_count_is_of_failures() {
+    let report = sample::report();
+    let holds = |text: &str| parsed(text).evaluate(&report).holds;
+    assert!(holds("any>84%"));
+    assert!(!holds("any>85%"));
+    assert!(holds("backend>=25163"));
+    assert!(!holds("backend>25163"));
+    assert!(holds("cause:backend-dependency>0"));
+    assert!(!holds("tunnel>0"));
+    assert!(holds("tunnel>=0"));
+    assert_eq!(
+        parsed("any>1%").evaluate(&report).statement,
+        "--fail-on 'any>1%' holds: 25,163 of 29,826 (84.4 %)"
+    );
+}
+
+#[test]
+fn a_share_of_nothing_holds_nowhere() {
+    let report = sample::empty();
+    assert!(!parsed("any>=0%").evaluate(&report).holds);
+    assert!(parsed("any>=0").evaluate(&report).holds);
+    assert_eq!(
+        parsed("any>1%").evaluate(&report).statement,
+        "--fail-on 'any>1%' does not hold: 0 of 0 (no attempts)"
+    );
+}
+
+#[test]
+fn the_manual_that_errors_point_to_lists_every_cause() {
+    let manual = include_str!("../../../../docs/report.md");
+    for cause in Cause::ALL {
+        assert!(manual.contains(&format!("`{cause}`")), "{cause}");
+    }
+}

@@ -1,0 +1,26 @@
+//! A recording's diagnosis, for people and programs.
+//!
+//! [`model::Report`] is derived once, purely, from what was measured and what was concluded; the writers only lay it
+//! out and never add a claim of their own. The same input gives the same bytes.
+//!
+//! Reading order: [`input`] (what a report is made of), [`model`] (what it says: `hopscope.report/1`), [`derive`],
+//! then one module a form: [`terminal`],
+//! [`json`], [`markdown`], [`html`]. [`condition`] is `--fail-on`.
+//!
+//! **Invariant:** a report claims nothing that the diagnosis does not, and the same input gives the same bytes; no database is known here.
+
+pub mod condition;
+pub mod derive;
+pub mod html;
+pub mod input;
+pub mod join;
+pub mod json;
+pub mod markdown;
+pub mod model;
+#[cfg(test)]
+mod sample;
+pub mod terminal;
+
+pub use condition::Condition;
+pub use input::RouteMeasurement;
+pub use model::Report;
