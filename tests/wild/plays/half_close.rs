@@ -76,10 +76,20 @@ pub(super) const PLAYS: &[Play] = &[
         ..PLAY
     },
     Play {
+        name: "half-close-node",
+        mirror: "half-close-envoy",
+        truth: Truth::Backend,
+        done: "The same client; node closes without an answer, as it does by default.",
+        path: &[SLOW],
+        load: HALF,
+        alone: &[Answer::Open, Answer::Hop("backend", &[])],
+        ..PLAY
+    },
+    Play {
         name: "half-close-app",
         mirror: "half-close-envoy",
-        done: "The same client; node answers.",
-        path: &[SLOW],
+        done: "The same client; the application answers.",
+        path: &[Part::Python(&["--latency", "100:200"])],
         load: HALF,
         alone: &[Answer::Nothing],
         ..PLAY
@@ -98,7 +108,7 @@ pub(super) const PLAYS: &[Play] = &[
         name: "abort-direct",
         mirror: "app-resets",
         truth: Truth::Client,
-        done: "The client closes 50 ms after its request; answers take 300 ms.",
+        done: "The client closes 50 ms after every second request; answers take 300 ms.",
         path: &[SLOW],
         load: Load::Client("abort", &["--wait", "0.05", "--seconds", "4"]),
         alone: &[Answer::Hop("client", &["client-abort", "client-timeout"])],

@@ -19,6 +19,15 @@ const HTTPS: Load = Load::K6(&[("VUS", "6")]);
 const READ_OR_NOT: &[Answer] = &[Answer::Nothing, Answer::NotRead];
 const H2: Load = Load::H2load(&["-n", "600", "-c", "3", "-m", "4", "-p", "h2c"]);
 
+const H2_ENVOY: Envoy = Envoy {
+    patience_ms: 2_000,
+    one_at_a_time: false,
+    rate: 0,
+    few_routes: false,
+    own_status: 0,
+    h2: true,
+};
+
 pub(super) const PLAYS: &[Play] = &[
     Play {
         name: "tls-503",
@@ -123,7 +132,7 @@ pub(super) const PLAYS: &[Play] = &[
     },
     Play {
         name: "h2-503",
-        mirror: "h2-envoy-refusing",
+        mirror: "h2-envoy-overflow",
         truth: Truth::Backend,
         done: "nginx answers 503 to all over HTTP/2 in the clear.",
         path: &[Part::NginxApp("# h2c\nlocation / { return 503 no; }")],
@@ -147,28 +156,34 @@ pub(super) const PLAYS: &[Play] = &[
         ..PLAY
     },
     Play {
-        name: "h2-envoy-refusing",
+        name: "h2-envoy-overflow",
         mirror: "h2-503",
-        truth: Truth::Backend,
-        done: "Envoy speaks HTTP/2; the application behind it is dead.",
+        truth: Truth::Lb,
+        done: "Envoy lets one HTTP/2 request through at a time and says `overflow` of the others.",
         path: &[
-            Part::Nobody,
+            Part::Nghttpd(&[]),
             Part::Envoy(Envoy {
-                patience_ms: 2_000,
-                one_at_a_time: false,
-                rate: 0,
-                few_routes: false,
-                own_status: 0,
-                h2: true,
+                one_at_a_time: true,
+                ..H2_ENVOY
             }),
         ],
+        load: H2,
+        alone: &[Answer::Hop("lb", &[]), Answer::NotRead],
+        ..PLAY
+    },
+    Play {
+        name: "h2-envoy-refusing",
+        mirror: "h2-envoy-overflow",
+        truth: Truth::Backend,
+        done: "Envoy speaks HTTP/2; the application behind it is dead.",
+        path: &[Part::Nobody, Part::Envoy(H2_ENVOY)],
         load: H2,
         alone: &[LB_OR_BACKEND, Answer::NotRead],
         ..PLAY
     },
     Play {
         name: "grpc-unavailable",
-        mirror: "grpc-envoy-refusing",
+        mirror: "grpc-envoy-limit",
         truth: Truth::Backend,
         done: "A gRPC server answers four fifths of the calls with UNAVAILABLE.",
         path: &[Part::Grpc("0.8")],
@@ -197,21 +212,25 @@ pub(super) const PLAYS: &[Play] = &[
         ..PLAY
     },
     Play {
+        name: "grpc-envoy-limit",
+        mirror: "grpc-unavailable",
+        truth: Truth::Lb,
+        done: "gRPC through Envoy with a local rate limit of 20 a second: UNAVAILABLE by Envoy.",
+        path: &[Part::Grpc("0"), Part::Envoy(Envoy { rate: 20, ..H2_ENVOY })],
+        load: Load::Grpc,
+        alone: &[
+            Answer::Hop("lb", &["lb-rate-limited"]),
+            LB_OR_BACKEND,
+            Answer::NotRead,
+        ],
+        ..PLAY
+    },
+    Play {
         name: "grpc-envoy-refusing",
         mirror: "grpc-healthy",
         truth: Truth::Backend,
         done: "gRPC through Envoy; the application behind it is dead: UNAVAILABLE by Envoy.",
-        path: &[
-            Part::Nobody,
-            Part::Envoy(Envoy {
-                patience_ms: 2_000,
-                one_at_a_time: false,
-                rate: 0,
-                few_routes: false,
-                own_status: 0,
-                h2: true,
-            }),
-        ],
+        path: &[Part::Nobody, Part::Envoy(H2_ENVOY)],
         load: Load::Grpc,
         alone: &[LB_OR_BACKEND, Answer::NotRead],
         ..PLAY

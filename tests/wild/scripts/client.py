@@ -7,7 +7,7 @@ get         requests on kept connections, with these pauses between them (one li
 fresh       each request on a connection of its own
 half        ends its own direction right after the request, and reads on
 over        the same after a complete answer, and waits for the far end to end the connection
-abort       closes everything after --wait seconds
+abort       every second request: closes everything after --wait seconds
 slow-head   half of the head, --wait seconds, the rest
 upload      a body of --bytes
 trickle     half of the body, --wait seconds, the rest
@@ -38,7 +38,8 @@ parse.add_argument("--pauses", default="0.02")
 parse.add_argument("--path", default="/products")
 args = parse.parse_args()
 
-host, _, port = args.to.removeprefix("http://").rstrip("/").rpartition(":")
+authority = args.to.removeprefix("http://").rstrip("/")
+host, _, port = authority.rpartition(":")
 pauses = [float(pause) for pause in args.pauses.split(",")]
 deadline = time.monotonic() + args.seconds
 lock = threading.Lock()
@@ -62,7 +63,7 @@ def connect():
 
 
 def head(method="GET", more=b""):
-    return (f"{method} {args.path} HTTP/1.1\r\nhost: {args.to}\r\n").encode() + more + b"\r\n"
+    return (f"{method} {args.path} HTTP/1.1\r\nhost: {authority}\r\n").encode() + more + b"\r\n"
 
 
 def receive(connection, buffer, began):
@@ -143,8 +144,9 @@ def one(connection, buffer, began):
         connection.shutdown(socket.SHUT_WR)
     elif mode == "abort":
         send(connection, head())
-        time.sleep(args.wait)
-        raise Failed("left")
+        if seen["requests"] % 2:
+            time.sleep(args.wait)
+            raise Failed("left")
     elif mode == "slow-head":
         whole = head()
         send(connection, whole[:20])
