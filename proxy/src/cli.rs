@@ -14,6 +14,7 @@ pub mod conduct;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
+mod log;
 pub mod nodes;
 pub mod output;
 pub mod proxy;
@@ -23,7 +24,12 @@ pub mod session;
 
 /// Says which hop broke your load test, and proves it.
 #[derive(Debug, Parser)]
-#[command(name = "hopscope", version, max_term_width = 100)]
+#[command(
+    name = "hopscope",
+    version,
+    max_term_width = 100,
+    after_help = "RUST_LOG in the environment chooses what hopscope says of itself on standard error: warn (the default), info, debug, off."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -92,6 +98,7 @@ impl From<Exit> for ExitCode {
 /// Reads the command line, does what it says, and says how that ended.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    log::begin();
     if let Err(message) = cli.command.enough_descriptors() {
         tell(&format!("hopscope: {message}"));
         return Exit::CouldNotRun.into();

@@ -82,8 +82,11 @@ fn locate(variable: &str, file: &str, arguments: &[&str]) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.arg("--quiet").args(arguments);
-    if folder.ends_with("release") {
-        command.arg("--release");
+    if let Some(profile) = ["release", "dist"]
+        .into_iter()
+        .find(|profile| folder.ends_with(profile))
+    {
+        command.args(["--profile", profile]);
     }
     let status = command.status().context("running cargo")?;
     let path = folder.join(file);

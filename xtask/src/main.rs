@@ -1,21 +1,25 @@
-//! Build, check, measure: `cargo xtask NAME`.
+//! The second command of a fresh clone: `cargo xtask ci` sets the machine up and passes every gate.
+//!
+//! It builds from the standard library and clap alone, so that what a machine lacks is said before anything else is
+//! built. Every other task lives in `hopscope-tasks` (xtask/tasks) and is handed on to it.
 
-mod bench;
-mod churn;
-mod ci;
-mod deploy;
-mod ebpf;
-mod endurance;
-mod fuzz;
-mod image;
-mod kernels;
-mod scorecard;
-mod tidy;
+mod command;
+mod fresh;
+mod gates;
+mod machine;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", about = "Build, check, measure")]
+#[command(
+    name = "cargo xtask",
+    about = "Set up, check, build, measure",
+    after_help = "Any other word is a task of hopscope-tasks: scenarios, scorecard, bench, endurance, fuzz, tidy, deploy, \
+                  ebpf, image, churn, kernels. `cargo xtask tasks --help` lists them."
+)]
 struct Cli {
     #[command(subcommand)]
     task: Task,
@@ -23,45 +27,33 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Pass every gate: rules, lints, tests, probes, scenarios. What `.ci/run` runs.
-    Ci(ci::Args),
-    /// Play the scenarios against the real binary: as root, with the real parts installed.
-    Scenarios {
-        /// Passed on to the test program: parts of scenario names.
-        filter: Vec<String>,
+    /// Set the machine up, then pass every gate: rules, lints, tests, probes, scenarios. What `.ci/run` runs.
+    Ci(gates::Args),
+    /// Format, lints and unit tests of what changed since HEAD: the gate after an edit.
+    Quick,
+    /// Install what the gates need on this machine: as root on Debian 12; elsewhere, say what is missing.
+    Setup {
+        /// Only say what is missing.
+        #[arg(long)]
+        check: bool,
     },
-    /// Hold verdicts against injected truth: every lab scenario through the real binary. Writes docs/accuracy.md.
-    Scorecard(scorecard::Args),
-    /// Measure the proxy beside others, or check the tables made from that.
-    Bench(bench::Args),
-    /// Run at full rate for a long time: memory stays flat, the recording small, and nothing is unaccounted for.
-    Endurance(endurance::Args),
-    /// Feed the readers of foreign bytes with what libFuzzer invents, for a bounded time.
-    Fuzz(fuzz::Args),
-    /// Check the rules that neither the compiler nor clippy holds.
-    Tidy,
-    /// Build the probes into ebpf/probes.bpf.o, or check that the committed object is what the sources give.
-    Ebpf(ebpf::Args),
-    /// Make the root file system of the agent's image: one static binary.
-    Image(image::Args),
-    /// Measure what the probes cost the kernel, per connection.
-    Churn(churn::Args),
-    /// Boot other kernels under qemu, and compare what the agent tells there.
-    Kernels(kernels::Args),
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().task {
-        Task::Ci(args) => ci::execute(&args),
-        Task::Scenarios { filter } => ci::scenarios(&ci::root()?, &filter),
-        Task::Scorecard(args) => scorecard::execute(&args),
-        Task::Bench(args) => bench::execute(&args),
-        Task::Endurance(args) => endurance::execute(&args),
-        Task::Fuzz(args) => fuzz::execute(&args),
-        Task::Tidy => tidy::check(&ci::root()?),
-        Task::Ebpf(args) => ebpf::execute(&args),
-        Task::Image(args) => image::execute(&args),
-        Task::Churn(args) => churn::execute(&args),
-        Task::Kernels(args) => kernels::execute(&args),
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Ci(args) => gates::execute(&args),
+        Task::Quick => gates::quick(),
+        Task::Setup { check: true } => machine::check(),
+        Task::Setup { check: false } => machine::set_up(),
+        Task::Other(task) => command::hand_on(&task),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            command::complain(&error);
+            ExitCode::FAILURE
+        }
     }
 }

@@ -8,8 +8,8 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::ci;
 use crate::image::MOUNT_POINTS;
+use crate::workspace;
 
 /// Kinds of the Prometheus operator: Kubernetes has no schema for them, so their structure alone is looked at.
 const WITHOUT_SCHEMA: [&str; 1] = ["PodMonitor"];
@@ -18,7 +18,7 @@ const WITHOUT_SCHEMA: [&str; 1] = ["PodMonitor"];
 pub(crate) fn check(root: &Path) -> Result<()> {
     let base = root.join("deploy/base");
     let rendered = run(Command::new("kubectl").arg("kustomize").arg(&base))?;
-    let folder = ci::target(root).join("deploy");
+    let folder = workspace::target(root).join("deploy");
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let file = folder.join("base.yaml");
     fs::write(&file, &rendered).with_context(|| format!("writing {}", file.display()))?;
@@ -45,7 +45,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     scraped(the(&objects, "PodMonitor")?, the(&objects, "DaemonSet")?)?;
     bound(&objects)?;
     configured(the(&objects, "DaemonSet")?, the(&objects, "ConfigMap")?)?;
-    ci::say(&format!(
+    workspace::say(&format!(
         "{} objects hold against the schemas; {} by structure alone",
         objects.len() - WITHOUT_SCHEMA.len(),
         WITHOUT_SCHEMA.join(", ")

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::ebpf;
+use crate::workspace::{root, say};
 
 /// How long to measure.
 #[derive(Debug, clap::Args)]
@@ -48,7 +48,7 @@ pub(crate) struct Args {
 
 /// Measures, prints, and compares with the limit.
 pub(crate) fn execute(args: &Args) -> Result<()> {
-    let root = ebpf::root()?;
+    let root = root()?;
     for package in ["hopscope", "hopscope-tests"] {
         let built = Command::new("cargo")
             .current_dir(&root)
@@ -70,7 +70,7 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
     ip(&["netns", "del", &namespace])?;
     let (without, with) = measured?;
     let cost = with - without;
-    ebpf::report(&format!(
+    say(&format!(
         "per connection: {without:.2} us without probes, {with:.2} us with, so {cost:.2} us ({:.1} %) for the probes; limit {} us",
         cost / without * 100.0,
         args.limit

@@ -1,11 +1,11 @@
 //! The walls between crates: what each may not reach, however many crates lie between, from `cargo metadata`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+
+use super::metadata::{list, text};
 
 /// What brings an event loop, a kernel's probes, a cluster's client, a database or a TLS stack into a build.
 const HEAVY: [&str; 5] = ["tokio", "aya", "kube", "rusqlite", "rustls"];
@@ -74,20 +74,9 @@ type Reach = BTreeMap<String, BTreeSet<String>>;
 /// Every wall that is broken.
 ///
 /// # Errors
-/// When cargo cannot tell the dependencies.
-pub(super) fn check(root: &Path) -> Result<Vec<String>> {
-    let told = Command::new("cargo")
-        .args(["metadata", "--format-version", "1", "--locked"])
-        .current_dir(root)
-        .output()
-        .context("asking cargo for the dependencies")?;
-    ensure!(
-        told.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&told.stderr)
-    );
-    let metadata: Value = serde_json::from_slice(&told.stdout).context("reading cargo's answer")?;
-    broken(&reach(&metadata)?)
+/// When cargo names no member, or a wall names a crate that is gone.
+pub(super) fn check(metadata: &Value) -> Result<Vec<String>> {
+    broken(&reach(metadata)?)
 }
 
 /// The walls that are broken in this graph. A crate that a wall names and that is not there is an error: a wall that
@@ -115,45 +104,35 @@ fn broken(reach: &Reach) -> Result<Vec<String>> {
 }
 
 fn reach(metadata: &Value) -> Result<Reach> {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let names: BTreeMap<String, String> = list(&metadata["packages"])
-        .iter()
+    let names: BTreeMap<&str, &str> = list(&metadata["packages"])
         .map(|package| (text(&package["id"]), text(&package["name"])))
         .collect();
-    let edges: BTreeMap<String, Vec<String>> = list(&metadata["resolve"]["nodes"])
-        .iter()
+    let edges: BTreeMap<&str, Vec<&str>> = list(&metadata["resolve"]["nodes"])
         .map(|node| {
-            let normal = list(&node["deps"]).into_iter().filter(|dependency| {
-                list(&dependency["dep_kinds"])
-                    .iter()
-                    .any(|kind| kind["kind"].is_null())
-            });
+            let normal = list(&node["deps"])
+                .filter(|dependency| list(&dependency["dep_kinds"]).any(|kind| kind["kind"].is_null()));
             (
                 text(&node["id"]),
                 normal.map(|dependency| text(&dependency["pkg"])).collect(),
             )
         })
         .collect();
-    let members = list(&metadata["workspace_members"]);
-    ensure!(!members.is_empty(), "cargo names no member of the workspace");
-    let name = |id: &String| names.get(id).cloned().unwrap_or_default();
-    Ok(members
-        .iter()
-        .map(|member| {
-            let member = text(member);
-            let mut reached = BTreeSet::new();
-            let mut ahead = vec![member.clone()];
-            while let Some(id) = ahead.pop() {
-                for to in edges.get(&id).into_iter().flatten() {
-                    if reached.insert(to.clone()) {
-                        ahead.push(to.clone());
-                    }
+    let name = |id: &&str| names.get(id).copied().unwrap_or_default().to_owned();
+    let mut reach = Reach::new();
+    for member in list(&metadata["workspace_members"]).map(text) {
+        let mut reached = BTreeSet::new();
+        let mut ahead = vec![member];
+        while let Some(id) = ahead.pop() {
+            for to in edges.get(id).into_iter().flatten() {
+                if reached.insert(*to) {
+                    ahead.push(to);
                 }
             }
-            (name(&member), reached.iter().map(name).collect())
-        })
-        .collect())
+        }
+        reach.insert(name(&member), reached.iter().map(name).collect());
+    }
+    ensure!(!reach.is_empty(), "cargo names no member of the workspace");
+    Ok(reach)
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! The rules that neither the compiler nor clippy holds. Each says what to do when it is broken.
 
+mod licences;
+mod links;
+mod metadata;
 mod walls;
 
 use std::fs;
@@ -26,9 +29,12 @@ const LAYERS: [(&str, &str, &str); 2] = [
     ("proxy/attribution/src", "std::fs", "the core opens no file"),
 ];
 
-/// Checks every wall between crates, and every tracked source file below `root`.
+/// Checks the walls between crates, their dependencies, the links of the documents, and every tracked source file.
 pub(crate) fn check(root: &Path) -> Result<()> {
-    let mut broken = walls::check(root)?;
+    let metadata = metadata::ask(root)?;
+    let mut broken = walls::check(&metadata)?;
+    broken.extend(licences::check(root, &metadata)?);
+    broken.extend(links::check(root)?);
     for file in sources(root)? {
         let text =
             fs::read_to_string(root.join(&file)).with_context(|| format!("reading {}", file.display()))?;
@@ -110,8 +116,7 @@ mod tests {
 
     #[test]
     fn the_tree_keeps_its_rules() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        check(root).unwrap();
+        check(&crate::workspace::root().unwrap()).unwrap();
     }
 
     #[test]

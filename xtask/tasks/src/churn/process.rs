@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::{Args, agent};
-use crate::ebpf;
+use crate::workspace::say;
 
 /// The agent lists the sockets that live this often, and a moment more.
 const ONE_WALK: Duration = Duration::from_secs(17);
@@ -50,7 +50,7 @@ pub(super) fn at_rate(args: &Args, target: &Path, namespace: &str) -> Result<()>
     agent.kill()?;
     agent.wait()?;
     let (rate, cpu, lost) = measured?;
-    ebpf::report(&format!(
+    say(&format!(
         "at {rate:.0} connections/s the agent's process took {cpu:.1} % of a core; events lost: {lost:.0}; limits {} %, 0",
         args.cpu_limit
     ));
@@ -110,7 +110,7 @@ pub(super) fn beside(args: &Args, target: &Path, namespace: &str) -> Result<()> 
         holder.wait()?;
     }
     let (most, sockets, taken) = measured?;
-    ebpf::report(&format!(
+    say(&format!(
         "beside {sockets:.0} live sockets the agent held {most:.1} MiB at most, limit {} MiB, and took {taken:.1} % of a core",
         args.memory_limit
     ));

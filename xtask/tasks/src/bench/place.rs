@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::target::Target;
 use super::workload::Workload;
-use crate::ci;
+use crate::workspace;
 
 /// The two cores.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,7 @@ impl Cores {
 pub(super) fn enter(root: &Path) -> Result<PathBuf> {
     let hopscope = match std::env::var_os("HOPSCOPE_BIN") {
         Some(named) => PathBuf::from(named),
-        None => ci::release(root)?,
+        None => workspace::dist(root)?,
     };
     let cores = Cores::find()?;
     let folder = std::env::temp_dir().join(format!("hopscope-bench-{}", std::process::id()));

@@ -25,7 +25,7 @@ use anyhow::Result;
 
 use self::target::Target;
 use self::workload::Workload;
-use crate::ci;
+use crate::workspace;
 
 const EXAMPLES: &str = "\
 Needs root, nginx, haproxy and wrk; envoy where it is installed. The programs are looked for in PATH; HOPSCOPE_BIN and
@@ -85,7 +85,7 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
     if let Some([listen, upstream]) = args.relay.as_deref() {
         return relay::run(*listen, *upstream);
     }
-    let root = ci::root()?;
+    let root = workspace::root()?;
     if args.check {
         return check(&root);
     }

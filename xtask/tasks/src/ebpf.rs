@@ -12,6 +12,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::workspace::{root, say};
+
 /// The version that made the committed object; another one may give other bytes.
 const BPF_LINKER: &str = "0.13.0";
 
@@ -45,27 +47,15 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
             expected.len(),
             built.len()
         );
-        report(&format!(
+        say(&format!(
             "ebpf/probes.bpf.o is what the sources give ({} bytes)",
             built.len()
         ));
         return Ok(());
     }
     fs::write(&committed, &built).with_context(|| format!("writing {}", committed.display()))?;
-    report(&format!("wrote ebpf/probes.bpf.o ({} bytes)", built.len()));
+    say(&format!("wrote ebpf/probes.bpf.o ({} bytes)", built.len()));
     Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "a task's result is for whoever typed it")]
-pub(crate) fn report(line: &str) {
-    println!("{line}");
-}
-
-/// The workspace's folder.
-pub(crate) fn root() -> Result<PathBuf> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = manifest.parent().context("xtask has no parent folder")?;
-    Ok(root.to_owned())
 }
 
 fn build(args: &Args, root: &Path) -> Result<Vec<u8>> {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::ci::{self, root, say};
+use crate::workspace::{self, root, say};
 
 /// How long, and how wide.
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,7 @@ const AFTERWARDS: Duration = Duration::from_mins(3);
 pub(crate) fn execute(args: &Args) -> Result<()> {
     let hopscope = match std::env::var_os("HOPSCOPE_BIN") {
         Some(named) => PathBuf::from(named),
-        None => ci::release(&root()?)?,
+        None => workspace::dist(&root()?)?,
     };
     let folder = std::env::temp_dir().join(format!("hopscope-endurance-{}", std::process::id()));
     std::fs::create_dir_all(&folder).context("a folder for the files of the run")?;

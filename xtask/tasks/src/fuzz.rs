@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::ci::{root, say};
+use crate::workspace::{root, say};
 
 /// How to fuzz.
 #[derive(Debug, clap::Args)]

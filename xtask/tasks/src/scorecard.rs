@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::ci;
+use crate::workspace;
 
 mod card;
 mod page;
@@ -121,7 +121,7 @@ struct Played {
 
 /// Plays, counts, writes, and fails below the floors.
 pub(crate) fn execute(args: &Args) -> Result<()> {
-    let root = ci::root()?;
+    let root = workspace::root()?;
     if args.wild.wild {
         return wild::execute(&root, &args.wild);
     }
@@ -142,8 +142,8 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
         })
         .collect();
     let page = page::page(args.extent.word(), &played, &tallies);
-    ci::say(&page);
-    ci::say(&format!(
+    workspace::say(&page);
+    workspace::say(&format!(
         "{} plays took {} s",
         cards.len(),
         began.elapsed().as_secs()
@@ -172,7 +172,7 @@ fn binary(root: &Path) -> Result<PathBuf> {
         .status()
         .context("running cargo")?;
     ensure!(built.success(), "hopscope does not build");
-    Ok(ci::target(root).join("debug/hopscope"))
+    Ok(workspace::target(root).join("debug/hopscope"))
 }
 
 /// Plays with real parts, counts, writes, and fails below the same floors.
@@ -181,8 +181,8 @@ fn score_real(root: &Path, args: &Args) -> Result<()> {
     let (cards, joined) = real::all(args.only.as_deref())?;
     let tally = Tally::of(&cards.iter().collect::<Vec<_>>());
     let page = page::real(&cards, &tally, joined);
-    ci::say(&page);
-    ci::say(&format!(
+    workspace::say(&page);
+    workspace::say(&format!(
         "{} real plays took {} s",
         cards.len(),
         began.elapsed().as_secs()

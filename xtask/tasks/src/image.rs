@@ -7,14 +7,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::ci;
+use crate::workspace;
 
 /// What to put into the image.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Optimised, as it is delivered; without, as the scenarios play it.
     #[arg(long)]
-    release: bool,
+    dist: bool,
 }
 
 /// Where file systems of the host are mounted: a read-only root has no room to make them later.
@@ -29,18 +29,18 @@ pub(crate) const MOUNT_POINTS: [&str; 6] = [
 
 /// Makes the root file system and says where it is.
 pub(crate) fn execute(args: &Args) -> Result<()> {
-    let made = make(&ci::root()?, args.release)?;
-    ci::say(&made.display().to_string());
+    let made = make(&workspace::root()?, args.dist)?;
+    workspace::say(&made.display().to_string());
     Ok(())
 }
 
-/// Builds the binary without any shared library and lays it out: `target/image/debug` or `target/image/release`.
-pub(crate) fn make(root: &Path, release: bool) -> Result<PathBuf> {
-    let profile = if release { "release" } else { "debug" };
+/// Builds the binary without any shared library and lays it out: `target/image/debug` or `target/image/dist`.
+pub(crate) fn make(root: &Path, dist: bool) -> Result<PathBuf> {
+    let profile = if dist { "dist" } else { "debug" };
     let mut build = Command::new("cargo");
     build.args(["rustc", "--locked", "--package", "hopscope", "--bin", "hopscope"]);
-    if release {
-        build.arg("--release");
+    if dist {
+        build.args(["--profile", "dist"]);
     }
     // Said of the binary alone: it is linked anew, and all that it is made of is what every other build has.
     build
@@ -49,14 +49,14 @@ pub(crate) fn make(root: &Path, release: bool) -> Result<PathBuf> {
     let status = build.status().context("running cargo")?;
     ensure!(status.success(), "the static binary could not be built: {status}");
 
-    let binary = ci::target(root).join(profile).join("hopscope");
+    let binary = workspace::target(root).join(profile).join("hopscope");
     let bytes = fs::read(&binary).with_context(|| format!("reading {}", binary.display()))?;
     ensure!(
         !names_an_interpreter(&bytes),
         "{} is not static",
         binary.display()
     );
-    let image = ci::target(root).join("image").join(profile);
+    let image = workspace::target(root).join("image").join(profile);
     for folder in MOUNT_POINTS {
         fs::create_dir_all(image.join(folder)).with_context(|| format!("making {}", image.display()))?;
     }

@@ -11,7 +11,7 @@ use hopscope_tests::report::Report;
 use tempfile::TempDir;
 
 use super::card::{Card, Part};
-use crate::ci;
+use crate::workspace;
 
 mod plays;
 mod stage;
@@ -30,7 +30,7 @@ pub(super) fn all(only: Option<&str>) -> Result<(Vec<Card>, Joined)> {
     for play in plays::PLAYS.iter().filter(wanted) {
         let began = Instant::now();
         let (card, joined) = again_if_starved(play).with_context(|| format!("real play {}", play.name))?;
-        ci::say(&format!(
+        workspace::say(&format!(
             "{:<22} {:>5} failures, {} ({}); k6 counted {}, {} found; {} s",
             card.scenario,
             card.full.charged,
@@ -91,7 +91,7 @@ fn keep(play: &Play, folder: &Path) {
         for file in ["run.sqlite", "report.json", "k6.json"] {
             let to = Path::new(&kept).join(format!("{}-{file}", play.name));
             if let Err(error) = std::fs::copy(folder.join(file), &to) {
-                ci::say(&format!("{} was not kept: {error}", to.display()));
+                workspace::say(&format!("{} was not kept: {error}", to.display()));
             }
         }
     }

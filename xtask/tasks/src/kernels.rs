@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::ebpf;
+use crate::workspace::{root, say};
 
 /// Which kernels to boot.
 #[derive(Debug, clap::Args)]
@@ -45,7 +45,7 @@ const EXPECTED: [(&str, &str, &str, &str); 4] = [
 
 /// Boots each, compares, and prints a table.
 pub(crate) fn execute(args: &Args) -> Result<()> {
-    let root = ebpf::root()?;
+    let root = root()?;
     let built = build(&root)?;
     let mut table = String::from("| kernel | probes attached | ");
     for (failure, ..) in EXPECTED {
@@ -84,10 +84,10 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
         }
         table.extend([&took.to_string(), " |\n"]);
         if wrong.iter().any(|line| line.starts_with(&kernel.release)) {
-            ebpf::report(&said);
+            say(&said);
         }
     }
-    ebpf::report(&table);
+    say(&table);
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }

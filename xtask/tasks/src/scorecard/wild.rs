@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::ci;
+use crate::workspace;
 
 /// What to play of the wild set.
 #[derive(Debug, clap::Args)]
@@ -48,7 +48,7 @@ pub(super) fn execute(root: &Path, args: &Args) -> Result<()> {
         .status()
         .context("running cargo")?;
     ensure!(built.success(), "the wild set does not build");
-    let folder = ci::target(root).join("debug");
+    let folder = workspace::target(root).join("debug");
     let named = |variable: &str, file: &str| -> OsString {
         std::env::var_os(variable).unwrap_or_else(|| folder.join(file).into())
     };

@@ -1,0 +1,51 @@
+//! Where the workspace lies and what it builds.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// The folder of the workspace.
+pub(crate) fn root() -> Result<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(here
+        .ancestors()
+        .nth(2)
+        .context("this crate lies two folders below the workspace")?
+        .to_path_buf())
+}
+
+/// The folder into which cargo builds.
+pub(crate) fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+}
+
+/// Builds the program as it is shipped (profile `dist`), and says where it lies.
+pub(crate) fn dist(root: &Path) -> Result<PathBuf> {
+    run(
+        root,
+        &["cargo", "build", "--profile", "dist", "--package", "hopscope"],
+        &[],
+    )?;
+    Ok(target(root).join("dist/hopscope"))
+}
+
+/// Runs a command in this folder; one that does not succeed is an error that names it.
+pub(crate) fn run(root: &Path, command: &[&str], environment: &[(&str, PathBuf)]) -> Result<()> {
+    let [program, arguments @ ..] = command else {
+        return Ok(());
+    };
+    let status = Command::new(program)
+        .args(arguments)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(root)
+        .status()
+        .with_context(|| format!("running {program}"))?;
+    ensure!(status.success(), "`{}` ended with {status}", command.join(" "));
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "progress is for whoever typed the command")]
+pub(crate) fn say(line: &str) {
+    println!("{line}");
+}
