@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::cause::Cause;
 use crate::confidence::Ruling;
 use crate::evidence::{
-    Connection, Evidence, Exchange, Observation, PathId, PathKind, RouteId, Span, TunnelEvidence,
+    Connection, Evidence, Exchange, Forwarder, Laws, Observation, PathId, PathKind, RouteId, Span,
+    TunnelEvidence,
 };
 use crate::failure::{self, Failure, NONE};
 use crate::hop::Hop;
@@ -32,6 +33,8 @@ pub(crate) struct Case<'e> {
     pub(crate) observer: ObserverStatement,
     /// Rows that should exist and do not: each could have told against any charge.
     pub(crate) rows_lost: u64,
+    /// Kernel events that were lost on their way to an agent, or that an agent had dropped before it was asked.
+    pub(crate) kernel_events_lost: u64,
     /// A share of one that every confidence is multiplied by: how much is known of the whole run.
     pub(crate) trust: f64,
 }
@@ -39,7 +42,8 @@ pub(crate) struct Case<'e> {
 /// Failures without rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unrowed {
-    pub(crate) path: PathId,
+    /// `None` for what never reached hopscope: it was dealt to no path.
+    pub(crate) path: Option<PathId>,
     pub(crate) cause: Cause,
     pub(crate) failures: u64,
     pub(crate) confidence: f64,
@@ -91,7 +95,21 @@ impl<'e> Case<'e> {
             unknowns: Vec::new(),
             observer: ObserverStatement::default(),
             rows_lost: 0,
+            kernel_events_lost: kernel_events_lost(evidence),
             trust: 1.0,
+        }
+    }
+
+    /// How sure a kernel's word is: other events may have told against it where some were lost.
+    pub(crate) fn kernel_trust(&self) -> f64 {
+        let lost = self.kernel_events_lost;
+        let node = self.evidence.node.seen();
+        let kept = node.map_or(0, |node| node.sockets.len() + node.arrivals.len());
+        let kept = u64::try_from(kept).unwrap_or(u64::MAX);
+        if lost == 0 {
+            1.0
+        } else {
+            crate::figures::share(kept, kept.saturating_add(lost)).max(KERNEL_LOST)
         }
     }
 
@@ -160,6 +178,54 @@ impl<'e> Case<'e> {
         )
     }
 
+    /// Which forwarder carries a path; unseen where nothing says it.
+    pub(crate) fn forwarder(&self, path: PathId) -> Observation<Forwarder> {
+        // hopscope runs it itself.
+        if self.path_target(path).starts_with("kubectl:") {
+            return Observation::Seen(Forwarder::Kubectl);
+        }
+        let Observation::Seen(tunnel) = self.tunnel(path) else {
+            return Observation::default();
+        };
+        let mut all = tunnel.processes.iter().filter_map(|process| {
+            let forwarder = Forwarder::of_process(process);
+            forwarder.seen().copied()
+        });
+        match all.next() {
+            Some(first) if all.all(|other| other == first) => Observation::Seen(first),
+            Some(_) => Observation::Seen(Forwarder::Other),
+            // Only a kubectl's words are read.
+            None if tunnel.lines.seen().is_some() => Observation::Seen(Forwarder::Kubectl),
+            None => Observation::default(),
+        }
+    }
+
+    /// The laws that hold for a path's forwarder.
+    pub(crate) fn laws(&self, path: PathId) -> Laws {
+        self.forwarder(path)
+            .seen()
+            .map_or(Laws::Any, |forwarder| forwarder.laws())
+    }
+
+    /// A path's forwarder in a sentence.
+    pub(crate) fn forwarder_name(&self, path: PathId) -> &'static str {
+        self.forwarder(path)
+            .seen()
+            .map_or(Forwarder::Other.name(), |forwarder| forwarder.name())
+    }
+
+    /// The forwarder of these paths in a sentence: its name where they have one and the same.
+    pub(crate) fn forwarder_of(&self, paths: impl IntoIterator<Item = PathId>) -> &'static str {
+        let tunnels = paths
+            .into_iter()
+            .filter(|path| self.kind(*path) == PathKind::Tunnel);
+        let mut names = tunnels.map(|path| self.forwarder_name(path));
+        match names.next() {
+            Some(first) if names.all(|other| other == first) => first,
+            Some(_) | None => Forwarder::Other.name(),
+        }
+    }
+
     /// The paths of one kind, in order.
     pub(crate) fn paths_of(&self, kind: PathKind) -> Vec<PathId> {
         (0..self.evidence.paths.len())
@@ -218,6 +284,22 @@ impl<'e> Case<'e> {
             )
         })
     }
+}
+
+/// Confidence that is left to what kernels say when events of theirs were lost, however many.
+const KERNEL_LOST: f64 = 0.85;
+
+fn kernel_events_lost(evidence: &Evidence) -> u64 {
+    let booked = evidence.observer.accounting.kernel_events_lost;
+    let Some(node) = evidence.node.seen() else {
+        return booked;
+    };
+    let sum = |counts: &mut dyn Iterator<Item = u64>| counts.fold(0_u64, u64::saturating_add);
+    let in_windows = sum(&mut node.windows.iter().map(|window| window.events_lost));
+    let of_nodes = sum(&mut node.nodes.iter().map(|node| node.events_lost));
+    let dropped = sum(&mut node.nodes.iter().map(|node| node.records_dropped));
+    // The same loss may stand in a window, with its node and in the books.
+    booked.max(in_windows).max(of_nodes).saturating_add(dropped)
 }
 
 /// A cell's failures; the counts are somebody else's, so their sum must not overflow.

@@ -5,10 +5,10 @@ use std::fmt;
 use crate::hop::Hop;
 
 macro_rules! causes {
-    ($($(#[$doc:meta])* $variant:ident = $word:literal => $hop:ident,)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal => $hop:ident,)+) => {
         /// Why a failure happened; the word says the hop and the mechanism.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Cause { $($(#[$doc])* $variant,)+ }
+        pub enum Cause { $($(#[doc = $doc])+ $variant,)+ }
 
         impl Cause {
             /// Every cause, grouped by hop.
@@ -17,6 +17,11 @@ macro_rules! causes {
             /// The word used in reports and metrics.
             pub const fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// What it means, as a sentence.
+            pub const fn means(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+).trim_ascii(),)+ }
             }
 
             /// The hop that this cause charges.
@@ -68,6 +73,8 @@ causes! {
     TunnelStreamRefused = "tunnel-stream-refused" => Tunnel,
     /// kubectl waits for somebody to read its own output: whoever started it does not.
     TunnelOutputBlocked = "tunnel-output-blocked" => Tunnel,
+    /// The forwarder lives and no longer copies: the local connections that it should end or empty stay as they are.
+    TunnelHung = "tunnel-hung" => Tunnel,
     /// kubectl is stopped or starved of CPU.
     TunnelStopped = "tunnel-stopped" => Tunnel,
     /// The forward cut transfers by their size, whatever their route.
@@ -87,14 +94,18 @@ causes! {
     LbReset = "lb-reset" => Lb,
     /// The load balancer cut a connection that had been idle for its time-out.
     LbIdleTimeout = "lb-idle-timeout" => Lb,
-    /// The load balancer had no healthy target.
+    /// The load balancer answered 503 although it had a ready target.
     LbNoTarget = "lb-no-target" => Lb,
-    /// The load balancer's own 502: its target refused, reset or spoke nonsense.
+    /// The load balancer answered 502 although its target was well.
     LbBadGateway = "lb-bad-gateway" => Lb,
-    /// The load balancer's own 504: its target did not answer in time.
+    /// The load balancer answered 504 although its target was well.
     LbGatewayTimeout = "lb-gateway-timeout" => Lb,
     /// The load balancer answered 5xx of its own, other than 502, 503 and 504.
     LbError = "lb-error" => Lb,
+    /// A limit of the load balancer's own was reached: a circuit breaker, or as many connections as it takes.
+    LbOverloaded = "lb-overloaded" => Lb,
+    /// The load balancer held the request in its queue until its queue time-out.
+    LbQueueTimeout = "lb-queue-timeout" => Lb,
     /// The load balancer answered 429 of its own.
     LbRateLimited = "lb-rate-limited" => Lb,
     /// The TLS handshake with the load balancer failed.
@@ -134,6 +145,14 @@ causes! {
     BackendOverloaded = "backend-overloaded" => Backend,
     /// The application closed an idle kept-alive connection just as it was used again.
     BackendKeepAliveRace = "backend-keep-alive-race" => Backend,
+    /// The application closes the connection after each answer and does not say so in the answer.
+    BackendNoKeepAlive = "backend-no-keep-alive" => Backend,
+    /// The kernel killed the application for using more memory than its limit.
+    BackendOomKilled = "backend-oom-killed" => Backend,
+    /// The node evicted the pod: it was short of memory, disk or process ids.
+    BackendEvicted = "backend-evicted" => Backend,
+    /// The pod's CPU limit held the application back while it was asked.
+    BackendCpuThrottled = "backend-cpu-throttled" => Backend,
     /// The application had no local port left for its own outbound connections.
     BackendPortsExhausted = "backend-ports-exhausted" => Backend,
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::between::Between;
 use crate::case::{About, Case, Note, Speaks};
 use crate::cause::Cause;
 use crate::evidence::{ConnectionId, PathId};
@@ -15,23 +16,29 @@ use crate::{advice, headline, missing};
 const EXAMPLES: usize = 5;
 
 pub(crate) fn conclude(mut case: Case<'_>) -> Diagnosis {
-    let mut charges: BTreeMap<(PathId, Cause), Charge> = BTreeMap::new();
-    let mut tallies: BTreeMap<Cause, Tally> = BTreeMap::new();
+    let mut charges: BTreeMap<(Option<PathId>, Cause, Between), Charge> = BTreeMap::new();
+    let mut tallies: BTreeMap<(Cause, Between), Tally> = BTreeMap::new();
     for failure in &case.failures {
         let charge = charges
-            .entry((failure.path, failure.cause))
-            .or_insert_with(|| empty(failure.path, failure.cause));
+            .entry((Some(failure.path), failure.cause, failure.between))
+            .or_insert_with(|| empty(Some(failure.path), failure.cause, failure.between));
         charge.failures += 1;
         charge.victims += u64::from(failure.victim);
         remember(&mut charge.examples, failure.id);
-        tallies.entry(failure.cause).or_default().add(failure);
+        tallies
+            .entry((failure.cause, failure.between))
+            .or_default()
+            .add(failure);
     }
     for unrowed in case.unrowed.iter().filter(|unrowed| unrowed.failures > 0) {
         let charge = charges
-            .entry((unrowed.path, unrowed.cause))
-            .or_insert_with(|| empty(unrowed.path, unrowed.cause));
+            .entry((unrowed.path, unrowed.cause, Between::Any))
+            .or_insert_with(|| empty(unrowed.path, unrowed.cause, Between::Any));
         charge.failures = charge.failures.saturating_add(unrowed.failures);
-        tallies.entry(unrowed.cause).or_default().add_unrowed(unrowed);
+        tallies
+            .entry((unrowed.cause, Between::Any))
+            .or_default()
+            .add_unrowed(unrowed);
     }
     let total = tallies
         .values()
@@ -50,10 +57,11 @@ pub(crate) fn conclude(mut case: Case<'_>) -> Diagnosis {
     }
 }
 
-const fn empty(path: PathId, cause: Cause) -> Charge {
+const fn empty(path: Option<PathId>, cause: Cause, between: Between) -> Charge {
     Charge {
         path,
         cause,
+        between,
         failures: 0,
         victims: 0,
         examples: Vec::new(),
@@ -67,18 +75,24 @@ fn remember(examples: &mut Vec<ConnectionId>, id: ConnectionId) {
     }
 }
 
-fn hops(case: &Case<'_>, tallies: &BTreeMap<Cause, Tally>, total: u64) -> Vec<HopCharge> {
+fn hops(case: &Case<'_>, tallies: &BTreeMap<(Cause, Between), Tally>, total: u64) -> Vec<HopCharge> {
     let mut by_hop: BTreeMap<Hop, Vec<CauseCharge>> = BTreeMap::new();
-    for (cause, tally) in tallies {
+    for ((cause, between), tally) in tallies {
         by_hop
             .entry(cause.hop())
             .or_default()
-            .push(cause_charge(case, *cause, tally));
+            .push(cause_charge(case, *cause, *between, tally));
     }
     let mut hops: Vec<HopCharge> = by_hop
         .into_iter()
         .map(|(hop, mut causes)| {
-            causes.sort_by(|a, b| b.failures.cmp(&a.failures).then(a.cause.cmp(&b.cause)));
+            causes.sort_by(|a, b| {
+                (std::cmp::Reverse(a.failures), a.cause, a.between).cmp(&(
+                    std::cmp::Reverse(b.failures),
+                    b.cause,
+                    b.between,
+                ))
+            });
             let failures = causes
                 .iter()
                 .fold(0_u64, |sum, cause| sum.saturating_add(cause.failures));
@@ -94,8 +108,8 @@ fn hops(case: &Case<'_>, tallies: &BTreeMap<Cause, Tally>, total: u64) -> Vec<Ho
     hops
 }
 
-fn cause_charge(case: &Case<'_>, cause: Cause, tally: &Tally) -> CauseCharge {
-    let mut evidence_for = tally.findings(cause);
+fn cause_charge(case: &Case<'_>, cause: Cause, between: Between, tally: &Tally) -> CauseCharge {
+    let mut evidence_for = tally.findings(case, cause, between);
     let mut evidence_against = Vec::new();
     for note in &case.notes {
         if belongs(note, cause) {
@@ -108,6 +122,7 @@ fn cause_charge(case: &Case<'_>, cause: Cause, tally: &Tally) -> CauseCharge {
     evidence_against.extend(missing::against(case, cause, tally));
     CauseCharge {
         cause,
+        between,
         failures: tally.failures,
         victims: tally.victims,
         confidence: tally.confidence(case),
@@ -130,6 +145,7 @@ fn verdict(case: &Case<'_>, hops: &[HopCharge], total: u64) -> Verdict {
     else {
         return Verdict {
             charged: None,
+            between: Between::Any,
             share: 0.0,
             // Nothing failed is as sure as the books are complete.
             confidence: Confidence::new(case.trust),
@@ -145,6 +161,7 @@ fn verdict(case: &Case<'_>, hops: &[HopCharge], total: u64) -> Verdict {
     let confidence = Confidence::new(weighted / real(hop.failures.max(1)));
     Verdict {
         charged: Some((hop.hop, cause.cause)),
+        between: cause.between,
         share: hop.share,
         confidence,
         headline: headline::charged(case, hop, cause, total, confidence),

@@ -3,7 +3,10 @@
 //! One module a vantage point. [`Evidence`] gathers them; a vantage point that was not manned is
 //! [`Observation::Unseen`] with the reason, never an empty list that could be read as health.
 
+pub mod arrival;
 pub mod connection;
+pub mod cpu;
+pub mod endpoints;
 pub mod exchange;
 pub mod generator;
 pub mod node;
@@ -17,13 +20,16 @@ pub mod traffic;
 pub mod tunnel;
 pub mod tuple;
 
+pub use arrival::{Arrival, Arrived};
 pub use connection::{
     ConnectFailure, Connection, ConnectionId, Ending, Opaque, Protocol, Side, SideEnd, TcpFacts, TlsFailure,
     Upstream,
 };
+pub use cpu::CpuThrottle;
+pub use endpoints::{Endpoint, EndpointTurn, Known, ServiceEndpoints};
 pub use exchange::{Author, Cut, Delivery, EnvoyReply, Exchange, Method, Phases, Route, RouteId};
 pub use generator::{GeneratorExit, GeneratorResult};
-pub use node::NodeEvidence;
+pub use node::{NodeEvidence, WatchedNode};
 pub use observation::{Observation, WhyUnseen};
 pub use observer::{Accounting, ObserverDelay, ObserverHealth, ObserverSample};
 pub use path::{Path, PathId, PathKind};
@@ -31,7 +37,9 @@ pub use pod::{PodChange, PodEvidence, PodId, PodTurn};
 pub use run::RunFacts;
 pub use time::{Moment, Span};
 pub use traffic::TrafficCell;
-pub use tunnel::{PortOwner, TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess};
+pub use tunnel::{
+    Forwarder, Laws, PortOwner, TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess,
+};
 pub use tuple::{FourTuple, PackedTuple};
 
 /// All that is known of one run.

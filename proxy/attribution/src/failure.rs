@@ -3,6 +3,7 @@
 //! A failure is an exchange that failed, or a connection that failed without an exchange: one whose upstream never
 //! stood, whose unread bytes were cut off, or that asked and was never answered.
 
+use crate::between::Between;
 use crate::cause::Cause;
 use crate::confidence::Ruling;
 use crate::evidence::{
@@ -10,6 +11,7 @@ use crate::evidence::{
     PathId, Protocol, Side, Span, Upstream,
 };
 
+use crate::rules;
 use crate::verdict::Judged;
 
 /// The rule of a failure that no rule has decided.
@@ -39,6 +41,8 @@ pub(crate) struct Failure {
     pub(crate) rule: &'static str,
     pub(crate) victim: bool,
     pub(crate) contradicted: bool,
+    /// Between which hops it stays open; known once every rule has spoken.
+    pub(crate) between: Between,
 }
 
 /// What a failure looked like from hopscope's two sockets.
@@ -79,6 +83,7 @@ impl Failure {
                 What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } => None,
             },
             cause: self.cause,
+            between: self.between,
         }
     }
 
@@ -169,7 +174,11 @@ pub(crate) fn what_of(exchange: &Exchange, connection: Option<&Connection>) -> O
         Delivery::Complete { status, author } => Some(What::Answered { status, author }),
         Delivery::Truncated { cut, .. } => Some(What::Broken {
             begun: !answered_too_late(exchange, connection),
-            by: cut,
+            by: if by_then_left(exchange, connection, cut) {
+                Cut::DownstreamFin
+            } else {
+                cut
+            },
         }),
         Delivery::Nothing {
             cut: Cut::NotConnected,
@@ -200,6 +209,18 @@ fn answered_too_late(exchange: &Exchange, connection: Option<&Connection>) -> bo
         }
         (Some(_) | None, _) => false,
     }
+}
+
+/// What ended an answer came only after the generator had left: who ended it first is who ended it. A generator that
+/// half-closed with its request reads on.
+fn by_then_left(exchange: &Exchange, connection: Option<&Connection>, cut: Cut) -> bool {
+    let of_the_path = match cut {
+        Cut::UpstreamFin | Cut::UpstreamReset | Cut::UpstreamErrno(_) | Cut::Stopped => true,
+        Cut::DownstreamFin | Cut::DownstreamReset | Cut::NotConnected | Cut::Unreadable => false,
+    };
+    of_the_path
+        && connection
+            .is_some_and(|connection| generator_left(connection) && !rules::half_closed(exchange, connection))
 }
 
 pub(crate) fn generator_left(connection: &Connection) -> bool {
@@ -243,6 +264,7 @@ fn of_exchange(exchange: &Exchange, row: Option<&Connection>, index: u32, connec
         rule: UNDECIDED,
         victim: false,
         contradicted: false,
+        between: Between::Any,
     }
 }
 
@@ -262,6 +284,7 @@ fn of_connection(connection: &Connection, index: u32) -> Option<Failure> {
         rule: UNDECIDED,
         victim: false,
         contradicted: false,
+        between: Between::Any,
     })
 }
 

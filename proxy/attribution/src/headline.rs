@@ -1,12 +1,14 @@
 //! The one sentence.
 
+use crate::between::Between;
 use crate::case::{About, Case, Speaks};
+use crate::catalogue;
 use crate::cause::Cause;
 use crate::evidence::PathKind;
 use crate::failure::What;
 use crate::figures::{count, counted, percent};
 use crate::hop::Hop;
-use crate::phrase;
+use crate::tally::looks;
 use crate::verdict::{CauseCharge, Confidence, HopCharge};
 
 /// Nothing failed: how much was looked at.
@@ -42,19 +44,8 @@ pub(crate) fn charged(
     total: u64,
     confidence: Confidence,
 ) -> String {
-    let part = if hop.failures == total && total == 1 {
-        "the only failure".to_owned()
-    } else if hop.failures == total {
-        format!("all {}", counted(total, "failure", "failures"))
-    } else {
-        format!(
-            "{} of {} ({})",
-            count(hop.failures),
-            counted(total, "failure", "failures"),
-            percent(hop.failures, total)
-        )
-    };
-    let why = reasons(hop, cause);
+    let part = part(hop.failures, total);
+    let why = reasons(case, hop, cause);
     match hop.hop {
         Hop::Unknown if cause.cause == Cause::RequestRejected => {
             let (are, rejected) = match hop.failures {
@@ -63,6 +54,7 @@ pub(crate) fn charged(
             };
             format!("Every hop delivered: {part} {are} of 4xx, {rejected} rejected.")
         }
+        Hop::Unknown if cause.between != Between::Any => between(case, hop, cause, total),
         Hop::Unknown => format!("The evidence does not decide {part}: {}.", open(case)),
         Hop::Observer => format!("Nobody else is charged with {part}: {why}."),
         Hop::Client | Hop::Tunnel | Hop::Lb | Hop::Backend => {
@@ -81,13 +73,54 @@ pub(crate) fn charged(
     }
 }
 
+/// `all 30 failures`, `12 of 30 failures (40 %)`.
+fn part(failures: u64, total: u64) -> String {
+    if failures == total && total == 1 {
+        "the only failure".to_owned()
+    } else if failures == total {
+        format!("all {}", counted(total, "failure", "failures"))
+    } else {
+        format!(
+            "{} of {} ({})",
+            count(failures),
+            counted(total, "failure", "failures"),
+            percent(failures, total)
+        )
+    }
+}
+
+/// Two hops are left: who they are comes first, then who it was not, and what it looked like.
+fn between(case: &Case<'_>, hop: &HopCharge, cause: &CauseCharge, total: u64) -> String {
+    let noun = cause.between.noun().unwrap_or("path");
+    let open = || {
+        case.failures
+            .iter()
+            .filter(|failure| failure.between == cause.between)
+    };
+    let rest = match hop.failures.saturating_sub(cause.failures) {
+        0 => String::new(),
+        rest => format!(
+            "; {} more {} open",
+            count(rest),
+            if rest == 1 { "is" } else { "are" }
+        ),
+    };
+    format!(
+        "The {noun} caused {}; not the client: {}{rest}.",
+        part(cause.failures, total),
+        looks(open())
+    )
+}
+
 /// Why, of each cause its own share: the largest must not speak for all.
-fn reasons(hop: &HopCharge, main: &CauseCharge) -> String {
+fn reasons(case: &Case<'_>, hop: &HopCharge, main: &CauseCharge) -> String {
+    let forwarder = case.forwarder_of(case.paths_of(PathKind::Tunnel));
+    let reason = |cause: Cause| catalogue::with_forwarder(catalogue::of(cause).reason, forwarder);
     let shown = hop.causes.iter().take(3);
     let told: Vec<String> = match hop.causes.len() {
-        0 | 1 => return phrase::reason(main.cause).to_owned(),
+        0 | 1 => return reason(main.cause),
         _ => shown
-            .map(|cause| format!("in {} {}", count(cause.failures), phrase::reason(cause.cause)))
+            .map(|cause| format!("in {} {}", count(cause.failures), reason(cause.cause)))
             .collect(),
     };
     let rest = hop

@@ -9,6 +9,8 @@
     reason = "a case and its causes are called what they are"
 )]
 
+pub mod between;
+pub mod catalogue;
 pub mod cause;
 pub mod end_of_load;
 pub mod evidence;
@@ -59,5 +61,6 @@ fn judged(evidence: &Evidence) -> case::Case<'_> {
     for rule in rules::RULES {
         (rule.apply)(&mut case);
     }
+    between::settle(&mut case);
     case
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::between::Between;
 use crate::case::Case;
 use crate::cause::Cause;
 use crate::evidence::{Observation, PathId, PathKind, WhyUnseen};
@@ -93,7 +94,7 @@ fn unwatched_tunnel(
     if case.kind(path) != PathKind::Tunnel {
         return;
     }
-    let name = case.path_name(path);
+    let (name, forwarder) = (case.path_name(path), case.forwarder_name(path));
     let (lines, gauges): (Option<WhyUnseen>, Option<WhyUnseen>) = match case.tunnel(path) {
         Observation::Unseen(why) => (Some(why), Some(why)),
         Observation::Seen(tunnel) => (unseen(&tunnel.lines), unseen(&tunnel.gauges)),
@@ -101,14 +102,14 @@ fn unwatched_tunnel(
     if let Some(why) = lines {
         say(
             "forward-ended",
-            format!("What kubectl wrote on path {name} was not read: {why}."),
+            format!("What {forwarder} wrote on path {name} was not read: {why}."),
             Vec::new(),
         );
     }
     if let Some(why) = gauges {
         say(
             "forward-stalled",
-            format!("kubectl's sockets on path {name} were not sampled: {why}."),
+            format!("The sockets of {forwarder} on path {name} were not sampled: {why}."),
             Vec::new(),
         );
     }
@@ -143,8 +144,8 @@ fn open(failure: &Failure) -> Open {
 }
 
 /// Asks what the undetermined failures leave open, path by path and symptom by symptom, most failures first.
-pub(crate) fn ask(case: &mut Case<'_>, charges: &BTreeMap<(PathId, Cause), Charge>) {
-    if !charges.keys().any(|(_, cause)| *cause == Cause::Undetermined) {
+pub(crate) fn ask(case: &mut Case<'_>, charges: &BTreeMap<(Option<PathId>, Cause, Between), Charge>) {
+    if !charges.keys().any(|(_, cause, _)| *cause == Cause::Undetermined) {
         return;
     }
     let mut questions: BTreeMap<(PathId, Open), u64> = BTreeMap::new();
@@ -192,11 +193,11 @@ fn question(case: &Case<'_>, path: PathId, open: Open, failures: u64) -> (String
         ),
         (PathKind::Tunnel, Open::Silent) => (
             format!("Was the forward or the application silent in {these} on path {name}?"),
-            watched(target),
+            watched(case, path),
         ),
         (PathKind::Tunnel, Open::Answered | Open::Cut | Open::NotConnected) => (
             format!("Did the forward or the pod behind it end {these} on path {name}?"),
-            watched(target),
+            watched(case, path),
         ),
         (PathKind::Lb, Open::Answered) => (
             format!("Did the load balancer or the application write {these} on path {name}?"),
@@ -227,10 +228,16 @@ fn question(case: &Case<'_>, path: PathId, open: Open, failures: u64) -> (String
     }
 }
 
-/// The same run with hopscope running and reading kubectl itself.
-fn watched(target: &str) -> String {
-    if target.starts_with("kubectl:") {
-        format!("hopscope run --via tunnel={target} --via direct=POD-IP:PORT -- COMMAND")
+/// The same run with hopscope running and reading kubectl itself; beside the forward where that is done already, or where
+/// the forwarder is none that hopscope runs.
+fn watched(case: &Case<'_>, path: PathId) -> String {
+    let (name, target) = (case.path_name(path), case.path_target(path));
+    let another = case
+        .forwarder(path)
+        .seen()
+        .is_some_and(|forwarder| !forwarder.laws().client_go());
+    if target.starts_with("kubectl:") || another {
+        format!("hopscope run --via {name}={target} --via direct=POD-IP:PORT -- COMMAND")
     } else {
         "hopscope run --via tunnel=kubectl:svc/NAME:PORT -- COMMAND".to_owned()
     }

@@ -20,6 +20,8 @@ mod half_close;
 mod idle;
 mod kernel;
 mod late_host;
+mod messenger;
+mod no_keep_alive;
 mod observer;
 mod path_contrast;
 mod pod_state;
@@ -30,9 +32,12 @@ mod route_contrast;
 mod silence;
 mod size_contrast;
 mod standing;
+mod throttled;
 mod time_lattice;
 
-pub(crate) use client::early;
+pub(crate) use client::{due, early};
+pub(crate) use ended::ended_together;
+pub(crate) use half_close::half_closed;
 
 use crate::case::Case;
 use crate::confidence::Ruling;
@@ -81,11 +86,14 @@ pub const RULES: &[Rule] = &[
     idle::RULE,
     size_contrast::RULE,
     forward_survived::RULE,
+    no_keep_alive::RULE,
     silence::RULE,
     route_contrast::RULE,
     path_contrast::RULE,
+    messenger::RULE,
     rate_limit::RULE,
     generator::TIMEOUT,
+    throttled::RULE,
     observer::RULE,
     generator::RESULT,
     time_lattice::RULE,

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::between::Between;
 use crate::case::{Case, Unrowed};
+use crate::catalogue;
 use crate::cause::Cause;
 use crate::evidence::PathId;
 use crate::failure::{Failure, What};
@@ -55,12 +57,7 @@ impl Tally {
         let looks = self.rules.entry(failure.rule).or_default();
         looks.failures += 1;
         looks.victims += u64::from(failure.victim);
-        match failure.what {
-            What::Answered { status, .. } => *looks.statuses.entry(status).or_default() += 1,
-            What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } => {
-                *looks.endings.entry(phrase::symptom(failure.what)).or_default() += 1;
-            }
-        }
+        looks.add(failure.what);
     }
 
     /// Counts failures that are known by their number alone.
@@ -74,13 +71,23 @@ impl Tally {
     }
 
     /// What each rule charged, the most first.
-    pub(crate) fn findings(&self, cause: Cause) -> Vec<Finding> {
+    pub(crate) fn findings(&self, case: &Case<'_>, cause: Cause, between: Between) -> Vec<Finding> {
         let mut by_weight: Vec<(&&'static str, &Looks)> = self.rules.iter().collect();
         by_weight.sort_by(|a, b| b.1.failures.cmp(&a.1.failures).then(a.0.cmp(b.0)));
         by_weight
             .into_iter()
-            .map(|(rule, looks)| looks.finding(rule, cause))
+            .map(|(rule, looks)| looks.finding(rule, &self.reason(case, cause, between)))
             .collect()
+    }
+
+    fn reason(&self, case: &Case<'_>, cause: Cause, between: Between) -> String {
+        between.noun().map_or_else(
+            || {
+                let forwarder = case.forwarder_of(self.paths.iter().copied());
+                catalogue::with_forwarder(catalogue::of(cause).reason, forwarder)
+            },
+            |noun| format!("the {noun}"),
+        )
     }
 
     /// The mean of the failures' own confidence, lowered by what is not known of the whole run.
@@ -89,13 +96,29 @@ impl Tally {
     }
 }
 
+/// What failures looked like: `answered 503 × 1,203, connection refused × 12`, the most frequent first.
+pub(crate) fn looks<'f>(failures: impl Iterator<Item = &'f Failure>) -> String {
+    let mut looks = Looks::default();
+    failures.for_each(|failure| looks.add(failure.what));
+    looks.list()
+}
+
 impl Looks {
-    /// `502 × 1,203, 503 × 12`, the most frequent first.
+    fn add(&mut self, what: What) {
+        match what {
+            What::Answered { status, .. } => *self.statuses.entry(status).or_default() += 1,
+            What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } => {
+                *self.endings.entry(phrase::symptom(what)).or_default() += 1;
+            }
+        }
+    }
+
+    /// `answered 502 × 1,203, answered 503 × 12`, the most frequent first.
     fn list(&self) -> String {
         let statuses = self
             .statuses
             .iter()
-            .map(|(status, number)| (format!("status {status}"), *number));
+            .map(|(status, number)| (format!("answered {status}"), *number));
         let endings = self
             .endings
             .iter()
@@ -110,7 +133,7 @@ impl Looks {
         shown.join(", ")
     }
 
-    fn finding(&self, rule: &'static str, cause: Cause) -> Finding {
+    fn finding(&self, rule: &'static str, reason: &str) -> Finding {
         let list = self.list();
         let seen = if list.is_empty() {
             String::new()
@@ -125,9 +148,8 @@ impl Looks {
         Finding {
             rule,
             statement: format!(
-                "{}{seen}{victims}: {}.",
+                "{}{seen}{victims}: {reason}.",
                 counted(self.failures, "failure", "failures"),
-                phrase::reason(cause)
             ),
             numbers: vec![("failures", real(self.failures)), ("victims", real(self.victims))],
         }

@@ -1,5 +1,6 @@
 //! What the core concludes: every failure charged, with the evidence for and against.
 
+use crate::between::Between;
 use crate::cause::Cause;
 use crate::evidence::{ConnectionId, Moment, PathId};
 use crate::hop::Hop;
@@ -28,6 +29,8 @@ pub struct Diagnosis {
 pub struct Verdict {
     /// `None` when nothing failed.
     pub charged: Option<(Hop, Cause)>,
+    /// Where the hop is `unknown`: between which hops its main cause stays open.
+    pub between: Between,
     /// Failures charged to that hop, as a share of all failures; 0 when nothing failed.
     pub share: f64,
     /// How sure.
@@ -77,6 +80,8 @@ pub struct HopCharge {
 pub struct CauseCharge {
     /// The cause.
     pub cause: Cause,
+    /// Where the cause is `undetermined`: between which hops it stays open.
+    pub between: Between,
     /// Failures charged to it, triggers and victims together.
     pub failures: u64,
     /// Those of them that were victims of another failure, the trigger.
@@ -100,13 +105,15 @@ pub struct Finding {
     pub numbers: Vec<(&'static str, f64)>,
 }
 
-/// Failures of one path that share hop and cause.
+/// Failures of one path that share hop and cause, and the hops between which they stay open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// The path.
-    pub path: PathId,
+    /// The path; `None` for what never reached hopscope, and so was dealt to none.
+    pub path: Option<PathId>,
     /// The cause, which says the hop.
     pub cause: Cause,
+    /// Where the cause is `undetermined`: between which hops it stays open.
+    pub between: Between,
     /// How many failures, victims included.
     pub failures: u64,
     /// How many of them were victims.
@@ -130,6 +137,8 @@ pub struct Judged {
     pub status: Option<u16>,
     /// The cause, which says the hop.
     pub cause: Cause,
+    /// Where the cause is `undetermined`: between which hops it stays open.
+    pub between: Between,
 }
 
 /// A question that the evidence leaves open.

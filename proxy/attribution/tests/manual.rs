@@ -53,6 +53,47 @@ fn the_manual_tells_the_rules_as_they_are() {
 }
 
 #[test]
+fn the_page_of_causes_is_the_table_in_the_code() {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/causes.md");
+    let page = hopscope_attribution::catalogue::page();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(file, page).expect("docs/causes.md can be written");
+    } else {
+        let told = std::fs::read_to_string(file).expect("docs/causes.md is there");
+        assert_eq!(
+            told, page,
+            "run again with UPDATE_EXPECT=1 and read the difference"
+        );
+    }
+}
+
+#[test]
+fn every_cause_says_what_shows_it_and_every_cause_of_somebody_says_what_to_do() {
+    for entry in hopscope_attribution::catalogue::entries() {
+        let word = entry.cause.word();
+        assert!(!entry.reason.is_empty() && !entry.evidence.is_empty(), "{word}");
+        assert!(
+            !entry.reason.ends_with('.') && !entry.evidence.ends_with('.'),
+            "{word}: no full stop"
+        );
+        assert!(
+            entry.cause.means().ends_with('.'),
+            "{word}: {}",
+            entry.cause.means()
+        );
+        let told = hopscope_attribution::catalogue::explain(word).expect("every word is explained");
+        assert!(told.contains(word) && !told.contains("{forwarder}"), "{told}");
+        for (action, why) in entry.remedies {
+            assert!(
+                action.ends_with('.') && why.ends_with('.'),
+                "{word}: {action} {why}"
+            );
+        }
+    }
+    assert_eq!(hopscope_attribution::catalogue::explain("pod-reset"), None);
+}
+
+#[test]
 fn every_rule_has_a_name_of_its_own_and_says_what_it_cannot_prove() {
     let mut names: Vec<&str> = RULES.iter().map(|rule| rule.name).collect();
     names.sort_unstable();

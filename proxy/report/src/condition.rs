@@ -1,6 +1,7 @@
 //! `--fail-on`: when a run's outcome should make the command fail.
 //!
-//! `SUBJECT>LIMIT` or `SUBJECT>=LIMIT`. The subject is `any`, `undelivered`, a hop's word or `cause:WORD`; the limit is
+//! `SUBJECT>LIMIT` or `SUBJECT>=LIMIT`. The subject is `any`, `undelivered`, a hop's word, several joined by `+`, or
+//! `cause:WORD`; several hops count what stays open between them as well. The limit is
 //! a count, or a share of all attempts when it ends in `%`.
 
 use std::fmt;
@@ -22,14 +23,14 @@ pub struct Condition {
     text: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Subject {
     /// All failures.
     Any,
     /// Requests without a complete response.
     Undelivered,
-    /// Failures charged to one hop.
-    Hop(Hop),
+    /// Failures charged to one of these hops, or left open between them.
+    Hops(Vec<Hop>),
     /// Failures charged to one cause.
     Cause(Cause),
 }
@@ -51,7 +52,7 @@ pub enum ConditionError {
     #[error("`{0}` compares with `<`, `=` or `!`: a limit on failures is `>` or `>=`")]
     WrongOperator(String),
     /// What stands left of the operator is not a subject.
-    #[error("`{0}` is not something that can fail: use any, undelivered, {hops}, or cause:WORD", hops = hop_words())]
+    #[error("`{0}` is not something that can fail: use any, undelivered, {hops}, several of these as in lb+backend, or cause:WORD", hops = hop_words())]
     Subject(String),
     /// A cause without the prefix.
     #[error("`{0}` is a cause: write `cause:{0}`")]
@@ -106,11 +107,14 @@ fn parse_subject(word: &str) -> Result<Subject, ConditionError> {
     match word {
         "any" => Ok(Subject::Any),
         "undelivered" => Ok(Subject::Undelivered),
-        _ => match (Hop::from_word(word), Cause::from_word(word)) {
-            (Some(hop), _) => Ok(Subject::Hop(hop)),
-            (None, Some(_)) => Err(ConditionError::BareCause(word.to_owned())),
-            (None, None) => Err(ConditionError::Subject(word.to_owned())),
-        },
+        _ => {
+            let hops: Option<Vec<Hop>> = word.split('+').map(|word| Hop::from_word(word.trim())).collect();
+            match (hops, Cause::from_word(word)) {
+                (Some(hops), _) => Ok(Subject::Hops(hops)),
+                (None, Some(_)) => Err(ConditionError::BareCause(word.to_owned())),
+                (None, None) => Err(ConditionError::Subject(word.to_owned())),
+            }
+        }
     }
 }
 
@@ -161,19 +165,20 @@ fn nearest(word: &str) -> String {
 impl Condition {
     /// Compares the report with the limit. A share of no attempts at all holds nowhere.
     pub fn evaluate(&self, report: &Report) -> Outcome {
-        let failures = match self.subject {
+        let failures = match &self.subject {
             Subject::Any => report.totals.failures_charged,
             Subject::Undelivered => report.totals.undelivered,
-            Subject::Hop(hop) => report
+            Subject::Hops(hops) => report
                 .hops
                 .iter()
-                .filter(|of| of.hop == hop)
-                .fold(0, |sum: u64, of| sum.saturating_add(of.failures)),
+                .flat_map(|hop| hop.causes.iter().map(move |cause| (hop.hop, cause)))
+                .filter(|(hop, cause)| hops.contains(hop) || cause.between.within(hops))
+                .fold(0, |sum: u64, (_, cause)| sum.saturating_add(cause.failures)),
             Subject::Cause(cause) => report
                 .hops
                 .iter()
                 .flat_map(|hop| &hop.causes)
-                .filter(|of| of.cause == cause)
+                .filter(|of| of.cause == *cause)
                 .fold(0, |sum: u64, of| sum.saturating_add(of.failures)),
         };
         let attempts = report.totals.attempts;

@@ -41,6 +41,7 @@ impl Report {
             verdict: Verdict {
                 hop: diagnosis.verdict.charged.map(|(hop, _)| hop),
                 cause: diagnosis.verdict.charged.map(|(_, cause)| cause),
+                between: diagnosis.verdict.between,
                 share: rounded(diagnosis.verdict.share).unwrap_or(0.0),
                 confidence: rounded(diagnosis.verdict.confidence.get()).unwrap_or(0.0),
                 headline: diagnosis.verdict.headline.clone(),
@@ -153,7 +154,7 @@ fn totals(evidence: &Evidence, diagnosis: &Diagnosis) -> Totals {
 
 fn hop(charge: &HopCharge) -> HopReport {
     let mut causes: Vec<_> = charge.causes.iter().map(cause).collect();
-    causes.sort_by_key(|cause| (Reverse(cause.failures), cause.cause));
+    causes.sort_by_key(|cause| (Reverse(cause.failures), cause.cause, cause.between));
     HopReport {
         hop: charge.hop,
         failures: charge.failures,
@@ -165,6 +166,7 @@ fn hop(charge: &HopCharge) -> HopReport {
 fn cause(charge: &CauseCharge) -> CauseReport {
     CauseReport {
         cause: charge.cause,
+        between: charge.between,
         failures: charge.failures,
         victims: charge.victims,
         confidence: rounded(charge.confidence.get()).unwrap_or(0.0),
@@ -210,16 +212,17 @@ fn paths(measured: &[RouteMeasurement], evidence: &Evidence, diagnosis: &Diagnos
             let mut charges: Vec<_> = diagnosis
                 .charges
                 .iter()
-                .filter(|charge| charge.path == id)
+                .filter(|charge| charge.path == Some(id))
                 .map(|charge| ChargeReport {
                     hop: charge.cause.hop(),
                     cause: charge.cause,
+                    between: charge.between,
                     failures: charge.failures,
                     victims: charge.victims,
                     examples: charge.examples.iter().map(|connection| connection.0).collect(),
                 })
                 .collect();
-            charges.sort_by_key(|charge| (Reverse(charge.failures), charge.cause));
+            charges.sort_by_key(|charge| (Reverse(charge.failures), charge.cause, charge.between));
             PathReport {
                 path: path.name.clone(),
                 kind: path.kind.word(),

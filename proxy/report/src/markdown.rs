@@ -1,6 +1,6 @@
 //! The report as Markdown, to paste into a ticket or a pull request (GitHub's dialect, which GitLab and Gitea read too).
 
-use super::model::{CauseReport, FindingReport, Latency, Report};
+use super::model::{CauseReport, FindingReport, Latency, Report, either};
 use super::terminal::{connections, statuses};
 use hopscope_text::figures::{bytes, confidence, counted, grouped, length, percent, ratio, time, under_way};
 use hopscope_text::paint::harmless;
@@ -75,7 +75,10 @@ impl Page {
 fn verdict(page: &mut Page, report: &Report) {
     let verdict = &report.verdict;
     let title = match (verdict.hop, verdict.cause) {
-        (Some(hop), Some(cause)) => format!("{hop}: {cause}"),
+        (Some(hop), Some(cause)) => {
+            let who = either(verdict.between).unwrap_or_else(|| hop.to_string());
+            format!("{who}: {cause}")
+        }
         (Some(hop), None) => hop.to_string(),
         (None, _) => "nothing failed".to_owned(),
     };

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use hopscope_attribution::between::Between;
 use hopscope_attribution::cause::Cause;
 use hopscope_attribution::hop::Hop;
 use serde::{Serialize, Serializer};
@@ -205,6 +206,9 @@ pub struct Verdict {
     /// The cause that most of its failures are charged to; `null` when nothing failed.
     #[serde(serialize_with = "cause_or_null")]
     pub cause: Option<Cause>,
+    /// Where the hop is `unknown`: between which hops it stays open. Left out where it is not narrowed down.
+    #[serde(skip_serializing_if = "is_any", serialize_with = "between")]
+    pub between: Between,
     /// Failures charged to that hop, as a share of all failures; 0 when nothing failed.
     pub share: f64,
     /// How sure, 0..=1.
@@ -233,6 +237,9 @@ pub struct CauseReport {
     /// The cause.
     #[serde(serialize_with = "cause")]
     pub cause: Cause,
+    /// Where the cause is `undetermined`: between which hops it stays open. Left out where it is not narrowed down.
+    #[serde(skip_serializing_if = "is_any", serialize_with = "between")]
+    pub between: Between,
     /// Failures charged to it, triggers and victims together.
     pub failures: u64,
     /// Those of them that were victims of another failure.
@@ -292,6 +299,9 @@ pub struct ChargeReport {
     /// The cause.
     #[serde(serialize_with = "cause")]
     pub cause: Cause,
+    /// Where the cause is `undetermined`: between which hops it stays open. Left out where it is not narrowed down.
+    #[serde(skip_serializing_if = "is_any", serialize_with = "between")]
+    pub between: Between,
     /// How many, victims included.
     pub failures: u64,
     /// How many of them were victims.
@@ -404,6 +414,22 @@ pub struct Bucket {
     pub delivered_errors: u64,
     /// Those without a complete response.
     pub undelivered: u64,
+}
+
+/// The two hops that an open charge is left between, as `lb or backend`; `None` where there are none.
+pub fn either(between: Between) -> Option<String> {
+    let hops: Vec<&str> = between.hops().iter().map(|hop| hop.word()).collect();
+    (!hops.is_empty()).then(|| hops.join(" or "))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_any(between: &Between) -> bool {
+    between.hops().is_empty()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn between<S: Serializer>(between: &Between, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(between.hops().iter().map(|hop| hop.word()))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use hopscope_attribution::between::Between;
 use hopscope_attribution::cause::Cause;
 use hopscope_attribution::evidence::{
     Accounting, Connection, ConnectionId, Ending, Evidence, FourTuple, Moment, Observation, ObserverHealth,
@@ -54,6 +55,7 @@ pub(crate) fn empty() -> Report {
         &Diagnosis {
             verdict: Verdict {
                 charged: None,
+                between: Between::Any,
                 share: 0.0,
                 confidence: Confidence::NONE,
                 headline: "Nothing failed, because nothing was sent.".to_owned(),
@@ -234,6 +236,7 @@ fn diagnosis() -> Diagnosis {
     Diagnosis {
         verdict: Verdict {
             charged: Some((Hop::Backend, Cause::BackendDependency)),
+            between: Between::Any,
             share: 1.0,
             confidence: Confidence::new(0.98),
             headline:
@@ -247,6 +250,7 @@ fn diagnosis() -> Diagnosis {
             share: 1.0,
             causes: vec![CauseCharge {
                 cause: Cause::BackendDependency,
+                between: Between::Any,
                 failures: 25_163,
                 victims: 0,
                 confidence: Confidence::new(0.98),
@@ -281,8 +285,9 @@ fn diagnosis() -> Diagnosis {
         }],
         observer: ObserverStatement::default(),
         charges: vec![Charge {
-            path: PathId(0),
+            path: Some(PathId(0)),
             cause: Cause::BackendDependency,
+            between: Between::Any,
             failures: 25_163,
             victims: 0,
             examples: vec![ConnectionId(0), ConnectionId(1)],

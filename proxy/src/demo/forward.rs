@@ -111,8 +111,11 @@ fn look(
         accept_queue = entry.recv_queue.max(accept_queue);
     })?;
     let (mut local_connections, mut stalled_readers, mut worst) = (0, 0, None);
+    let (mut abandoned, mut unread_connections) = (0, 0);
     diag.dump(of_port(local.port(), States::connected(), false), |entry| {
         local_connections += 1;
+        abandoned += u32::from(entry.abandoned());
+        unread_connections += u32::from(entry.unread());
         if entry.send_queue > 0 {
             stalled_readers += 1;
             worst = worst.max(Some((entry.send_queue, entry.remote.port())));
@@ -150,6 +153,8 @@ fn look(
         cpu_ms: Observation::Unseen(WhyUnseen::NotWatched),
         cpu_wait_ms: Observation::Unseen(WhyUnseen::NotWatched),
         output_blocked: Observation::Unseen(WhyUnseen::NotWatched),
+        abandoned: Observation::Seen(abandoned),
+        unread_connections: Observation::Seen(unread_connections),
     })
 }
 

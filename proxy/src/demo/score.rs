@@ -230,6 +230,8 @@ impl Score {
 
 #[cfg(test)]
 mod tests {
+    use hopscope_attribution::between::Between;
+
     use super::*;
     use hopscope_attribution::evidence::PathId;
     use hopscope_attribution::verdict::{Charge, Confidence, ObserverStatement, Verdict};
@@ -242,6 +244,7 @@ mod tests {
         Diagnosis {
             verdict: Verdict {
                 charged: most,
+                between: Between::Any,
                 share: 1.0,
                 confidence: Confidence::new(0.9),
                 headline: String::new(),
@@ -254,8 +257,9 @@ mod tests {
             charges: charges
                 .iter()
                 .map(|(cause, failures)| Charge {
-                    path: PathId(0),
+                    path: Some(PathId(0)),
                     cause: *cause,
+                    between: Between::Any,
                     failures: *failures,
                     victims: 0,
                     examples: Vec::new(),

@@ -81,6 +81,9 @@ pub(super) fn local_connections(port: u16) -> Option<u32> {
 struct Readers {
     connections: u32,
     stalled: u32,
+    /// Those with bytes that the forwarder has not read, and those of them that the other side has closed.
+    unread: u32,
+    abandoned: u32,
     /// Bytes unread and remote port of the worst.
     worst: Option<(u32, u16)>,
 }
@@ -97,6 +100,8 @@ impl Readers {
 
     fn count(&mut self, entry: &SocketEntry) {
         self.connections += 1;
+        self.unread += u32::from(entry.unread());
+        self.abandoned += u32::from(entry.abandoned());
         if entry.send_queue > 0 {
             self.stalled += 1;
             let this = (entry.send_queue, entry.remote.port());
@@ -195,6 +200,8 @@ impl Sampler {
             cpu_ms: stat.map(|stat| stat.cpu_ms),
             cpu_wait_ms: self.of_process(process::cpu_wait),
             output_blocked: self.output_blocked,
+            abandoned: Observation::Seen(self.readers.abandoned),
+            unread_connections: Observation::Seen(self.readers.unread),
         })
     }
 

@@ -1,6 +1,9 @@
 //! What the kernels on the path saw: the agent's evidence, joined to connections where that was possible.
 
+use super::arrival::Arrival;
 use super::connection::ConnectionId;
+use super::cpu::CpuThrottle;
+use super::endpoints::ServiceEndpoints;
 use super::observation::Observation;
 use super::pod::PodEvidence;
 use super::time::{Moment, Span};
@@ -16,8 +19,27 @@ pub struct NodeEvidence {
     /// What the Kubernetes API told the agents of their nodes' pods. Not watched where no agent asked one, as the probes
     /// of a run do not.
     pub pods: Observation<PodEvidence>,
+    /// Connections of the load as the nodes of their pods saw them arrive, joined through address translation.
+    pub arrivals: Vec<Arrival>,
+    /// The Services whose EndpointSlices were watched.
+    pub services: Observation<Vec<ServiceEndpoints>>,
+    /// How CPU limits held pods back. Seen and empty where the accounting was read and nothing was held back.
+    pub throttling: Observation<Vec<CpuThrottle>>,
+    /// The nodes that an agent told of.
+    pub nodes: Vec<WatchedNode>,
     /// Error of the estimated clock offset between the agent's host and hopscope's.
     pub clock_error: Span,
+}
+
+/// A node that an agent told of, and what that agent no longer knew.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WatchedNode {
+    /// Its name in the cluster; its host name where it is in none.
+    pub name: String,
+    /// Kernel events of this run that were lost before the agent saw them.
+    pub events_lost: u64,
+    /// Records of this run that the agent had dropped before it was asked, because newer ones took their place.
+    pub records_dropped: u64,
 }
 
 /// The end of one socket, as its own kernel saw it.

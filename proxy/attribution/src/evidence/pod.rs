@@ -83,6 +83,8 @@ changes! {
     BackOff = "back-off",
     /// The node stops a container.
     Killing = "killing",
+    /// No node takes it: it waits to be scheduled, with the scheduler's word for why.
+    Pending = "pending",
 }
 
 impl PodChange {

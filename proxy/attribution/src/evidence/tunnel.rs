@@ -1,7 +1,9 @@
-//! What was seen of a `kubectl port-forward`: its words, its sockets, its life.
+//! What was seen of a forward: the forwarder's words where it is a kubectl, its sockets, its life.
 
+mod forwarder;
 mod meaning;
 
+pub use forwarder::{Forwarder, Laws};
 pub use meaning::{StartFailure, TunnelMeaning};
 
 use super::observation::Observation;
@@ -116,6 +118,11 @@ pub struct TunnelGauge {
     pub local_connections: u32,
     /// Local connections of the forward whose Send-Q is not empty: readers that do not read.
     pub stalled_readers: u32,
+    /// Local connections of the forward that the other side has closed and the forwarder has not (`CLOSE-WAIT`), with
+    /// bytes in them that it has not read.
+    pub abandoned: Observation<u32>,
+    /// Local connections of the forward, in whatever state, with bytes in them that the forwarder has not read.
+    pub unread_connections: Observation<u32>,
     /// Remote port of the local connection with the largest Send-Q: the head-of-line suspect.
     pub worst_reader: Observation<u16>,
     /// Descriptors in use by the process.

@@ -4,7 +4,7 @@ use super::Rule;
 use super::client::due;
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
-use crate::confidence::{GOOD, PROVEN, Ruling, STRONG};
+use crate::confidence::{PROVEN, Ruling, STRONG};
 use crate::evidence::{ConnectFailure, PathId, PathKind, Span, Upstream};
 use crate::failure::{Failure, What};
 use crate::figures::{count, counted, real};
@@ -15,8 +15,8 @@ pub(super) const RULE: Rule = Rule {
     name: "accept-queue",
     symptom: "connects that time out or are given up, or silence right after connecting, while others connect 1, 3 or 7 s late",
     evidence: "connect times on the steps of the SYN back-off; accept-queue overflows that the listener's kernel counted",
-    verdict: "backend-accept-queue: on a direct path by steps or overflows, on a tunnel path by overflows alone",
-    proves: "with overflows: that the application's listener dropped connections; with steps alone: that SYN segments were dropped while connections that stood lost nothing",
+    verdict: "backend-accept-queue, by overflows that the listener's kernel counted; steps alone leave it open between the network and the queue",
+    proves: "with overflows: that the application's listener dropped connections; with steps: that SYN segments were dropped while connections that stood lost nothing",
     cannot_prove: "without the listener's kernel, whether its queue or a firewall dropped the SYN; anything by the absence of overflows when the kernel's events were lost",
     apply,
 };
@@ -69,7 +69,11 @@ fn apply(case: &mut Case<'_>) {
         let confidence = match (enough, in_steps) {
             (true, true) => PROVEN,
             (true, false) => STRONG,
-            (false, true) => GOOD,
+            // A firewall, a translation or a lossy network drops SYNs on the same steps.
+            (false, true) => {
+                tell(case, path, &steps, in_steps, overflows);
+                continue;
+            }
             (false, false) => continue,
         };
         judge(case, path, kind, confidence);
@@ -80,7 +84,7 @@ fn apply(case: &mut Case<'_>) {
 /// A failure that a full accept queue could have made.
 fn dropped(case: &Case<'_>, kind: PathKind, failure: &Failure) -> bool {
     let late = due(case, failure).max(Span::from_micros(1_000_000));
-    let undecided = failure.is_open() || failure.cause == Cause::BackendUnreachable;
+    let undecided = failure.is_open();
     undecided
         && match failure.what {
             What::NotConnected(ConnectFailure::TimedOut) | What::Abandoned { .. } => kind == PathKind::Direct,
@@ -160,15 +164,14 @@ fn tell(case: &mut Case<'_>, path: PathId, steps: &Connects, in_steps: bool, ove
             ("on_steps", real(steps.stepped)),
             ("connected", real(steps.connected)),
         ];
-        case.note(
-            About::Cause(Cause::BackendAcceptQueue),
-            Speaks::For,
-            Finding {
+        for cause in [Cause::BackendAcceptQueue, Cause::Undetermined] {
+            let finding = Finding {
                 rule: RULE.name,
-                statement,
-                numbers,
-            },
-        );
+                statement: statement.clone(),
+                numbers: numbers.clone(),
+            };
+            case.note(About::Cause(cause), Speaks::For, finding);
+        }
     }
     if overflows > 0 {
         let statement = format!(

@@ -54,7 +54,7 @@ pub(crate) fn early(usual: Baseline) -> Span {
 
 /// From when on an answer is late: twice the 99th percentile of the successful ones, and no sooner than twice what the
 /// few of its own route took; where there are few of all, no sooner than after a second.
-pub(super) fn due(case: &Case<'_>, failure: &Failure) -> Span {
+pub(crate) fn due(case: &Case<'_>, failure: &Failure) -> Span {
     let usual = case.usual(failure);
     let slowest = usual.p99.max(case.of_route(failure).p99);
     let least = if usual.rows >= 20 { AT_ONCE } else { PATIENCE };

@@ -4,16 +4,16 @@ use super::Rule;
 use crate::case::Case;
 use crate::cause::Cause;
 use crate::confidence::{FAIR, GOOD, PROVEN, Ruling, STRONG};
-use crate::evidence::{ConnectFailure, PathKind};
+use crate::evidence::{ConnectFailure, PathKind, TlsFailure};
 use crate::failure::What;
 
 pub(super) const RULE: Rule = Rule {
     name: "not-connected",
     symptom: "hopscope could not connect to the path's target",
     evidence: "the errno of the attempt, or the TLS failure, and the kind of the path",
-    verdict: "refused, unreachable, reset, name or TLS failure: the hop that owns the target's address; no local port, no descriptor: observer",
+    verdict: "name or certificate: the hop that owns the target's address; refused, unreachable, reset: backend on a direct path, tunnel-down where the forward should listen, and open between lb and backend on a path through a load balancer; no local port, no descriptor: observer",
     proves: "the first hop behind hopscope did not take the connection; on a tunnel path, that nothing listened where the forward should",
-    cannot_prove: "why nothing listened: a forward that was ended by its pod refuses just as one that was never started; on a path of unstated kind, whose address it is",
+    cannot_prove: "why nothing listened: a forward that was ended by its pod refuses just as one that was never started; who refused where the address stands for others, such as a Service's address, a node port or a balancer's; on a path of unstated kind, whose address it is",
     apply,
 };
 
@@ -31,16 +31,13 @@ pub(super) fn judge(what: What, kind: PathKind) -> Option<Ruling> {
         (ConnectFailure::NoLocalPort, _) => (Cause::ObserverPortsExhausted, PROVEN),
         (ConnectFailure::NoDescriptor, _) => (Cause::ObserverFdLimit, PROVEN),
         (ConnectFailure::Refused, PathKind::Direct) => (Cause::BackendRefused, STRONG),
-        (ConnectFailure::Refused, PathKind::Lb) => (Cause::LbRefused, STRONG),
         (ConnectFailure::Refused, PathKind::Tunnel) => (Cause::TunnelDown, GOOD),
-        (ConnectFailure::TimedOut, PathKind::Direct) => (Cause::BackendUnreachable, GOOD),
-        (ConnectFailure::TimedOut, PathKind::Lb) => (Cause::LbUnreachable, GOOD),
         // The answer may have come from our own routing table.
         (ConnectFailure::Unreachable, PathKind::Direct) => (Cause::BackendUnreachable, FAIR),
-        (ConnectFailure::Unreachable, PathKind::Lb) => (Cause::LbUnreachable, FAIR),
         (ConnectFailure::Reset, PathKind::Direct) => (Cause::BackendRefused, FAIR),
-        (ConnectFailure::Reset, PathKind::Lb) => (Cause::LbReset, FAIR),
         (ConnectFailure::Dns, PathKind::Lb) => (Cause::LbDns, STRONG),
+        // Whoever hangs up without a word in the handshake may be the application behind a balancer that passes TLS on.
+        (ConnectFailure::Tls(TlsFailure::Ended | TlsFailure::TimedOut), PathKind::Lb) => return None,
         (ConnectFailure::Tls(_), PathKind::Lb) => (Cause::LbTls, STRONG),
         (ConnectFailure::Tls(_), PathKind::Direct) => (Cause::BackendTls, STRONG),
         _ => return None,

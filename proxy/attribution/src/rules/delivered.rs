@@ -14,9 +14,9 @@ pub(super) const RULE: Rule = Rule {
     name: "delivered-error",
     symptom: "a complete answer of status 400 or above",
     evidence: "the answer itself, its status, and the mark of its author where one was left",
-    verdict: "5xx and 429: the author's hop (backend, or lb by its own mark); other 4xx: request-rejected; 502, 503 and 504 without a mark behind a load balancer: undetermined",
+    verdict: "5xx and 429: the author's hop (backend, or lb by a mark of the balancer's for a limit or an error of its own); other 4xx: request-rejected; 502, 503 and 504 through a load balancer, whoever wrote them: open between lb and backend",
     proves: "every hop between hopscope and the author delivered request and answer: no tunnel, no network and no load balancer in front of the author failed",
-    cannot_prove: "who wrote an answer that carries no mark, when something on the path could have written it; why the author answered so",
+    cannot_prove: "who wrote an answer that carries no mark, when something on the path could have written it; why the author answered so: a balancer that writes 502, 503 or 504 mostly reports what happened behind it",
     apply,
 };
 
@@ -114,13 +114,20 @@ fn server_error(status: u16, author: Author, kind: PathKind) -> Option<Ruling> {
             };
             Some(Ruling::charge(cause, PROVEN))
         }
-        (PathKind::Lb, Author::AwsAlb) => Some(Ruling::charge(balancer(status), PROVEN)),
-        (PathKind::Unstated, Author::AwsAlb) => Some(Ruling::charge(balancer(status), STRONG)),
-        // A gateway inside the pod could leave the same mark.
-        (PathKind::Lb, Author::Envoy(reply)) => Some(Ruling::charge(envoy(reply), GOOD)),
-        // An ingress answers so without an endpoint, and a limit does as well.
-        (PathKind::Lb, Author::Nginx) if status == 503 => Some(Ruling::charge(Cause::LbNoTarget, FAIR)),
-        (PathKind::Lb, Author::Nginx | Author::HaProxy) => Some(Ruling::charge(balancer(status), GOOD)),
+        // A limit of Envoy's own; a gateway inside the pod could leave the same mark.
+        (PathKind::Lb, Author::Envoy(EnvoyReply::Overflow)) => {
+            Some(Ruling::charge(Cause::LbOverloaded, GOOD))
+        }
+        // The messenger: it says that its target refused, ended the connection, was too slow or was not there.
+        (
+            PathKind::Lb | PathKind::Unstated,
+            Author::AwsAlb | Author::Nginx | Author::HaProxy | Author::Envoy(_),
+        ) if gateway_status => None,
+        (PathKind::Lb, Author::AwsAlb) => Some(Ruling::charge(Cause::LbError, PROVEN)),
+        (PathKind::Unstated, Author::AwsAlb) => Some(Ruling::charge(Cause::LbError, STRONG)),
+        (PathKind::Lb, Author::HaProxy) => Some(Ruling::charge(Cause::LbError, GOOD)),
+        // An nginx inside the pod leaves the same mark.
+        (PathKind::Lb, Author::Nginx) => Some(Ruling::charge(Cause::LbError, FAIR)),
         // What balances load answers 502, 503 and 504, and leaves a mark when it is one of those that are known.
         (PathKind::Lb, Author::Unstated) if !gateway_status => {
             Some(Ruling::charge(Cause::BackendError, GOOD))
@@ -128,8 +135,8 @@ fn server_error(status: u16, author: Author, kind: PathKind) -> Option<Ruling> {
         (PathKind::Unstated, Author::Unstated) if !gateway_status => {
             Some(Ruling::charge(Cause::BackendError, FAIR))
         }
-        (PathKind::Lb | PathKind::Unstated, Author::Unstated)
-        | (PathKind::Unstated, Author::Nginx | Author::HaProxy | Author::Envoy(_)) => None,
+        (PathKind::Lb | PathKind::Unstated, Author::Unstated | Author::Envoy(_))
+        | (PathKind::Unstated, Author::Nginx | Author::HaProxy) => None,
     }
 }
 
@@ -139,25 +146,5 @@ pub(super) const fn own_words(status: u16) -> Cause {
     match status {
         502 | 504 => Cause::BackendDependency,
         _ => Cause::BackendError,
-    }
-}
-
-const fn balancer(status: u16) -> Cause {
-    match status {
-        502 => Cause::LbBadGateway,
-        503 => Cause::LbNoTarget,
-        504 => Cause::LbGatewayTimeout,
-        _ => Cause::LbError,
-    }
-}
-
-const fn envoy(reply: EnvoyReply) -> Cause {
-    match reply {
-        EnvoyReply::NoHealthyUpstream => Cause::LbNoTarget,
-        EnvoyReply::RequestTimeout | EnvoyReply::ConnectTimeout => Cause::LbGatewayTimeout,
-        EnvoyReply::ConnectFailure | EnvoyReply::Disconnected | EnvoyReply::ProtocolError => {
-            Cause::LbBadGateway
-        }
-        EnvoyReply::Overflow | EnvoyReply::Other => Cause::LbError,
     }
 }

@@ -20,6 +20,9 @@ pub(super) const RULE: Rule = Rule {
 /// A connection used again and cut within this time was closed while the request was under way.
 const RACE: Span = Span::from_micros(50_000);
 
+/// The container runtime's drain, and room for those who pass its end on.
+pub(super) const DRAIN: Span = Span::from_micros(1_150_000);
+
 /// A wait that outlasts this was not short.
 pub(super) const LONG: Span = Span::from_micros(10_000_000);
 
@@ -75,10 +78,10 @@ pub(super) fn judge(
 }
 
 fn direct(begun: bool, reset: bool, exchange: Option<&Exchange>, connection: Option<&Connection>) -> Ruling {
-    if reset && exchange.is_some_and(|exchange| exchange.answered_early) {
+    if reset && exchange.is_some_and(left_its_body) {
         return Ruling::charge(Cause::BackendUnreadBody, GOOD);
     }
-    if !begun && exchange.is_some_and(|exchange| raced(exchange, connection)) {
+    if !begun && exchange.is_some_and(|exchange| raced(exchange, connection, false)) {
         return Ruling::charge(Cause::BackendKeepAliveRace, FAIR);
     }
     let cause = if begun && !reset {
@@ -89,8 +92,18 @@ fn direct(begun: bool, reset: bool, exchange: Option<&Exchange>, connection: Opt
     Ruling::charge(cause, STRONG)
 }
 
-/// The connection had been used before, was idle, and was gone about a round trip after it was used again.
-pub(super) fn raced(exchange: &Exchange, connection: Option<&Connection>) -> bool {
+/// Answered before its body was sent, and not because of its head: that one was read as far as it was wanted.
+pub(super) fn left_its_body(exchange: &Exchange) -> bool {
+    let for_its_head = matches!(
+        exchange.delivery.status(),
+        Some(400 | 408 | 414 | 431 | 494 | 505)
+    );
+    exchange.answered_early && !for_its_head
+}
+
+/// The connection had been used before, was idle, and was gone about a round trip after it was used again; behind a
+/// forward whose runtime drains, up to a second later.
+pub(super) fn raced(exchange: &Exchange, connection: Option<&Connection>, drains: bool) -> bool {
     let tcp = connection.and_then(|connection| connection.upstream_tcp.seen());
     // The round trip that the kernel measured, twice and with room for hopscope's own wake-up.
     let at_once = tcp.map_or(RACE, |tcp| {
@@ -99,7 +112,7 @@ pub(super) fn raced(exchange: &Exchange, connection: Option<&Connection>) -> boo
     exchange.ordinal > 0
         && exchange.bytes_down == 0
         && exchange.phases.idle.is_some_and(|idle| idle >= RACE)
-        && exchange.phases.total <= at_once
+        && exchange.phases.total <= if drains { DRAIN } else { at_once }
 }
 
 /// On which paths connections can have been closed for being idle: where those that were cut had been idle for longer
@@ -115,7 +128,10 @@ impl Races {
         let (mut cut, mut answered) = (vec![Vec::new(); paths], vec![Vec::new(); paths]);
         for failure in case.failures.iter().filter(|failure| failure.cut_by_upstream()) {
             let exchange = case.exchange(failure);
-            let raced = exchange.filter(|exchange| raced(exchange, case.connection(failure)));
+            let raced = exchange.filter(|exchange| {
+                let drains = case.kind(failure.path) == PathKind::Tunnel && case.laws(failure.path).drains();
+                raced(exchange, case.connection(failure), drains)
+            });
             if let (Some(idle), Some(cut)) = (
                 raced.and_then(|exchange| exchange.phases.idle),
                 cut.get_mut(usize::from(failure.path.0)),
@@ -152,7 +168,7 @@ impl Races {
 }
 
 /// Both sides ended of themselves and were seen to in the same wake-up: no order can be claimed.
-pub(super) fn ended_together(connection: &Connection) -> bool {
+pub(crate) fn ended_together(connection: &Connection) -> bool {
     let by_itself = |how: Ending| {
         matches!(
             how,

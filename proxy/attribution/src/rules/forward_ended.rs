@@ -22,7 +22,7 @@ use super::forward::{Collapse, Forward, failures_between};
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{Ruling, STRONG};
-use crate::evidence::tunnel::StartFailure;
+use crate::evidence::tunnel::{StartFailure, TunnelLife};
 use crate::evidence::{
     ConnectFailure, Ending, Moment, Observation, PackedTuple, PathId, PathKind, Span, TunnelLine,
 };
@@ -35,7 +35,7 @@ pub(super) const RULE: Rule = Rule {
     name: "forward-ended",
     symptom: "most connections of a forward end at the same moment, then connecting is refused",
     evidence: "the moments of the ends; kubectl's lines and exit; kernel sockets of the node; deliveries after the end",
-    verdict: "a pod's refusal, reset or absence right before: backend, one trigger and the rest victims; kubectl's words read in full and naming no trigger: tunnel-lost; otherwise undetermined",
+    verdict: "a pod's refusal, reset or absence right before: backend, one trigger and the rest victims; kubectl's words read in full and naming no trigger, or a forwarder whose process ended and that embeds no client-go: tunnel-lost; otherwise open between tunnel and backend",
     proves: "the forward as a whole ended and took its connections along, and what kubectl said in that moment",
     cannot_prove: "the trigger when nobody read kubectl's output; which machine behind the API server ended the tunnel's own connection",
     apply,
@@ -93,10 +93,55 @@ fn apply(case: &mut Case<'_>) {
             blame(case, end);
             unread_body(case, end);
         }
+        one_fall(case, &mut ends);
         for end in ends.iter().filter(|end| !end.stands) {
             charge(case, end, &forwards, &cut);
         }
         never_up(case, path, &reopened, ends.is_empty());
+    }
+}
+
+/// Stages of one death that follow one another within this time are one fall.
+const STAGES: Span = Span::from_micros(2_000_000);
+
+/// A forward may end in stages: what the pod did ends some connections, and a moment later the rest goes with the
+/// tunnel's own. The trigger is that of the first stage, as long as no other process has taken over in between.
+fn one_fall(case: &Case<'_>, ends: &mut [End]) {
+    let mut began: Vec<Moment> = case
+        .evidence
+        .tunnels
+        .iter()
+        .filter_map(|(_, tunnel)| tunnel.seen())
+        .flat_map(|tunnel| &tunnel.life)
+        .filter(|event| matches!(event.kind, TunnelLife::Ready | TunnelLife::Found))
+        .map(|event| event.at)
+        .collect();
+    began.sort_unstable();
+    let mut first: Option<(Moment, Option<u16>, (Cause, f64))> = None;
+    for end in ends.iter_mut() {
+        let taken_over = |since: Moment| {
+            let next = began.partition_point(|at| *at <= since);
+            began.get(next).is_some_and(|at| *at <= end.from)
+        };
+        if let Some((since, port, blame)) = first
+            && end.from.since(since) <= STAGES
+            && (port == end.port || port.is_none() || end.port.is_none())
+            && !taken_over(since)
+            && !end.stands
+            && end.blame.is_none_or(|(cause, _)| cause == Cause::TunnelLost)
+        {
+            end.blame = Some(blame);
+            end.answered_trigger = true;
+            end.contradicted = false;
+            "it was the second stage of the end just before, which the pod had triggered"
+                .clone_into(&mut end.statement);
+        }
+        if let Some(blame) = end
+            .blame
+            .filter(|(cause, _)| cause.hop() == Hop::Backend && !end.each)
+        {
+            first = Some((end.to, end.port, blame));
+        }
     }
 }
 
@@ -263,7 +308,7 @@ fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward<'_>], cut: &[(Mome
 }
 
 fn tell(case: &mut Case<'_>, end: &End, caught: usize) {
-    let name = case.path_name(end.path);
+    let (name, forwarder) = (case.path_name(end.path), case.forwarder_name(end.path));
     let seen = end.collapse.map_or_else(
         || format!("The forward of path {name} ended at {}", clock(end.from)),
         |collapse| {
@@ -279,12 +324,14 @@ fn tell(case: &mut Case<'_>, end: &End, caught: usize) {
     let why = if end.statement.is_empty() {
         match case.tunnel(end.path) {
             Observation::Seen(tunnel) if tunnel.lines.seen().is_some() => {
-                "kubectl's words were read and none of them says why"
+                format!("{forwarder}'s words were read and none of them says why")
             }
-            Observation::Seen(_) | Observation::Unseen(_) => "nobody read kubectl's output",
+            Observation::Seen(_) | Observation::Unseen(_) => {
+                format!("nobody read what {forwarder} wrote")
+            }
         }
     } else {
-        end.statement.as_str()
+        end.statement.clone()
     };
     let finding = Finding {
         rule: RULE.name,

@@ -8,6 +8,7 @@ use super::Rule;
 use super::forward_ended::clock;
 use super::gauges::{State, Timelines};
 use crate::case::{About, Case, Speaks};
+use crate::catalogue::with_forwarder;
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling, STRONG};
 use crate::evidence::{Connection, Cut, Moment, Observation, PathId, PathKind, Span, TunnelLine};
@@ -18,10 +19,10 @@ use crate::verdict::Finding;
 pub(super) const RULE: Rule = Rule {
     name: "forward-stalled",
     symptom: "connections of a forward hang, or are ended at once or 30.00 s after they were opened, without one byte of an answer",
-    evidence: "the 30.00 s of kubectl's stream creation; its `Timeout occurred` lines; its sockets and process, sampled ten times a second",
-    verdict: "tunnel, by what its sockets show: stopped, output-blocked, fd-limit, head-of-line with the reader that does not read, blackhole, stream-refused, else timeout",
-    proves: "kubectl did not get as far as copying bytes, or did not move any while these waited",
-    cannot_prove: "which machine behind the API server did not answer, when kubectl's own sockets were healthy; anything about waits during which no sample was taken, or in more than a quarter of which hopscope's own host was late: kubectl runs there too",
+    evidence: "the 30.00 s of client-go's stream creation, where the forwarder embeds it; its `Timeout occurred` lines; its sockets and process, sampled ten times a second",
+    verdict: "tunnel, by what its sockets show: stopped, output-blocked, fd-limit, head-of-line with the reader that does not read, blackhole, hung with local connections that it neither reads nor ends, stream-refused, else timeout",
+    proves: "the forwarder did not get as far as copying bytes, or did not move any while these waited",
+    cannot_prove: "which machine behind the API server did not answer, when the forwarder's own sockets were healthy; anything about waits during which no sample was taken, or in more than a quarter of which hopscope's own host was late: the forwarder runs there too",
     apply,
 };
 
@@ -29,6 +30,8 @@ pub(super) const RULE: Rule = Rule {
 const STREAM_TIMEOUT: Span = Span::from_micros(30_000_000);
 /// It fires late, never early; hopscope's own connect comes a little before kubectl's accept.
 const LATEST: Span = Span::from_micros(31_000_000);
+/// A forwarder that is alive empties its local sockets sooner than this.
+const HUNG_FOR: Span = Span::from_micros(1_500_000);
 /// Shorter waits are not held against a forwarder: ten samples a second would be too few to say what it did.
 const SHORTEST: Span = Span::from_micros(1_000_000);
 
@@ -64,7 +67,7 @@ fn judge(case: &Case<'_>, failure: &Failure, timelines: Option<&Timelines>, said
             .then(|| timeline.and_then(|timeline| timeline.prevailing(from, failure.at)))
             .flatten()
     };
-    if unanswered && timed_out(connection, failure, &said.timeouts) {
+    if unanswered && case.laws(failure.path).client_go() && timed_out(connection, failure, &said.timeouts) {
         let cause = prevailing().map_or(Cause::TunnelTimeout, State::cause);
         return Some(Ruling::charge(cause, STRONG));
     }
@@ -79,6 +82,10 @@ fn judge(case: &Case<'_>, failure: &Failure, timelines: Option<&Timelines>, said
     }
     let state = prevailing()?;
     // On a late host kubectl was late as well, and its queues say no more than that. A process that is stopped is.
+    // A single look at local sockets that hold bytes may have come between two reads.
+    if state == State::Hung && failure.age() < HUNG_FOR {
+        return None;
+    }
     let doubtful = state != State::Stopped && case.late.forward.counted(from, failure.at).is_none();
     (!doubtful).then(|| Ruling::charge(state.cause(), confidence_of(state)))
 }
@@ -112,9 +119,46 @@ const fn confidence_of(state: State) -> f64 {
         State::OutputBlocked | State::NoDescriptor | State::HeadOfLine | State::Blackhole | State::Wedged => {
             STRONG
         }
-        State::Starved | State::UploadStalled | State::Healthy | State::Doubtful => GOOD,
+        State::Starved | State::UploadStalled | State::Hung | State::Healthy | State::Doubtful => GOOD,
     }
 }
+
+/// What samples show of a state, with the forwarder's name.
+const STATES: [(State, &str); 9] = [
+    (State::Stopped, "{forwarder} was stopped"),
+    (
+        State::OutputBlocked,
+        "{forwarder} waited for somebody to read its own output",
+    ),
+    (
+        State::Starved,
+        "{forwarder} left its listener's queue unserved and used no CPU",
+    ),
+    (
+        State::NoDescriptor,
+        "{forwarder} had no descriptor left and its listener's queue was not served",
+    ),
+    (
+        State::HeadOfLine,
+        "{forwarder} did not read the tunnel while a local reader did not read what it had written",
+    ),
+    (
+        State::Wedged,
+        "{forwarder} did not read the tunnel and no local reader explains it",
+    ),
+    (
+        State::UploadStalled,
+        "the far end of the tunnel offered no window: the pod's side did not read",
+    ),
+    (
+        State::Blackhole,
+        "what {forwarder} sent into the tunnel was not acknowledged",
+    ),
+    (
+        State::Hung,
+        "{forwarder} ran and left unread what local connections had sent, among them such as the other side had closed",
+    ),
+];
 
 fn tell(case: &mut Case<'_>, path: PathId, timelines: Option<&Timelines>, said: &Said) {
     let charged = |cause: Cause| {
@@ -122,6 +166,7 @@ fn tell(case: &mut Case<'_>, path: PathId, timelines: Option<&Timelines>, said: 
             .iter()
             .any(|failure| failure.path == path && failure.cause == cause && failure.rule == RULE.name)
     };
+    let forwarder = case.forwarder_name(path);
     let mut notes: Vec<(Cause, Finding)> = Vec::new();
     let finding = |statement: String, numbers: Vec<(&'static str, f64)>| Finding {
         rule: RULE.name,
@@ -129,40 +174,10 @@ fn tell(case: &mut Case<'_>, path: PathId, timelines: Option<&Timelines>, said: 
         numbers,
     };
     if let Some(timelines) = timelines {
-        let states = [
-            (State::Stopped, "kubectl was stopped"),
-            (
-                State::OutputBlocked,
-                "kubectl waited for somebody to read its own output",
-            ),
-            (
-                State::Starved,
-                "kubectl left its listener's queue unserved and used no CPU",
-            ),
-            (
-                State::NoDescriptor,
-                "kubectl had no descriptor left and its listener's queue was not served",
-            ),
-            (
-                State::HeadOfLine,
-                "kubectl did not read the tunnel while a local reader did not read what it had written",
-            ),
-            (
-                State::Wedged,
-                "kubectl did not read the tunnel and no local reader explains it",
-            ),
-            (
-                State::UploadStalled,
-                "the far end of the tunnel offered no window: the pod's side did not read",
-            ),
-            (
-                State::Blackhole,
-                "what kubectl sent into the tunnel was not acknowledged",
-            ),
-        ];
-        for (state, words) in states {
+        for (state, words) in STATES {
             let (samples, of) = timelines.count(state);
             if of > 0 && charged(state.cause()) {
+                let words = with_forwarder(words, forwarder);
                 let statement = format!(
                     "In {} of {} samples {words}.",
                     count(u64::from(of)),
@@ -230,8 +245,9 @@ fn starved(case: &Case<'_>, path: PathId, timelines: &Timelines) -> Option<Findi
         .max_by_key(|cpu| (cpu.waited, cpu.span))
         .filter(|cpu| cpu.waited > 0)?;
     let statement = format!(
-        "Within {} kubectl's threads waited for CPU time for {} and got {} of it.",
+        "Within {} the threads of {} waited for CPU time for {} and got {} of it.",
         Span::from_millis(cpu.span),
+        case.forwarder_name(path),
         Span::from_millis(cpu.waited),
         Span::from_millis(cpu.used)
     );

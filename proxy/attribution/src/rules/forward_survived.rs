@@ -1,7 +1,7 @@
 //! A forward that went on: what ended single connections of it was behind it.
 
 use super::Rule;
-use super::ended::{Races, ended_together, raced};
+use super::ended::{Races, ended_together, left_its_body, raced};
 use super::forward::{Forward, lines_between};
 use super::forward_ended::trigger;
 use super::standing::Standing;
@@ -18,7 +18,7 @@ pub(super) const RULE: Rule = Rule {
     evidence: "connections of the same forward that stood before and delivered after, or the tunnel's own socket of the same process afterwards; kubectl's lines at that moment; FIN or RST; what had been delivered on it",
     verdict: "backend: the cause kubectl names, else truncated or reset",
     proves: "the tunnel's own connection survived, so it cannot have ended these; the end came through the tunnel from the node's side",
-    cannot_prove: "whether the pod said FIN or RST: through a forward both arrive as FIN, 1.0 s late; an end before any answer by RST, which kubectl also sends when it could not create a stream",
+    cannot_prove: "anything where each connection has one of its own to the far end, or where the forwarder is not known; whether the pod said FIN or RST: through a forward both arrive as FIN, 1.0 s late; an end before any answer by RST, which kubectl also sends when it could not create a stream",
     apply,
 };
 
@@ -38,7 +38,7 @@ fn apply(case: &mut Case<'_>) {
     let races = Races::of(case);
     let standing = Standing::of(case);
     case.judge_open(RULE.name, |case, failure| {
-        if case.kind(failure.path) != PathKind::Tunnel {
+        if case.kind(failure.path) != PathKind::Tunnel || !case.laws(failure.path).shared() {
             return None;
         }
         let forward = forwards.get(*home.get(failure.connection as usize)? as usize)?;
@@ -96,10 +96,13 @@ fn judge(
         return None;
     }
     let exchange = case.exchange(failure);
+    let drains = case.laws(failure.path).drains();
     let confidence = if lines.is_some() { STRONG } else { GOOD + 0.05 };
     let cause = match exchange {
-        Some(exchange) if exchange.answered_early => Cause::BackendUnreadBody,
-        Some(exchange) if !begun && races.possible(failure.path) && raced(exchange, Some(connection)) => {
+        Some(exchange) if left_its_body(exchange) => Cause::BackendUnreadBody,
+        Some(exchange)
+            if !begun && races.possible(failure.path) && raced(exchange, Some(connection), drains) =>
+        {
             Cause::BackendKeepAliveRace
         }
         _ if begun => Cause::BackendTruncated,

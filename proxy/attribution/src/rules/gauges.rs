@@ -16,9 +16,9 @@ pub(super) enum State {
     Starved,
     /// The listener's queue is not served and no descriptor is left.
     NoDescriptor,
-    /// kubectl does not read the tunnel, and a local reader does not read what kubectl wrote.
+    /// The forwarder does not read the tunnel, and a local reader does not read what it wrote.
     HeadOfLine,
-    /// kubectl does not read the tunnel, and no local reader explains it: kubectl is wedged.
+    /// The forwarder does not read the tunnel, and no local reader explains it: it is wedged.
     Wedged,
     /// The tunnel's peer offers no window: the pod's side does not read.
     UploadStalled,
@@ -26,11 +26,13 @@ pub(super) enum State {
     Blackhole,
     /// Taken while the host itself was late: it says nothing of kubectl, unless that it was stopped.
     Doubtful,
+    /// Local connections hold bytes that the forwarder does not read, and nothing that it waits for explains it.
+    Hung,
     /// None of these.
     Healthy,
 }
 
-const STATES: usize = 10;
+const STATES: usize = 11;
 
 impl State {
     /// What a wait is charged to that lasted while a forwarder was in it.
@@ -39,6 +41,7 @@ impl State {
             Self::Stopped | Self::Starved => Cause::TunnelStopped,
             Self::OutputBlocked => Cause::TunnelOutputBlocked,
             Self::NoDescriptor => Cause::TunnelFdLimit,
+            Self::Hung => Cause::TunnelHung,
             Self::HeadOfLine | Self::Wedged | Self::UploadStalled => Cause::TunnelHeadOfLine,
             Self::Blackhole => Cause::TunnelBlackhole,
             Self::Healthy | Self::Doubtful => Cause::TunnelTimeout,
@@ -62,6 +65,7 @@ impl Timelines {
             return None;
         };
         let gauges = tunnel.gauges.seen()?;
+        let shared = case.laws(path).shared();
         let mut placed: Vec<(u16, Moment, u16)> = tunnel
             .processes
             .iter()
@@ -85,7 +89,7 @@ impl Timelines {
                 let ((_, port), _) = group.first()?;
                 Some((
                     *port,
-                    Timeline::of(group.iter().map(|(_, gauge)| *gauge), lateness),
+                    Timeline::of(group.iter().map(|(_, gauge)| *gauge), lateness, shared),
                 ))
             })
             .collect();
@@ -159,7 +163,7 @@ struct CpuSoFar {
 
 impl Timeline {
     /// Samples of one forward, in the order of time.
-    fn of<'e>(ordered: impl Iterator<Item = &'e TunnelGauge>, lateness: &Lateness) -> Self {
+    fn of<'e>(ordered: impl Iterator<Item = &'e TunnelGauge>, lateness: &Lateness, shared: bool) -> Self {
         let mut timeline = Self {
             at: Vec::new(),
             sums: Vec::new(),
@@ -172,7 +176,7 @@ impl Timeline {
         for gauge in ordered {
             let since = earlier.map_or(gauge.at, |earlier| earlier.at);
             let doubtful = lateness.touches(since, gauge.at);
-            let state = match state(gauge, earlier) {
+            let state = match state(gauge, earlier, shared) {
                 state if state != State::Stopped && doubtful => State::Doubtful,
                 state => state,
             };
@@ -221,7 +225,7 @@ impl Timeline {
     /// The state that lasted for most of an interval; `None` where too few samples were taken or no state prevailed.
     pub(super) fn prevailing(&self, from: Moment, to: Moment) -> Option<State> {
         use State::{
-            Blackhole, HeadOfLine, NoDescriptor, OutputBlocked, Starved, Stopped, UploadStalled, Wedged,
+            Blackhole, HeadOfLine, Hung, NoDescriptor, OutputBlocked, Starved, Stopped, UploadStalled, Wedged,
         };
         let lasted = |state: &State| {
             let (samples, of) = self.count(*state, from, to);
@@ -241,6 +245,7 @@ impl Timeline {
             Wedged,
             UploadStalled,
             Blackhole,
+            Hung,
         ]
         .into_iter()
         .find(|state| lasted(state) || (*state == Starved && starved))
@@ -283,7 +288,8 @@ pub(super) struct Cpu {
     pub(super) span: u64,
 }
 
-fn state(gauge: &TunnelGauge, earlier: Option<&TunnelGauge>) -> State {
+/// `shared` is whether all connections share one to the far end: what that one does concerns all of them then.
+fn state(gauge: &TunnelGauge, earlier: Option<&TunnelGauge>, shared: bool) -> State {
     if gauge.stopped.seen() == Some(&true) {
         return State::Stopped;
     }
@@ -291,7 +297,7 @@ fn state(gauge: &TunnelGauge, earlier: Option<&TunnelGauge>) -> State {
         return State::OutputBlocked;
     }
     let received = gauge.tunnel_recv_queue.seen().copied().unwrap_or(0);
-    if received >= UNREAD {
+    if shared && received >= UNREAD {
         return if gauge.stalled_readers > 0 {
             State::HeadOfLine
         } else {
@@ -319,7 +325,7 @@ fn state(gauge: &TunnelGauge, earlier: Option<&TunnelGauge>) -> State {
         }
     }
     let unsent = gauge.tunnel_send_queue.seen().copied().unwrap_or(0);
-    if unsent > 0 {
+    if shared && unsent > 0 {
         if gauge.tunnel_peer_window.seen() == Some(&0) {
             return State::UploadStalled;
         }
@@ -331,5 +337,17 @@ fn state(gauge: &TunnelGauge, earlier: Option<&TunnelGauge>) -> State {
             return State::Blackhole;
         }
     }
+    if hung(gauge, unsent) {
+        return State::Hung;
+    }
     State::Healthy
+}
+
+/// It does not read what local connections sent, although nothing that it sent on waits: then it is not the far end that
+/// holds it up. Most of its connections must be so, or one that the other side has closed and it has not.
+fn hung(gauge: &TunnelGauge, unsent: u32) -> bool {
+    let of = |count: Observation<u32>| count.seen().copied().unwrap_or(0);
+    let (unread, abandoned) = (of(gauge.unread_connections), of(gauge.abandoned));
+    let most = unread > 0 && unread.saturating_mul(10) >= gauge.local_connections.saturating_mul(6);
+    unsent == 0 && (most || abandoned > 0)
 }

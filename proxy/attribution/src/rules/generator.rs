@@ -186,7 +186,7 @@ fn apply_result(case: &mut Case<'_>) {
             continue;
         }
         case.unrowed.push(Unrowed {
-            path: PathId(0),
+            path: None,
             cause,
             failures,
             confidence,

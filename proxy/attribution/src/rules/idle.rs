@@ -1,6 +1,7 @@
 //! A load balancer that forgets idle connections: resets by how long a connection had been idle.
 
 use super::Rule;
+use super::client::due;
 use super::ended::ended_together;
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
@@ -13,9 +14,9 @@ use crate::verdict::Finding;
 
 pub(super) const RULE: Rule = Rule {
     name: "idle-age",
-    symptom: "a connection through a load balancer is cut when it is used again after a pause, or in the middle of a silence",
+    symptom: "a connection through a load balancer is cut, or goes silent, when it is used again after a pause, or is cut in the middle of a silence",
     evidence: "how long each connection had been idle when it was used: of the cut ones, and of those that were answered",
-    verdict: "lb-idle-timeout, when all that were idle for longer than a sharp limit were cut and all others answered, or the ages are as tight as only a timer's",
+    verdict: "lb-idle-timeout, when all that were idle for longer than a sharp limit were cut, or never acknowledged, and all others answered, or the ages are as tight as only a timer's",
     proves: "a timer on idle connections cut these, and how long it runs",
     cannot_prove: "that the timer is the load balancer's and not the application's behind a load balancer that passes connections through, unless its length is one that only the load balancer has",
     apply,
@@ -24,10 +25,14 @@ pub(super) const RULE: Rule = Rule {
 /// Used again and cut within this time: it was gone before.
 const AT_ONCE: Span = Span::from_micros(1_000_000);
 
+/// A pause as long as this that was answered shows that idling by itself is allowed.
+const ANSWERED_PAUSE: Span = Span::from_micros(100_000);
+
 fn apply(case: &mut Case<'_>) {
     for path in case.paths_of(PathKind::Lb) {
         after_pause(case, path);
         in_silence(case, path);
+        dropped(case, path);
     }
 }
 
@@ -140,6 +145,69 @@ fn limit(shortest: Span, sharp: bool, spike: Option<Spike>) -> Option<(Span, f64
         (true, _) => Some((shortest, GOOD)),
         (false, _) => None,
     }
+}
+
+/// Used again after a pause and never acknowledged, let alone answered: somebody on the way has forgotten it.
+fn gone_silent(case: &Case<'_>, failure: &Failure) -> Option<Span> {
+    let exchange = case.exchange(failure)?;
+    let connection = case.connection(failure)?;
+    // A kernel that still knows the connection acknowledges what its application does not read.
+    let unacknowledged = connection
+        .upstream_tcp
+        .seen()
+        .is_some_and(|tcp| tcp.unacked_bytes > 0 && tcp.retransmits > 0);
+    let silent = failure.is_silence() && failure.age() >= due(case, failure) && unacknowledged;
+    exchange
+        .phases
+        .idle
+        .filter(|idle| silent && exchange.ordinal > 0 && *idle >= AT_ONCE)
+}
+
+fn dropped(case: &mut Case<'_>, path: PathId) {
+    let of_path = |failure: &&Failure| failure.path == path && failure.is_open();
+    let here = || case.failures.iter().filter(of_path);
+    let mut cut: Vec<Span> = here().filter_map(|failure| gone_silent(case, failure)).collect();
+    cut.sort_unstable();
+    let Some(shortest) = cut.get(cut.len() / 20).copied().filter(|_| cut.len() >= 3) else {
+        return;
+    };
+    let answered = case.evidence.exchanges.iter().filter(|exchange| {
+        exchange.path == path
+            && matches!(exchange.delivery, Delivery::Complete { .. })
+            && exchange.ordinal > 0
+    });
+    let idle: Vec<Span> = answered.filter_map(|exchange| exchange.phases.idle).collect();
+    let crossing = idle.iter().filter(|idle| **idle >= shortest).count();
+    let longest = idle.iter().filter(|idle| **idle < shortest).max().copied();
+    // Without pauses that were answered it is no contrast, only a network that is down.
+    let Some(longest) = longest.filter(|longest| *longest >= ANSWERED_PAUSE) else {
+        return;
+    };
+    if crossing.saturating_mul(20) > cut.len() {
+        return;
+    }
+    case.judge_where(
+        RULE.name,
+        |failure| failure.path == path && failure.is_open(),
+        |case, failure| gone_silent(case, failure).map(|_| Ruling::charge(Cause::LbIdleTimeout, GOOD)),
+    );
+    let statement = format!(
+        "{} used again after {shortest} or more of silence and never acknowledged; the longest pause after which a request was answered is {longest}.",
+        counted(cut.len() as u64, "connection was", "connections were")
+    );
+    let numbers = vec![
+        ("cut", length(cut.len())),
+        ("limit_seconds", shortest.as_secs_f64()),
+    ];
+    case.note(
+        About::Cause(Cause::LbIdleTimeout),
+        Speaks::For,
+        Finding {
+            rule: RULE.name,
+            statement,
+            numbers,
+        },
+    );
 }
 
 /// Cut while the application was still working on the answer: only a length that no application has by default convicts.

@@ -1,6 +1,7 @@
 //! Who sent the RST, by the kernels that saw it, and where the bytes stopped.
 
 use super::Rule;
+use super::ended::left_its_body;
 use crate::case::Case;
 use crate::cause::Cause;
 use crate::confidence::{PROVEN, Ruling, STRONG};
@@ -42,7 +43,13 @@ fn apply(case: &mut Case<'_>) {
         |failure| {
             matches!(
                 failure.what,
-                What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. }
+                What::Broken { .. }
+                    | What::NotConnected(_)
+                    | What::Abandoned { .. }
+                    | What::Answered {
+                        status: 502..=504,
+                        ..
+                    }
             ) && matches!(failure.cause.hop(), Hop::Unknown | Hop::Backend | Hop::Lb)
                 && !failure.contradicted
         },
@@ -66,13 +73,31 @@ fn judge(case: &Case<'_>, failure: &Failure, sockets: &[(ConnectionId, &KernelSo
     if sockets.is_empty() {
         return None;
     }
+    // A complete answer is its author's, but for one that an open charge takes for a messenger's.
+    let answered = matches!(failure.what, What::Answered { .. });
+    if answered && !failure.is_open() {
+        return None;
+    }
     let charge = |cause: Cause| {
         // A cause of the same hop that was found already is not made less sure by a witness for it.
-        Some(Ruling::charge(cause, PROVEN.max(failure.confidence)))
+        Some(Ruling::charge(
+            cause,
+            (PROVEN * case.kernel_trust()).max(failure.confidence),
+        ))
     };
     // Nothing stands behind the application: what its own kernel sent first, it began.
     if owned(Hop::Backend, &[KernelEnd::ResetSentUnread]) {
-        return charge(Cause::BackendUnreadBody);
+        let exchange = case.exchange(failure);
+        // Unread may be a request that came when the application had closed already.
+        return match exchange {
+            Some(exchange)
+                if exchange.ordinal > 0 && exchange.bytes_down == 0 && !exchange.answered_early =>
+            {
+                charge(Cause::BackendKeepAliveRace)
+            }
+            Some(exchange) if !left_its_body(exchange) => charge(Cause::BackendReset),
+            Some(_) | None => charge(Cause::BackendUnreadBody),
+        };
     }
     if owned(Hop::Backend, &[KernelEnd::ResetSent]) {
         return charge(Cause::BackendReset);
@@ -83,8 +108,14 @@ fn judge(case: &Case<'_>, failure: &Failure, sockets: &[(ConnectionId, &KernelSo
     if towards(Hop::Tunnel, KernelEnd::ConnectRefused) || towards(Hop::Lb, KernelEnd::ConnectRefused) {
         return charge(Cause::BackendRefused);
     }
-    if owned(Hop::Client, &[KernelEnd::ResetSent, KernelEnd::ResetSentUnread]) && !failure.cut_by_upstream() {
+    if !answered
+        && owned(Hop::Client, &[KernelEnd::ResetSent, KernelEnd::ResetSentUnread])
+        && !failure.cut_by_upstream()
+    {
         return charge(Cause::ClientAbort);
+    }
+    if answered {
+        return None;
     }
     if let Some(ruling) = ledger(case, failure, sockets) {
         return Some(ruling);
@@ -101,7 +132,7 @@ fn judge(case: &Case<'_>, failure: &Failure, sockets: &[(ConnectionId, &KernelSo
         // The application's own kernel says that somebody else ended it.
         return match case.kind(failure.path) {
             PathKind::Lb if owned(Hop::Lb, &[KernelEnd::ResetSent, KernelEnd::ResetSentUnread]) => {
-                Some(Ruling::charge(Cause::LbReset, STRONG))
+                Some(Ruling::charge(Cause::LbReset, STRONG * case.kernel_trust()))
             }
             PathKind::Lb | PathKind::Tunnel | PathKind::Direct | PathKind::Unstated => {
                 Some(Ruling::contradiction())
@@ -116,7 +147,7 @@ fn judge(case: &Case<'_>, failure: &Failure, sockets: &[(ConnectionId, &KernelSo
             } else {
                 Cause::BackendReset
             },
-            STRONG,
+            STRONG * case.kernel_trust(),
         ));
     }
     None
@@ -148,5 +179,5 @@ fn ledger(case: &Case<'_>, failure: &Failure, sockets: &[(ConnectionId, &KernelS
     // An L7 load balancer rewrites heads, so only a loss that no rewriting explains counts there.
     let slack = if between == Cause::LbReset { 16_384 } else { 0 };
     let lost_down = acknowledged > connection.bytes_down.saturating_add(slack);
-    (upstream_cut && lost_down).then_some(Ruling::charge(between, STRONG + 0.05))
+    (upstream_cut && lost_down).then_some(Ruling::charge(between, (STRONG + 0.05) * case.kernel_trust()))
 }

@@ -58,12 +58,13 @@ fn account(case: &mut Case<'_>) {
             count(books.connections_lost)
         ));
     }
-    if books.connections_lost > 0 || books.exchanges_lost > 0 || books.kernel_events_lost > 0 {
+    let kernel_lost = case.kernel_events_lost;
+    if books.connections_lost > 0 || books.exchanges_lost > 0 || kernel_lost > 0 {
         case.observer.reasons.push(format!(
             "Evidence was lost: {}, {}, {}.",
             counted(books.connections_lost, "connection", "connections"),
             counted(books.exchanges_lost, "exchange", "exchanges"),
-            counted(books.kernel_events_lost, "kernel event", "kernel events")
+            counted(kernel_lost, "kernel event", "kernel events")
         ));
     }
     let without_row = count_without_row(case);
@@ -125,7 +126,7 @@ fn count_without_row(case: &mut Case<'_>) -> u64 {
     for (path, failures) in (0..=u8::MAX).zip(counted).filter(|(_, failures)| *failures > 0) {
         all = all.saturating_add(failures);
         case.unrowed.push(Unrowed {
-            path: PathId(path),
+            path: Some(PathId(path)),
             cause: Cause::ObserverEvidenceLost,
             failures,
             confidence: PROVEN,

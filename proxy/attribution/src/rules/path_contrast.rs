@@ -9,8 +9,8 @@ use super::delivered::own_words;
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling};
-use crate::evidence::{Author, Cut, PathId, PathKind};
-use crate::failure::What;
+use crate::evidence::{Author, ConnectFailure, Cut, PathId, PathKind};
+use crate::failure::{NONE, What};
 use crate::figures::{count, percent, real, share};
 use crate::hop::Hop;
 use crate::statistics::interval::difference;
@@ -38,6 +38,8 @@ enum Sign {
     Status(u16),
     CutInAnswer,
     CutBefore,
+    Refused,
+    NoConnection,
 }
 
 fn sign(what: What) -> Option<Sign> {
@@ -47,18 +49,36 @@ fn sign(what: What) -> Option<Sign> {
             begun,
             by: Cut::UpstreamFin | Cut::UpstreamReset,
         } => Some(if begun { Sign::CutInAnswer } else { Sign::CutBefore }),
+        What::NotConnected(ConnectFailure::Refused) => Some(Sign::Refused),
+        What::NotConnected(ConnectFailure::TimedOut | ConnectFailure::Unreachable) => {
+            Some(Sign::NoConnection)
+        }
         What::Answered { .. } | What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } => None,
     }
+}
+
+/// Requests of a path, and connections that failed without carrying one; and those of both that failed.
+fn attempts(case: &Case<'_>, path: PathId) -> (u64, u64) {
+    let (requests, failed) = case.requests(path);
+    let here = case
+        .failures
+        .iter()
+        .filter(|failure| failure.path == path && failure.exchange == NONE);
+    let without = u64::try_from(here.count()).unwrap_or(u64::MAX);
+    (
+        requests.saturating_add(without),
+        failed.min(requests).saturating_add(without),
+    )
 }
 
 fn apply(case: &mut Case<'_>) {
     let paths: Vec<(PathId, u64, u64)> = (0..case.evidence.paths.len())
         .filter_map(|index| u8::try_from(index).ok().map(PathId))
         .map(|path| {
-            let (requests, failed) = case.requests(path);
-            (path, requests, failed.min(requests))
+            let (attempts, failed) = attempts(case, path);
+            (path, attempts, failed)
         })
-        .filter(|(_, requests, _)| *requests >= ENOUGH)
+        .filter(|(_, attempts, _)| *attempts >= ENOUGH)
         .collect();
     if paths.len() < 2 {
         return;
@@ -87,7 +107,17 @@ fn shared(case: &mut Case<'_>, paths: &[(PathId, u64, u64)]) {
             if !lacks(case.kind(*path), case.kind(*other)) {
                 continue;
             }
-            for ((sign, _), seen) in signs.iter().filter(|((_, of), _)| of == path) {
+            // A forward that is gone refuses: that says nothing of the application.
+            let comparable = |sign: Sign| {
+                !matches!(sign, Sign::Refused | Sign::NoConnection)
+                    || [*path, *other]
+                        .iter()
+                        .all(|path| case.kind(*path) != PathKind::Tunnel)
+            };
+            for ((sign, _), seen) in signs
+                .iter()
+                .filter(|((sign, of), _)| of == path && comparable(*sign))
+            {
                 let there = signs.get(&(*sign, *other)).copied().unwrap_or(0);
                 if alike((*seen, *requests), (there, *other_requests)) {
                     common.push((*sign, *path));
@@ -115,6 +145,8 @@ fn shared(case: &mut Case<'_>, paths: &[(PathId, u64, u64)]) {
             Sign::Status(status) => own_words(status),
             Sign::CutInAnswer => Cause::BackendTruncated,
             Sign::CutBefore => Cause::BackendReset,
+            Sign::Refused => Cause::BackendRefused,
+            Sign::NoConnection => Cause::BackendUnreachable,
         };
         Some(Ruling::charge(cause, GOOD))
     });
@@ -140,7 +172,7 @@ const fn lacks(kind: PathKind, other: PathKind) -> bool {
 }
 
 /// As often on both: enough cases, and the interval of the difference small against the rate and around zero.
-fn alike(first: (u64, u64), second: (u64, u64)) -> bool {
+pub(super) fn alike(first: (u64, u64), second: (u64, u64)) -> bool {
     let rate = share(first.0, first.1).min(share(second.0, second.1));
     let (low, high) = difference(first, second);
     let enough = first.0 >= 20 && second.0 >= 20;

@@ -16,7 +16,7 @@ use super::forward::failures_between;
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling, STRONG};
-use crate::evidence::{Moment, PathId, PathKind, PodChange, PodTurn, Span};
+use crate::evidence::{Moment, PathId, PodChange, PodTurn, Span};
 use crate::failure::Failure;
 use crate::figures::{counted, real};
 use crate::hop::Hop;
@@ -28,7 +28,7 @@ pub(super) const RULE: Rule = Rule {
     name: "pod-state",
     symptom: "any failure, while a pod of a watched node restarted, was killed, evicted or deleted, or was not ready",
     evidence: "what the Kubernetes API told the agents of their nodes' pods, and when; the pod that a connection led to: by its address, by the forward's own words, or by the socket that a kernel saw in it",
-    verdict: "backend-not-ready, for what was charged to the backend as refused, unreachable, reset, truncated or left unread, where the pod is the connection's own and its end or unreadiness agrees in time; tunnel-lost by a forward whose own pod was deleted or evicted in this run: undetermined; otherwise no charge: the event stands for or against what others found, or is listed as worth reading",
+    verdict: "backend-oom-killed, backend-evicted or backend-not-ready, for what was charged to the backend as refused, unreachable, reset, truncated or left unread, where the pod is the connection's own and its end or unreadiness agrees in time; tunnel-lost by a forward whose own pod was deleted or evicted in this run: undetermined; otherwise no charge: the event stands for or against what others found, or is listed as worth reading",
     proves: "that the pod which the connection led to ended, or was not ready, when the connection was cut or refused, within the error of the clocks",
     cannot_prove: "any hop: it moves no charge from one hop to another, and decides nothing that is open; anything by an event of another pod, of another time, or where nobody knows which pod a path leads to; anything by the absence of events",
     apply,
@@ -114,17 +114,44 @@ fn sharpen(case: &mut Case<'_>, troubles: &[Trouble<'_>], pairs: &[Pair]) {
             let (Some(_), Some(failure)) = (trouble, failures.get_mut(pair.failure as usize)) else {
                 continue;
             };
-            if can_be_sharpened(failure, case.kind(failure.path)) {
+            let change = trouble.map(|trouble| trouble.turn);
+            if can_be_sharpened(failure)
+                && let Some(turn) = change
+            {
                 let confidence = agreed.max(failure.confidence);
-                failure.charge(Ruling::charge(Cause::BackendNotReady, confidence), RULE.name);
+                let ruling = Ruling {
+                    victim: failure.victim,
+                    ..Ruling::charge(named(turn), confidence)
+                };
+                failure.charge(ruling, RULE.name);
             }
         }
     }
     case.failures = failures;
 }
 
-/// A forward's trigger and its victims keep their common cause; what names something else than an end keeps its name.
-fn can_be_sharpened(failure: &Failure, kind: PathKind) -> bool {
+/// The cause that is called by what became of the pod.
+fn named(turn: &PodTurn) -> Cause {
+    match turn.change {
+        PodChange::OomKilled => Cause::BackendOomKilled,
+        _ if turn.reason == OOM_KILLED => Cause::BackendOomKilled,
+        PodChange::Evicted => Cause::BackendEvicted,
+        PodChange::Restarted
+        | PodChange::NotReady
+        | PodChange::Ready
+        | PodChange::Deleted
+        | PodChange::ProbeFailed
+        | PodChange::BackOff
+        | PodChange::Killing
+        | PodChange::Pending => Cause::BackendNotReady,
+    }
+}
+
+/// The kubelet's word for a container that the kernel killed at its memory limit.
+const OOM_KILLED: &str = "OOMKilled";
+
+/// What names something else than an end keeps its name.
+fn can_be_sharpened(failure: &Failure) -> bool {
     let ended = matches!(
         failure.cause,
         Cause::BackendRefused
@@ -132,8 +159,9 @@ fn can_be_sharpened(failure: &Failure, kind: PathKind) -> bool {
             | Cause::BackendReset
             | Cause::BackendTruncated
             | Cause::BackendUnreadBody
+            | Cause::BackendNotReady
     );
-    ended && kind != PathKind::Tunnel && !failure.victim && !failure.contradicted
+    ended && failure.rule != RULE.name && !failure.contradicted
 }
 
 /// What an event has to say of a charge.
@@ -266,6 +294,7 @@ fn happened(turn: &PodTurn) -> String {
         PodChange::ProbeFailed => "failed a probe",
         PodChange::BackOff => "crashed again and again",
         PodChange::Killing => "was told to stop",
+        PodChange::Pending => "waited for a node that takes it",
     };
     let mut details = Vec::new();
     if !turn.reason.is_empty() {

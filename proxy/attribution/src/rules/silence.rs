@@ -17,7 +17,7 @@ pub(super) const RULE: Rule = Rule {
     name: "silence",
     symptom: "a request is sent in full, nothing comes, or nothing more, until the generator leaves or the run ends, and it waited longer than an answer takes",
     evidence: "acknowledgement of the request by the other kernel; on a tunnel path, healthy samples of the forwarder throughout, kubectl's words read and free of stream errors, and no bulk transfer to queue behind unless others were answered meanwhile",
-    verdict: "backend-timeout on a direct path, and on a tunnel path whose forwarder was healthy all the while; else undetermined",
+    verdict: "backend-timeout on a direct path whose other kernel acknowledged the request, and on a tunnel path whose forwarder was healthy all the while; else undetermined",
     proves: "the request had left, and what stood between was moving bytes while this one waited",
     cannot_prove: "that the application and not its host was late; on a path through a load balancer, which of the two was silent; anything about waits in more than a quarter of which hopscope's own host was late",
     apply,
@@ -77,9 +77,8 @@ fn direct(case: &mut Case<'_>, path: PathId) {
             }
             let tcp = case.connection(failure).map(|connection| connection.upstream_tcp);
             match tcp {
-                Some(Observation::Seen(tcp)) if tcp.unacked_bytes > 0 && tcp.retransmits > 0 => {
-                    Some(Ruling::charge(Cause::BackendUnreachable, GOOD))
-                }
+                // Sent again and again and never acknowledged: it did not arrive, and where it was lost is not seen.
+                Some(Observation::Seen(tcp)) if tcp.unacked_bytes > 0 && tcp.retransmits > 0 => None,
                 Some(Observation::Seen(_)) => Some(Ruling::charge(Cause::BackendTimeout, STRONG)),
                 Some(Observation::Unseen(_)) | None => Some(Ruling::charge(Cause::BackendTimeout, GOOD)),
             }

@@ -28,7 +28,7 @@ fn apply(case: &mut Case<'_>) {
             continue;
         };
         spikes(case, path);
-        if case.kind(path) == PathKind::Tunnel {
+        if case.kind(path) == PathKind::Tunnel && case.laws(path).drains() {
             drain(case, path);
         }
     }

@@ -376,6 +376,8 @@ fn gauge(draw: &mut Draw<'_>) -> TunnelGauge {
         cpu_ms: draw.seen(|draw| u64::from(draw.below(3))),
         cpu_wait_ms: draw.seen(|draw| u64::from(draw.below(3)) * 1_000),
         output_blocked: draw.seen(|draw| draw.chance(6)),
+        abandoned: draw.seen(|draw| draw.below(2)),
+        unread_connections: draw.seen(|draw| draw.below(4)),
     }
 }
 

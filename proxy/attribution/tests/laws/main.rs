@@ -76,7 +76,7 @@ fn contradicted(diagnosis: &Diagnosis) -> f64 {
 }
 
 /// Failures by path and hop.
-fn by_hop(diagnosis: &Diagnosis) -> BTreeMap<(PathId, Hop), u64> {
+fn by_hop(diagnosis: &Diagnosis) -> BTreeMap<(Option<PathId>, Hop), u64> {
     let mut sums = BTreeMap::new();
     for charge in &diagnosis.charges {
         *sums.entry((charge.path, charge.cause.hop())).or_default() += charge.failures;
@@ -254,9 +254,9 @@ proptest! {
     fn no_hop_is_named_that_nothing_observed(draws in draws()) {
         let evidence = evidence(&mut Draw::new(&draws));
         for charge in attribute(&evidence).charges {
-            let kind = evidence.paths.get(usize::from(charge.path.0)).map_or(PathKind::Unstated, |path| path.kind);
+            let kind = charge.path.and_then(|path| evidence.paths.get(usize::from(path.0))).map_or(PathKind::Unstated, |path| path.kind);
             let alb = evidence.exchanges.iter().any(|exchange| {
-                exchange.path == charge.path
+                Some(exchange.path) == charge.path
                     && matches!(exchange.delivery, Delivery::Complete { author: Author::AwsAlb, .. })
             });
             match charge.cause.hop() {

@@ -19,6 +19,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use hopscope_attribution::attribute;
+use hopscope_attribution::between::Between;
 use hopscope_attribution::evidence::Evidence;
 use hopscope_attribution::hop::Hop;
 use hopscope_attribution::verdict::Diagnosis;
@@ -75,26 +76,37 @@ fn render(evidence: &Evidence, diagnosis: &Diagnosis) -> String {
         .map_or("none".to_owned(), |(hop, cause)| format!("{hop} {cause}"));
     writeln!(
         out,
-        "verdict {charged}, {}, share {:.3}",
+        "verdict {charged}{}, {}, share {:.3}",
+        between(verdict.between),
         band(verdict.confidence.get()),
         verdict.share
     )
     .unwrap();
     writeln!(out, "headline {}", verdict.headline).unwrap();
     for charge in &diagnosis.charges {
-        let path = evidence
-            .paths
-            .get(usize::from(charge.path.0))
-            .map_or("?", |path| path.name.as_str());
+        let path = charge.path.map_or("-", |path| {
+            let path = evidence.paths.get(usize::from(path.0));
+            path.map_or("?", |path| path.name.as_str())
+        });
         writeln!(
             out,
-            "charge {path} {} {} victims {}",
-            charge.cause, charge.failures, charge.victims
+            "charge {path} {}{} {} victims {}",
+            charge.cause,
+            between(charge.between),
+            charge.failures,
+            charge.victims
         )
         .unwrap();
     }
     for cause in diagnosis.hops.iter().flat_map(|hop| &hop.causes) {
-        writeln!(out, "cause {} {}", cause.cause, band(cause.confidence.get())).unwrap();
+        writeln!(
+            out,
+            "cause {}{} {}",
+            cause.cause,
+            between(cause.between),
+            band(cause.confidence.get())
+        )
+        .unwrap();
         for finding in &cause.evidence_for {
             writeln!(out, "  for {}: {}", finding.rule, finding.statement).unwrap();
         }
@@ -114,6 +126,16 @@ fn render(evidence: &Evidence, diagnosis: &Diagnosis) -> String {
     out
 }
 
+/// ` between lb+backend`, where an open charge is narrowed down.
+fn between(between: Between) -> String {
+    let hops: Vec<&str> = between.hops().iter().map(|hop| hop.word()).collect();
+    if hops.is_empty() {
+        String::new()
+    } else {
+        format!(" between {}", hops.join("+"))
+    }
+}
+
 /// A confidence as a band: the exact figure may be tuned without changing what it means.
 fn band(confidence: f64) -> &'static str {
     match confidence {
@@ -126,17 +148,27 @@ fn band(confidence: f64) -> &'static str {
     }
 }
 
-/// Whose fault it truly was.
+/// Whose fault it truly was, and whether the evidence of the story can show it.
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
     pub(crate) hop: Option<Hop>,
     pub(crate) cause: Option<String>,
     pub(crate) never: Vec<Hop>,
+    /// It must be left open, between these hops where there are any.
+    pub(crate) open: Option<Vec<Hop>>,
 }
 
 impl Truth {
     fn holds(&self, diagnosis: &Diagnosis) -> Result<(), String> {
         let charged = diagnosis.verdict.charged;
+        for hop in &self.never {
+            if diagnosis.hops.iter().any(|charge| charge.hop == *hop) {
+                return Err(format!("{hop} must not be charged with anything"));
+            }
+        }
+        if let Some(open) = &self.open {
+            return self.left_open(open, diagnosis);
+        }
         if charged.map(|(hop, _)| hop) != self.hop {
             return Err(format!(
                 "truly {:?}, charged {:?}",
@@ -149,10 +181,26 @@ impl Truth {
         {
             return Err(format!("truly {cause}, charged {charged}"));
         }
-        for hop in &self.never {
-            if diagnosis.hops.iter().any(|charge| charge.hop == *hop) {
-                return Err(format!("{hop} must not be charged with anything"));
-            }
+        Ok(())
+    }
+
+    /// An open answer holds the truth and names the experiment that decides.
+    fn left_open(&self, open: &[Hop], diagnosis: &Diagnosis) -> Result<(), String> {
+        let verdict = &diagnosis.verdict;
+        if verdict.charged.map(|(hop, _)| hop) != Some(Hop::Unknown) {
+            return Err(format!("must be left open, charged {:?}", verdict.charged));
+        }
+        if verdict.between.hops() != open {
+            return Err(format!("open between {open:?}, said {:?}", verdict.between));
+        }
+        if self
+            .hop
+            .is_some_and(|hop| !open.is_empty() && !open.contains(&hop))
+        {
+            return Err("the truth is not among the hops that are left".to_owned());
+        }
+        if diagnosis.unknowns.is_empty() {
+            return Err("left open, and no experiment is named".to_owned());
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! path NAME=TARGET                       a path, its kind by its name
 //! seconds N                              how long the run lasted
 //! load PATH ROUTE RATE/s OUTCOME [from=S] [to=S] [took=T] [size=BYTES] [idle=T] [used=N] [keep=N] [sample=N]
-//!      [spread=T] [stall=T] [connect=T] [early] [half-close]
+//!      [spread=T] [stall=T] [connect=T] [early] [half-close] [fin-with-request] [left=T] [unacked] [status=N]
 //! kernel ROUTE OWNER END [peer=HOP] [sent=BYTES]    what a host's kernel saw of the failed connections of a route
 //! pod NAMESPACE/NAME AT CHANGE [error=T] [address=IP] [reason=R] [exit=N]    what the Kubernetes API told of a pod
 //! home ROUTE NAMESPACE/NAME              the failed connections of a route ended in this pod, as a kernel saw
@@ -16,7 +16,14 @@
 //! observer AT [lag=T] [queue=N] [refused=N]    stumble AT T    lost exchanges=N connections=N    unbalanced N    cut-off
 //! generator TOOL failed=N [timeout=T] [WORDS=N]
 //! lose N                                 every Nth failed row is gone, and counted as lost
+//! process PATH COMMAND...               what carries the forward of a path
+//! agent NODE [lost=N] [dropped=N]        a node whose agent told
+//! service NS/NAME ADDRESS AT ready=ADDR,... | none      the endpoints of a Service from a moment on
+//! arrival ROUTE WHAT [pod=NS/NAME] [to=ADDR] [node=NAME] [lost=N]      what a pod's node saw of the failed connects of a route
+//! throttled NS/NAME from=S to=S periods=N throttled=N    a second's CPU accounting, for each second
+//! witness OWNER PEER END [times=N] [received=N] [sent=N]      ends of sockets that are joined to no connection
 //! truth HOP [CAUSE] | truth none         never HOP
+//! open [HOP+HOP]                         the truth cannot be shown: it must be left open, between these
 //! ```
 
 use std::collections::BTreeMap;
@@ -25,12 +32,13 @@ use hopscope_attribution::evidence::node::KernelWindow;
 use hopscope_attribution::evidence::tunnel::TunnelLife;
 use hopscope_attribution::evidence::{
     Evidence, Moment, Observation, Path, PathId, PathKind, Route, RouteId, Span, TrafficCell,
-    TunnelLifeEvent, WhyUnseen,
+    TunnelLifeEvent, WatchedNode, WhyUnseen,
 };
 
 use crate::Truth;
 use crate::words;
 
+mod cluster;
 mod ending;
 mod forwarder;
 mod hosts;
@@ -68,6 +76,7 @@ pub(crate) fn tell(story: &str) -> Result<Told, String> {
 }
 
 impl Told {
+    #[expect(clippy::too_many_lines, reason = "a table: one verb, one arm")]
     fn line(&mut self, line: &str) -> Result<(), String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (verb, rest) = words.split_first().ok_or("empty")?;
@@ -160,6 +169,29 @@ impl Told {
                 self.truth.cause = rest.get(1).map(|cause| (*cause).to_owned());
                 Ok(())
             }
+            "open" => {
+                let hops = rest.first().map_or(Ok(Vec::new()), |hops| {
+                    hops.split('+')
+                        .map(words::hop)
+                        .collect::<Result<Vec<_>, String>>()
+                })?;
+                self.truth.open = Some(hops);
+                Ok(())
+            }
+            "process" => self.process(arg(0)?, &rest[1..].join(" ")),
+            "arrival" => self.arrival(arg(0)?, arg(1)?, &options),
+            "service" => self.service(arg(0)?, arg(1)?, arg(2)?, &options),
+            "throttled" => self.throttled(arg(0)?, &options),
+            "agent" => {
+                let node = WatchedNode {
+                    name: arg(0)?.to_owned(),
+                    events_lost: option(&options, "lost", words::number, 0)?,
+                    records_dropped: option(&options, "dropped", words::number, 0)?,
+                };
+                self.node().nodes.push(node);
+                Ok(())
+            }
+            "witness" => self.witness(arg(0)?, arg(1)?, arg(2)?, &options),
             "never" => words::hop(arg(0)?).map(|hop| self.truth.never.push(hop)),
             _ => Err("not a word that a story knows".to_owned()),
         }

@@ -51,6 +51,7 @@ pub(crate) fn author(word: &str) -> Result<Author, String> {
         "haproxy" => Author::HaProxy,
         "envoy" => Author::Envoy(EnvoyReply::Other),
         "envoy-no-healthy" => Author::Envoy(EnvoyReply::NoHealthyUpstream),
+        "envoy-overflow" => Author::Envoy(EnvoyReply::Overflow),
         "envoy-connect" => Author::Envoy(EnvoyReply::ConnectFailure),
         "hopscope" => Author::Hopscope,
         _ => return Err(format!("`{word}` is not an author")),
@@ -82,6 +83,7 @@ pub(crate) fn outcome(word: &str) -> Result<Outcome, String> {
         "unreachable" => Outcome::NotConnected(ConnectFailure::Unreachable),
         "handshake-reset" => Outcome::NotConnected(ConnectFailure::Reset),
         "dns" => Outcome::NotConnected(ConnectFailure::Dns),
+        "tls-ended" => Outcome::NotConnected(ConnectFailure::Tls(TlsFailure::Ended)),
         "tls" => Outcome::NotConnected(ConnectFailure::Tls(TlsFailure::CertificateExpired)),
         "no-local-port" => Outcome::NotConnected(ConnectFailure::NoLocalPort),
         "no-descriptor" => Outcome::NotConnected(ConnectFailure::NoDescriptor),
@@ -97,6 +99,7 @@ pub(crate) fn outcome(word: &str) -> Result<Outcome, String> {
 
 pub(crate) fn kernel_end(word: &str) -> Result<KernelEnd, String> {
     Ok(match word {
+        "connect-timed-out" => KernelEnd::ConnectTimedOut { retransmits: 2 },
         "connect-refused" => KernelEnd::ConnectRefused,
         "no-local-port" => KernelEnd::NoLocalPort,
         "reset-sent-unread" => KernelEnd::ResetSentUnread,

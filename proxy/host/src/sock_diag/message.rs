@@ -102,6 +102,18 @@ pub enum Answer {
     Error(i32),
 }
 
+impl SocketEntry {
+    /// Whether bytes have arrived that its owner has not read. A FIN that is not read counts as one byte.
+    pub fn unread(&self) -> bool {
+        self.recv_queue > u32::from(self.state == TcpState::CloseWait)
+    }
+
+    /// Whether the other side has closed it and its owner has not read what came before.
+    pub fn abandoned(&self) -> bool {
+        self.state == TcpState::CloseWait && self.unread()
+    }
+}
+
 impl States {
     /// These states.
     pub fn of(states: &[TcpState]) -> Self {

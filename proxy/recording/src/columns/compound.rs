@@ -189,6 +189,8 @@ record!(TunnelGauge {
     cpu_ms: Observation<u64>,
     cpu_wait_ms: Observation<u64>,
     output_blocked: Observation<bool>,
+    abandoned: Observation<u32>,
+    unread_connections: Observation<u32>,
 });
 
 record!(TunnelLifeEvent {

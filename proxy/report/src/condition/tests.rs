@@ -1,5 +1,7 @@
 //! Tests of `condition`.
 
+use hopscope_attribution::between::Between;
+
 use super::*;
 use crate::sample;
 
@@ -20,6 +22,7 @@ fn every_hop_and_every_cause_can_be_a_subject() {
         parsed(&format!("cause:{cause} >= 3"));
     }
     parsed("any>1%");
+    parsed("lb+backend>1%");
     parsed(" undelivered >= 0 ");
 }
 
@@ -37,7 +40,7 @@ fn a_wrong_condition_says_what_would_be_right() {
     assert_eq!(
         refused("kubectl>1"),
         "`kubectl` is not something that can fail: use any, undelivered, client, observer, tunnel, lb, backend, \
-         unknown, or cause:WORD"
+         unknown, several of these as in lb+backend, or cause:WORD"
     );
     assert_eq!(
         refused("backend-reset>0"),
@@ -72,6 +75,24 @@ fn a_share_is_of_all_attempts_and_a_count_is_of_failures() {
         parsed("any>1%").evaluate(&report).statement,
         "--fail-on 'any>1%' holds: 25,163 of 29,826 (84.4 %)"
     );
+}
+
+#[test]
+fn what_stays_open_between_two_hops_counts_where_both_are_named_and_nowhere_else() {
+    let mut report = sample::report();
+    let backend = &mut report.hops[0];
+    backend.hop = Hop::Unknown;
+    for cause in &mut backend.causes {
+        cause.cause = Cause::Undetermined;
+        cause.between = Between::LbBackend;
+    }
+    let holds = |text: &str| parsed(text).evaluate(&report).holds;
+    assert!(holds("lb+backend>1%"));
+    assert!(holds("backend + lb + client > 1%"));
+    assert!(!holds("lb>0"));
+    assert!(!holds("backend>0"));
+    assert!(!holds("tunnel+backend>0"));
+    assert!(holds("unknown>0"));
 }
 
 #[test]

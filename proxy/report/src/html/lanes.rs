@@ -2,10 +2,11 @@
 //!
 //! A hop without a mark is one that nothing was charged to; the lane does not say that it was cleared.
 
+use hopscope_attribution::between::Between;
 use hopscope_attribution::hop::Hop;
 
 use super::markup::{Escaped, Page, page};
-use crate::model::{PathReport, Report};
+use crate::model::{PathReport, Report, either};
 use hopscope_text::figures::{grouped, percent, ratio};
 
 /// What stands on a lane: the hop, and its parts from left to right.
@@ -13,7 +14,7 @@ type Stop = (Hop, &'static [&'static str]);
 
 const CLIENT: Stop = (Hop::Client, &["load generator"]);
 const OBSERVER: Stop = (Hop::Observer, &["hopscope"]);
-const TUNNEL: Stop = (Hop::Tunnel, &["kubectl", "API server", "kubelet", "runtime"]);
+const TUNNEL: Stop = (Hop::Tunnel, &["forwarder", "API server", "kubelet", "runtime"]);
 const LB: Stop = (Hop::Lb, &["load balancer"]);
 const BACKEND: Stop = (Hop::Backend, &["application", "dependencies"]);
 
@@ -99,10 +100,15 @@ fn stop(out: &mut Page, path: &PathReport, hop: Hop, parts: &[&str]) {
             ratio(charged, all).map_or_else(String::new, percent)
         );
         for charge in path.charges.iter().filter(|of| of.hop == hop).take(3) {
-            page!(out, "<small>{}</small>", charge.cause);
+            page!(out, "<small>{}{}</small>", charge.cause, open(charge.between));
         }
     }
     page!(out, "</li>\n");
+}
+
+/// ` (lb or backend)`, where a charge is left open between hops.
+pub(super) fn open(between: Between) -> String {
+    either(between).map_or_else(String::new, |hops| format!(" ({hops})"))
 }
 
 fn failures(path: &PathReport, hop: Hop) -> u64 {

@@ -1,7 +1,7 @@
 //! The evidence and the tables.
 
 use super::contrasts;
-use super::lanes::hop_class;
+use super::lanes::{hop_class, open};
 use super::markup::{Escaped, Page, page};
 use crate::model::{CauseReport, FindingReport, Latency, Report};
 use crate::terminal::statuses;
@@ -46,10 +46,11 @@ fn hops(out: &mut Page, report: &Report) {
 fn cause(out: &mut Page, cause: &CauseReport) {
     page!(
         out,
-        "<article class=\"cause\"><header><b>{}</b><span>{}{}</span><span class=\"meter\" \
+        "<article class=\"cause\"><header><b>{}{}</b><span>{}{}</span><span class=\"meter\" \
          title=\"confidence\"><span style=\"width:{:.0}%\"></span></span><span>confidence {}</span></header>\n\
          <div class=\"sides\">\n",
         cause.cause,
+        open(cause.between),
         counted(cause.failures, "failure"),
         match cause.victims {
             0 => String::new(),

@@ -39,6 +39,7 @@ fn ours(evidence: &mut Evidence, at_us: u64, route: u16, status: Option<u16>, ca
         },
     });
     Judged {
+        between: hopscope_attribution::between::Between::Any,
         at: Moment(at_us),
         connection: ConnectionId(0),
         exchange: u32::try_from(evidence.exchanges.len() - 1).ok(),

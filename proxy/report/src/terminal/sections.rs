@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{add, put};
-use crate::model::{CauseReport, FindingReport, Latency, Report, RouteReport, RunPath, TurnReport};
+use crate::model::{CauseReport, FindingReport, Latency, Report, RouteReport, RunPath, TurnReport, either};
 use hopscope_text::figures::{bytes, confidence, counted, grouped, length, percent, ratio, time, under_way};
 use hopscope_text::paint::{Ink, Screen, harmless};
 use hopscope_text::table::{Cell, Column, Table};
@@ -157,10 +157,11 @@ fn cause<'report>(
         0 => String::new(),
         victims => format!(", {} of them victims", grouped(victims)),
     };
+    let open = either(cause.between).map_or_else(String::new, |hops| format!(" ({hops})"));
     add(
         out,
         format_args!(
-            "    {}  {}{victims} · confidence {}\n",
+            "    {}{open}  {}{victims} · confidence {}\n",
             screen.paint(Ink::Strong, cause.cause.word()),
             grouped(cause.failures),
             confidence(cause.confidence),

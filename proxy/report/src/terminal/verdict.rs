@@ -3,7 +3,7 @@
 use hopscope_attribution::hop::Hop;
 
 use super::VERDICT_LINES;
-use crate::model::{CauseReport, Report, Totals};
+use crate::model::{CauseReport, Report, Totals, either};
 use hopscope_text::figures::{confidence, counted, grouped, length, percent};
 use hopscope_text::paint::{Ink, Screen, columns, cut, harmless, wrap};
 
@@ -47,7 +47,7 @@ fn charged(report: &Report) -> Option<&CauseReport> {
     let hop = report.hops.iter().find(|of| Some(of.hop) == report.verdict.hop)?;
     hop.causes
         .iter()
-        .find(|of| Some(of.cause) == report.verdict.cause)
+        .find(|of| Some(of.cause) == report.verdict.cause && of.between == report.verdict.between)
         .or_else(|| hop.causes.first())
 }
 
@@ -86,7 +86,10 @@ fn charge(report: &Report, screen: Screen) -> String {
             ("NO TRAFFIC".to_owned(), Ink::Doubt)
         }
         None => ("NOTHING FAILED".to_owned(), Ink::Good),
-        Some(Hop::Unknown) => ("UNKNOWN".to_owned(), Ink::Doubt),
+        Some(Hop::Unknown) => {
+            let open = either(verdict.between).unwrap_or_else(|| Hop::Unknown.word().to_owned());
+            (open.to_uppercase(), Ink::Doubt)
+        }
         Some(Hop::Observer) => ("OBSERVER".to_owned(), Ink::Doubt),
         Some(hop @ (Hop::Client | Hop::Tunnel | Hop::Lb | Hop::Backend)) => {
             (hop.word().to_uppercase(), Ink::Bad)

@@ -53,7 +53,11 @@ const fn refused_a_stream(meaning: TunnelMeaning) -> bool {
 }
 
 pub(super) fn blame(case: &Case<'_>, end: &mut End) {
-    by_kernel(case, end);
+    let laws = case.laws(end.path);
+    // That one error of the pod's ends everything is client-go's law.
+    if laws.client_go() {
+        by_kernel(case, end);
+    }
     if end.blame.is_some() {
         return;
     }
@@ -62,6 +66,14 @@ pub(super) fn blame(case: &Case<'_>, end: &mut End) {
     match tunnel.map(|tunnel| &tunnel.lines) {
         Some(Observation::Seen(lines)) => by_lines(end, lines, tunnel),
         Some(Observation::Unseen(_)) | None => {}
+    }
+    let known = case.forwarder(end.path).seen().is_some();
+    if end.blame.is_none() && known && !laws.client_go() && end.stated {
+        let words = format!(
+            "{} no longer listened, and nothing that a pod does ends it",
+            case.forwarder_name(end.path)
+        );
+        end.blame(Cause::TunnelLost, GOOD, words);
     }
 }
 

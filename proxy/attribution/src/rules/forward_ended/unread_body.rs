@@ -4,6 +4,7 @@ use super::{AFTER, BEFORE, End};
 use crate::case::Case;
 use crate::cause::Cause;
 use crate::evidence::Exchange;
+use crate::rules::ended::left_its_body;
 
 /// A pod that answers before it has read the request and then closes resets the connection, and what kubectl says of it
 /// is the same as of any reset. The request that was answered early tells the two apart.
@@ -21,7 +22,7 @@ pub(super) fn unread_body(case: &Case<'_>, end: &mut End) {
     let early = case.evidence.exchanges.iter().find(|exchange| {
         let over = exchange.began + exchange.phases.total;
         exchange.path == end.path
-            && exchange.answered_early
+            && left_its_body(exchange)
             && over + BEFORE >= end.from
             && over <= end.to + AFTER
             && (end.port.is_none() || port(exchange) == end.port)

@@ -53,12 +53,13 @@ fn tell(case: &mut Case<'_>, path: PathId, turn: &PodTurn, failures: u64) {
         rule: RULE.name,
         statement: format!(
             "Pod {}/{}, which the forward of path {} led to, {} at {at:.2} s (give or take {}): a forward ends with its \
-             pod, so that kubectl named no trigger of {} proves nothing.",
+             pod, so that {} named no trigger of {} proves nothing.",
             turn.pod.namespace,
             turn.pod.name,
             case.path_name(path),
             super::happened(turn),
             turn.error,
+            case.forwarder_name(path),
             counted(failures, "failure", "failures"),
         ),
         numbers: vec![

@@ -65,7 +65,9 @@ fn of_pod<'e>(turns: &[&'e PodTurn]) -> Vec<Trouble<'e>> {
                     Kind::Ended
                 }
                 PodChange::NotReady => Kind::NotReady,
-                PodChange::ProbeFailed | PodChange::BackOff | PodChange::Killing => Kind::Sign,
+                PodChange::ProbeFailed | PodChange::BackOff | PodChange::Killing | PodChange::Pending => {
+                    Kind::Sign
+                }
                 PodChange::Ready => return None,
             };
             let begun = turn.at + turn.error;
@@ -105,9 +107,11 @@ fn until(turn: &PodTurn, turns: &[&PodTurn]) -> Moment {
                 (None, None) => turn.at + turn.error + BRIEF,
             }
         }
-        PodChange::Ready | PodChange::ProbeFailed | PodChange::BackOff | PodChange::Killing => {
-            turn.at + turn.error
-        }
+        PodChange::Ready
+        | PodChange::ProbeFailed
+        | PodChange::BackOff
+        | PodChange::Killing
+        | PodChange::Pending => turn.at + turn.error,
     }
 }
 

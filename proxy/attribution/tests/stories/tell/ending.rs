@@ -26,6 +26,9 @@ impl Told {
             for socket in &mut node.sockets {
                 socket.connection = socket.connection.map(renamed);
             }
+            for arrival in &mut node.arrivals {
+                arrival.connection = renamed(arrival.connection);
+            }
             if let Observation::Seen(pods) = &mut node.pods {
                 for (id, _) in &mut pods.homes {
                     *id = renamed(*id);

@@ -71,7 +71,7 @@ impl Told {
                 tunnel_rwnd_limited_ms: Observation::Seen(0),
                 tunnel_busy_ms: Observation::Seen(0),
                 tunnel_rtt: Observation::Seen(Span::from_micros(2_000)),
-                local_connections: 10,
+                local_connections: get("local", 10)?,
                 stalled_readers: get("stalled", 0)?,
                 worst_reader: match options.get("worst") {
                     Some(port) => {
@@ -95,6 +95,8 @@ impl Told {
                     0
                 }),
                 output_blocked: Observation::Seen(options.contains_key("choked")),
+                abandoned: Observation::Seen(get("abandoned", 0)?),
+                unread_connections: Observation::Seen(get("unread", 0)?),
             });
             at += 100_000;
         }

@@ -2,7 +2,7 @@
 
 use hopscope_attribution::evidence::node::{KernelSocket, SocketBytes};
 use hopscope_attribution::evidence::{
-    GeneratorResult, Moment, NodeEvidence, Observation, ObserverDelay, ObserverSample, Span,
+    ConnectionId, GeneratorResult, Moment, NodeEvidence, Observation, ObserverDelay, ObserverSample, Span,
 };
 
 use super::{Options, Told, option};
@@ -55,6 +55,14 @@ impl Told {
             .collect();
         self.node().sockets.extend(sockets);
         Ok(())
+    }
+
+    /// The connections of the failed exchanges of a route, as far as they are told.
+    pub(super) fn failed_connections(&mut self, route: &str) -> Vec<ConnectionId> {
+        let route = self.route(route);
+        let failed = self.evidence.exchanges.iter();
+        let failed = failed.filter(|exchange| exchange.route == route && exchange.delivery.failed());
+        failed.map(|exchange| exchange.connection).collect()
     }
 
     pub(super) fn observer(&mut self, at: &str, options: &Options<'_>) -> Result<(), String> {

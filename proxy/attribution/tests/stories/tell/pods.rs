@@ -1,19 +1,12 @@
 //! What the Kubernetes API told of pods, and which of them connections led to.
 
 use hopscope_attribution::evidence::{
-    Moment, Observation, PodChange, PodEvidence, PodId, PodTurn, Span, TunnelProcess, WhyUnseen,
+    Moment, Observation, PodChange, PodEvidence, PodTurn, Span, TunnelProcess, WhyUnseen,
 };
 
+use super::cluster::pod;
 use super::{Options, Told, option};
 use crate::words;
-
-fn pod(word: &str) -> Result<PodId, String> {
-    let (namespace, name) = word.split_once('/').ok_or("NAMESPACE/NAME")?;
-    Ok(PodId {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-    })
-}
 
 impl Told {
     fn pods(&mut self) -> &mut PodEvidence {

@@ -157,7 +157,7 @@ impl Told {
             Outcome::Answered(status, author) => (Delivery::Complete { status, author }, size),
             Outcome::Truncated(cut) => (
                 Delivery::Truncated {
-                    status: 200,
+                    status: u16::try_from(option(options, "status", words::number, 200)?).unwrap(),
                     author: words::author("unstated")?,
                     cut,
                 },
@@ -221,6 +221,27 @@ impl Told {
                         how: Ending::Fin,
                     };
                     connection.downstream_end = SideEnd { at, how: Ending::Fin };
+                }
+                // The generator says FIN together with its request, and the path's side ends when it ends.
+                if options.contains_key("fin-with-request") {
+                    let at = began + Span::from_micros(200);
+                    connection.downstream_end = SideEnd { at, how: Ending::Fin };
+                    connection.upstream_end = SideEnd {
+                        at: end,
+                        how: Ending::Fin,
+                    };
+                }
+                // The generator had left this long before the path's side ended.
+                if let Some(before) = options.get("left") {
+                    let at = Moment(end.0.saturating_sub(words::span(before)?.as_micros()));
+                    connection.downstream_end = SideEnd { at, how: Ending::Fin };
+                }
+                if options.contains_key("unacked") {
+                    connection.upstream_tcp = Observation::Seen(TcpFacts {
+                        unacked_bytes: 200,
+                        retransmits: 4,
+                        ..TcpFacts::default()
+                    });
                 }
                 if options.contains_key("together") {
                     connection.downstream_end = SideEnd {

@@ -83,6 +83,7 @@ fn gauge() -> impl Strategy<Value = TunnelGauge> {
             observation(any::<u64>()),
             observation(any::<bool>()),
             observation(any::<u64>()),
+            [seen(), seen()],
         ),
     )
         .prop_map(|(first, queues, times, process)| TunnelGauge {
@@ -109,6 +110,8 @@ fn gauge() -> impl Strategy<Value = TunnelGauge> {
             cpu_ms: process.3,
             output_blocked: process.4,
             cpu_wait_ms: process.5,
+            abandoned: process.6[0],
+            unread_connections: process.6[1],
         })
 }
 
