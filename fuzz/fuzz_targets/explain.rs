@@ -1,10 +1,10 @@
-//! `explain` on any bytes: whatever it takes for a result of k6, oha or wrk adds up, is read the same in small reads, and
-//! is told in lines that cannot command a terminal.
+//! `explain` on any bytes: whatever it takes for a generator's result adds up, is read the same in small reads, is told in
+//! lines that cannot command a terminal, and clears nobody where failures may hide.
 #![no_main]
 
 use std::io::BufReader;
 
-use hopscope_explain::{Summary, explain, render};
+use hopscope_explain::{Keep, Summary, TunnelReading, explain, render};
 use hopscope_text::paint::Screen;
 use libfuzzer_sys::fuzz_target;
 
@@ -37,9 +37,9 @@ fn adds_up(summary: &Summary) {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let whole = explain(input);
-    let in_pieces = explain(BufReader::with_capacity(7, input));
-    let (summary, reading) = match (whole, in_pieces) {
+    let whole = explain(input, Keep::Failures);
+    let in_pieces = explain(BufReader::with_capacity(7, input), Keep::Failures);
+    let explained = match (whole, in_pieces) {
         (Ok(whole), Ok(in_pieces)) => {
             assert_eq!(whole, in_pieces);
             whole
@@ -51,16 +51,21 @@ fuzz_target!(|input: &[u8]| {
         }
         (whole, in_pieces) => panic!("{whole:?}, but in pieces {in_pieces:?}"),
     };
-    adds_up(&summary);
-    assert!(serde_json::to_string(&(&summary, &reading)).is_ok());
+    assert!(explained.chief().is_some());
+    for (summary, reading) in explained.runs() {
+        adds_up(summary);
+        assert!(serde_json::to_string(&(summary, reading)).is_ok());
+        let hidden = summary.gaps.iter().any(|gap| gap.hides_failures);
+        assert!(!hidden || reading.tunnel == TunnelReading::Open, "{summary:?}");
+        if let Some(result) = summary.generator_result() {
+            assert!(result.failed <= result.requests, "{summary:?}");
+        }
+    }
     let screen = Screen {
         colour: false,
         width: 80,
     };
-    let told = render(&summary, &reading, screen);
+    let told = render(&explained, screen);
     let commands = told.chars().filter(|character| *character != '\n' && character.is_control());
     assert_eq!(commands.count(), 0, "{told:?}");
-    if let Some(result) = summary.generator_result() {
-        assert!(result.failed <= result.requests);
-    }
 });

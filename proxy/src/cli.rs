@@ -19,6 +19,7 @@ pub mod nodes;
 pub mod output;
 pub mod proxy;
 pub mod report;
+pub mod result;
 pub mod run;
 pub mod session;
 

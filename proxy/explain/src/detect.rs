@@ -1,18 +1,19 @@
-//! Which generator's result it is, and in which form.
+//! Which generator's results an input holds, and in which form: lines are dealt to the readers of the table.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
 
 use serde_json::Value;
 use thiserror::Error;
 
-use super::k6_points::{Points, Tags};
+use super::document::{Collected, Document};
+use super::input::Lines;
+use super::k6_text::K6Text;
+use super::readers::{self, How, READERS, TextReader};
 use super::summary::Summary;
-use super::{k6_summary, k6_text, oha, wrk};
+use super::tally::Keep;
 
-/// A summary is some kilobytes; what is larger is none.
-const LARGEST_SUMMARY: u64 = 64 << 20;
-/// A point of k6 is some hundred bytes; of a longer line the rest is passed over.
-const LONGEST_LINE: u64 = 1 << 20;
+/// A document is some kilobytes; what is larger is no summary.
+const LARGEST_DOCUMENT: usize = 64 << 20;
 
 /// Why a result cannot be explained.
 #[derive(Debug, Error)]
@@ -32,14 +33,28 @@ pub enum Unrecognised {
     /// It is one of our reports.
     #[error("it is a report of hopscope's already; explain reads what a load generator wrote")]
     Report,
-    /// It is oha's result for people, which leaves too much out.
-    #[error("it is oha's text: run oha with `--output-format json` and give that")]
-    OhaText,
-    /// It is too large for a summary, and not a stream of points.
-    #[error("it is larger than {} MiB and not a stream of k6 points", LARGEST_SUMMARY >> 20)]
+    /// It is a generator's, in a form that says too little.
+    #[error("it is {what}: {advice}")]
+    Named {
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// k6's log, with failed requests in it, and no summary.
+    #[error(
+        "it is k6's log with {0} failed requests in it and no summary: give what k6 prints at the end as well (standard \
+         output and standard error in one file)"
+    )]
+    LogOnly(u64),
+    /// A document that does not end.
+    #[error("it ends in the middle of a JSON document: give the whole file")]
+    Cut,
+    /// It is too large for a document.
+    #[error("it holds a JSON document larger than {} MiB, and that is no generator's summary", LARGEST_DOCUMENT >> 20)]
     TooLarge,
-    /// A stream of points without a request in it.
-    #[error("there is no HTTP request in it: k6 wrote points, and none of `http_reqs`")]
+    /// A list of requests without a request in it.
+    #[error("there is no HTTP request in it")]
     NoRequests,
     /// Its totals contradict one another: it was altered, or cut.
     #[error("it states {failed} failures of {requests} requests: it is damaged, or not one run's result")]
@@ -50,154 +65,260 @@ pub enum Unrecognised {
         requests: u64,
     },
     /// None of the forms that are known.
-    #[error(
-        "it is no result that explain knows: k6 (`--summary-export`, `handleSummary`, `--out json`, `--out csv`, or \
-         the text at the end), oha (`--output-format json`) or wrk (its text)"
-    )]
+    #[error("it is no result that explain knows ({})", readers::known())]
     Unknown,
 }
 
-/// Reads a result, whichever it is.
+/// Reads every result in an input, in its order.
 ///
 /// # Errors
-/// When it cannot be read, is none that is known, or contradicts itself.
-pub fn parse(input: impl BufRead) -> Result<Summary, Unrecognised> {
-    let summary = recognise(input)?;
-    match (summary.requests, summary.failed) {
-        (Some(requests), Some(failed)) if failed > requests => {
-            Err(Unrecognised::Contradiction { failed, requests })
-        }
-        _ => Ok(summary),
-    }
-}
-
-fn recognise(mut input: impl BufRead) -> Result<Summary, Unrecognised> {
-    let mut first = Vec::new();
-    // Blank lines before the result, as a paste brings them.
-    while first.iter().all(u8::is_ascii_whitespace) {
-        first.clear();
-        if read_line(&mut input, &mut first)? == 0 {
-            return Err(Unrecognised::Empty);
-        }
-    }
-    if first.starts_with(&[0x1f, 0x8b]) {
+/// When it cannot be read, holds none that is known, or one contradicts itself.
+pub(super) fn parse(input: impl BufRead, keep: Keep) -> Result<Vec<Summary>, Unrecognised> {
+    let mut lines = Lines::new(input).map_err(Unrecognised::Unreadable)?;
+    if lines.start().starts_with(&[0x1f, 0x8b]) {
         return Err(Unrecognised::Compressed);
     }
-    if first.starts_with(b"SQLite format 3\0") {
+    if lines.start().starts_with(b"SQLite format 3\0") {
         return Err(Unrecognised::Recording);
     }
-    let start = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&first);
-    if start.starts_with(b"metric_name,") {
-        return csv_points(start.chain(input));
-    }
-    if is_point(start) {
-        return json_points(&first, input);
-    }
-    let mut text = start.to_vec();
-    let read = input
-        .take(LARGEST_SUMMARY + 1)
-        .read_to_end(&mut text)
-        .map_err(Unrecognised::Unreadable)?;
-    if u64::try_from(read).unwrap_or(u64::MAX) > LARGEST_SUMMARY {
-        return Err(Unrecognised::TooLarge);
-    }
-    if let Ok(document) = serde_json::from_slice::<Value>(&text) {
-        if document
-            .get("schema")
-            .and_then(Value::as_str)
-            .is_some_and(|schema| schema.starts_with("hopscope."))
-        {
-            return Err(Unrecognised::Report);
-        }
-        return oha::parse(&document)
-            .or_else(|| k6_summary::parse(&document))
-            .ok_or(Unrecognised::Unknown);
-    }
-    let text = String::from_utf8_lossy(&text);
-    if text.contains("Success rate:") && text.contains("Slowest:") {
-        return Err(Unrecognised::OhaText);
-    }
-    k6_text::parse(&text)
-        .or_else(|| wrk::parse(&text))
-        .ok_or(Unrecognised::Unknown)
-}
-
-/// Whether a line is one of `k6 --out json`.
-fn is_point(line: &[u8]) -> bool {
-    serde_json::from_slice::<Value>(line).is_ok_and(|line| {
-        line.get("metric").is_some_and(Value::is_string)
-            && line.get("data").is_some()
-            && matches!(line.get("type").and_then(Value::as_str), Some("Metric" | "Point"))
-    })
-}
-
-fn json_points(first: &[u8], mut input: impl BufRead) -> Result<Summary, Unrecognised> {
-    let mut points = Points::new("k6 points (--out json)");
-    points.json_line(first);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        if read_line(&mut input, &mut line)? == 0 {
-            return points.finish().ok_or(Unrecognised::NoRequests);
-        }
-        points.json_line(&line);
-    }
-}
-
-/// One line with its end, of bounded length; 0 at the end of the input.
-fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> Result<usize, Unrecognised> {
-    let read = input
-        .by_ref()
-        .take(LONGEST_LINE)
-        .read_until(b'\n', line)
-        .map_err(Unrecognised::Unreadable)?;
-    Ok(read)
-}
-
-fn csv_points(input: impl Read) -> Result<Summary, Unrecognised> {
-    let mut points = Points::new("k6 points (--out csv)");
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
-    let heads = reader
-        .byte_headers()
-        .map_err(|error| unreadable(error.into_kind()))?
-        .clone();
-    let column = |name: &str| heads.iter().position(|head| head == name.as_bytes());
-    let (Some(metric), Some(value)) = (column("metric_name"), column("metric_value")) else {
-        return Err(Unrecognised::Unknown);
-    };
-    let (time, name, status) = (column("timestamp"), column("name"), column("status"));
-    let url = column("url");
-    let (error, code, expected) = (column("error"), column("error_code"), column("expected_response"));
-    let mut record = csv::ByteRecord::new();
-    while reader
-        .read_byte_record(&mut record)
-        .map_err(|error| unreadable(error.into_kind()))?
-    {
-        let field = |column: Option<usize>| {
-            let field = record.get(column?)?;
-            (!field.is_empty()).then(|| String::from_utf8_lossy(field))
-        };
-        let Some(value) = field(Some(value)).and_then(|value| value.parse::<f64>().ok()) else {
+    let mut deal = Deal::new(keep);
+    while let Some(piece) = lines.next().map_err(Unrecognised::Unreadable)? {
+        if deal.wants_rows(piece.text).is_none() {
+            deal.piece(piece.text, piece.ends)?;
             continue;
-        };
-        let at = field(time).and_then(|time| super::k6_points::csv_seconds(&time));
-        let tags = Tags {
-            url: field(url),
-            name: field(name),
-            status: field(status),
-            error: field(error),
-            error_code: field(code),
-            expected_response: field(expected),
-        };
-        points.point(&field(Some(metric)).unwrap_or_default(), at, value, &tags);
+        }
+        // Rows may run over several lines: their reader takes all that is left.
+        if let Some(read) = deal.wants_rows(piece.text) {
+            deal.seen = true;
+            lines.again();
+            let runs = read(&mut lines, keep)?;
+            deal.without_requests |= runs.is_empty();
+            deal.runs.extend(runs);
+            break;
+        }
     }
-    points.finish().ok_or(Unrecognised::NoRequests)
+    let runs = deal.finish()?;
+    for run in &runs {
+        if let (Some(requests), Some(failed)) = (run.requests, run.failed)
+            && failed > requests
+        {
+            return Err(Unrecognised::Contradiction { failed, requests });
+        }
+    }
+    Ok(runs)
 }
 
-fn unreadable(kind: csv::ErrorKind) -> Unrecognised {
-    if let csv::ErrorKind::Io(error) = kind {
-        Unrecognised::Unreadable(error)
-    } else {
-        Unrecognised::Unknown
+/// Lines on their way to readers.
+struct Deal {
+    keep: Keep,
+    runs: Vec<Summary>,
+    /// k6's text has no first line of its own, so its reader gets what no other claims.
+    k6: Box<K6Text>,
+    open: Option<(&'static readers::ResultReader, Box<dyn TextReader>)>,
+    document: Document,
+    named: Option<(&'static str, &'static str)>,
+    seen: bool,
+    /// A list of requests without a request in it was read.
+    without_requests: bool,
+    cut: bool,
+}
+
+impl Deal {
+    fn new(keep: Keep) -> Self {
+        Self {
+            keep,
+            runs: Vec::new(),
+            k6: Box::default(),
+            open: None,
+            document: Document::default(),
+            named: None,
+            seen: false,
+            without_requests: false,
+            cut: false,
+        }
     }
+
+    /// The reader of a table that begins with this line.
+    fn wants_rows(&self, line: &str) -> Option<readers::ReadRows> {
+        if self.document.is_open() || self.open.as_ref().is_some_and(|(_, reader)| reader.takes_all()) {
+            return None;
+        }
+        READERS.iter().find_map(|reader| match reader.how {
+            How::Rows { begins, read } if begins(line) => Some(read),
+            How::Rows { .. } | How::Text { .. } | How::Document(_) => None,
+        })
+    }
+
+    fn piece(&mut self, text: &str, ends: bool) -> Result<(), Unrecognised> {
+        self.seen |= !text.trim().is_empty();
+        if self.document.is_open() {
+            return self.documents(text, ends);
+        }
+        if let Some((_, reader)) = &mut self.open
+            && reader.takes_all()
+        {
+            reader.line(text);
+            return Ok(());
+        }
+        // A container runtime's file: a JSON object around each line.
+        if text.starts_with("{\"log\":\"")
+            && let Some(line) = logged_line(text)
+        {
+            let mut inner = String::new();
+            super::prefixes::clean(line.trim_end_matches(['\n', '\r']), &mut inner);
+            return self.piece(&inner, true);
+        }
+        if self.opens(text) {
+            return Ok(());
+        }
+        if Document::begins(text) {
+            self.document.open();
+            return self.documents(text, ends);
+        }
+        self.line(text);
+        Ok(())
+    }
+
+    /// A piece of the document that is open, and of those that follow it on the same line.
+    fn documents(&mut self, text: &str, ends: bool) -> Result<(), Unrecognised> {
+        let mut rest = text;
+        while let Some(left) = self.document.push(rest, ends) {
+            self.take_document()?;
+            rest = left;
+            if !Document::begins(rest) {
+                if !rest.trim().is_empty() {
+                    self.line(rest);
+                }
+                return Ok(());
+            }
+            self.document.open();
+        }
+        self.take_document()
+    }
+
+    /// Opens the reader of a form whose first line this is.
+    fn opens(&mut self, text: &str) -> bool {
+        let found = READERS.iter().find(|reader| match reader.how {
+            How::Text { begins, .. } => begins(text),
+            How::Rows { .. } | How::Document(_) => false,
+        });
+        let Some(reader) = found else {
+            return false;
+        };
+        let How::Text { open, .. } = reader.how else {
+            return false;
+        };
+        // A run has several lines that may be its first, should the text be cut before it.
+        let goes_on = self
+            .open
+            .as_ref()
+            .is_some_and(|(current, state)| std::ptr::eq(*current, reader) && !state.is_complete());
+        if !goes_on {
+            self.close();
+            self.open = Some((reader, open(self.keep)));
+        }
+        if let Some((_, reader)) = &mut self.open {
+            reader.line(text);
+        }
+        true
+    }
+
+    fn line(&mut self, text: &str) {
+        if self.named.is_none() {
+            self.named = readers::named_text(text);
+        }
+        if let Some((_, reader)) = &mut self.open {
+            reader.line(text);
+        }
+        self.k6.line(text);
+    }
+
+    fn close(&mut self) {
+        if let Some((_, reader)) = self.open.take() {
+            let all = reader.takes_all();
+            let runs = reader.finish();
+            self.without_requests |= all && runs.is_empty();
+            if self.runs.len() < super::MOST_RUNS {
+                self.runs.extend(runs);
+            }
+        }
+    }
+
+    fn take_document(&mut self) -> Result<(), Unrecognised> {
+        match self.document.take() {
+            Collected::Open(size) if size > LARGEST_DOCUMENT => return Err(Unrecognised::TooLarge),
+            Collected::Open(_) => {}
+            Collected::Value(value, text) => {
+                if value
+                    .get("schema")
+                    .and_then(Value::as_str)
+                    .is_some_and(|schema| schema.starts_with("hopscope."))
+                {
+                    return Err(Unrecognised::Report);
+                }
+                let found = READERS.iter().find_map(|reader| match reader.how {
+                    How::Document(read) => read(&value, self.keep),
+                    How::Rows { .. } | How::Text { .. } => None,
+                });
+                match found {
+                    Some(summary) if self.runs.len() < super::MOST_RUNS => self.runs.push(summary),
+                    Some(_) => {}
+                    None => {
+                        self.named = self.named.or_else(|| readers::named_document(&value));
+                        self.lines(&text);
+                    }
+                }
+            }
+            Collected::Text(text) => self.lines(&text),
+        }
+        Ok(())
+    }
+
+    fn lines(&mut self, text: &str) {
+        for line in text.lines() {
+            self.line(line);
+        }
+    }
+
+    fn finish(mut self) -> Result<Vec<Summary>, Unrecognised> {
+        if let Some(text) = self.document.rest() {
+            self.cut = true;
+            self.lines(&text);
+        }
+        self.close();
+        let warnings = self.k6.warnings();
+        let mut runs = self.runs;
+        if self.k6.found() || warnings > 0 {
+            runs.extend(self.k6.finish());
+        }
+        runs.truncate(super::MOST_RUNS);
+        runs.iter_mut().for_each(Summary::settle);
+        if !runs.is_empty() {
+            return Ok(runs);
+        }
+        Err(if !self.seen {
+            Unrecognised::Empty
+        } else if warnings > 0 {
+            Unrecognised::LogOnly(warnings)
+        } else if let Some((what, advice)) = self.named {
+            Unrecognised::Named { what, advice }
+        } else if self.without_requests {
+            Unrecognised::NoRequests
+        } else if self.cut {
+            Unrecognised::Cut
+        } else {
+            Unrecognised::Unknown
+        })
+    }
+}
+
+/// The line in `{"log":"line\n","stream":"stdout","time":"…"}`.
+fn logged_line(text: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Logged {
+        log: String,
+        #[expect(dead_code, reason = "it has to be there")]
+        stream: String,
+    }
+    serde_json::from_str::<Logged>(text).ok().map(|logged| logged.log)
 }

@@ -2,60 +2,25 @@
 //!
 //! Read point by point and kept as counts: a result of many gigabytes needs no more memory than a small one.
 
-use std::collections::{BTreeMap, HashMap};
-
-use hopscope_attribution::evidence::Span;
-use serde::Deserialize;
 use std::borrow::Cow;
 
-use super::summary::{FailedRequest, Group, GroupsFrom, MOST_FAILURES, Quantiles, Summary, Tool};
-use hopscope_text::distribution::Distribution;
-use hopscope_text::figures::ratio;
+use serde::Deserialize;
 
-/// Request names that are told apart; what comes after falls into one group.
-const MOST_GROUPS: usize = 400;
-/// Groups times seconds that are kept; beyond it the result says nothing of overlap.
-const MOST_CELLS: usize = 2_000_000;
-const OTHERS: &str = "(other names)";
+use super::readers::TextReader;
+use super::summary::{Summary, Tool, error_words};
+use super::tally::{Keep, Outcome, Sample, Tally, whole};
 
-/// What is counted of the points so far.
+/// A request of a script that adds up its own points stands for no more than this many.
+const MOST_TIMES: u64 = 1_000_000;
+
+/// Reads points one by one.
 #[derive(Debug)]
 pub(super) struct Points {
     form: &'static str,
-    all: Distribution,
-    ok: Distribution,
-    requests: u64,
-    undelivered: u64,
-    delivered_errors: u64,
-    statuses: BTreeMap<u16, u64>,
-    errors: BTreeMap<String, u64>,
-    names: HashMap<String, usize>,
-    groups: Vec<Group>,
-    /// By group and second: successes, failures. `None` once it was more than is kept.
-    cells: Option<HashMap<(usize, u64), (u64, u64)>>,
-    first: Option<f64>,
-    last: Option<f64>,
-    failures: Vec<FailedRequest>,
-    targets: Targets,
-}
-
-/// What failed requests asked for, each kept once.
-#[derive(Debug, Default)]
-struct Targets {
-    known: HashMap<String, u32>,
-    names: Vec<String>,
-}
-
-impl Targets {
-    fn number(&mut self, target: &str) -> u32 {
-        if let Some(number) = self.known.get(target) {
-            return *number;
-        }
-        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        self.known.insert(target.to_owned(), number);
-        self.names.push(target.to_owned());
-        number
-    }
+    keep: Keep,
+    tally: Tally,
+    /// Runs before the one that is being read.
+    done: Vec<Summary>,
 }
 
 /// The tags of one point that matter here.
@@ -95,35 +60,56 @@ struct Data<'a> {
     tags: Option<Tags<'a>>,
 }
 
+/// Whether a line is one of `k6 --out json`.
+pub(super) fn is_point(line: &str) -> bool {
+    line.starts_with("{\"")
+        && line.contains("\"metric\"")
+        && serde_json::from_str::<Line<'_>>(line)
+            .is_ok_and(|line| line.kind == "Metric" || line.kind == "Point")
+}
+
+/// The reader of such lines.
+pub(super) fn open(keep: Keep) -> Box<dyn TextReader> {
+    Box::new(Points::new("k6 points (--out json)", keep))
+}
+
+impl TextReader for Points {
+    fn line(&mut self, line: &str) {
+        self.json_line(line.as_bytes());
+    }
+
+    fn takes_all(&self) -> bool {
+        true
+    }
+
+    fn finish(self: Box<Self>) -> Vec<Summary> {
+        self.runs()
+    }
+}
+
 impl Points {
     /// Nothing counted yet.
-    pub(super) fn new(form: &'static str) -> Self {
+    pub(super) fn new(form: &'static str, keep: Keep) -> Self {
         Self {
             form,
-            all: Distribution::default(),
-            ok: Distribution::default(),
-            requests: 0,
-            undelivered: 0,
-            delivered_errors: 0,
-            statuses: BTreeMap::new(),
-            errors: BTreeMap::new(),
-            names: HashMap::new(),
-            groups: Vec::new(),
-            cells: Some(HashMap::new()),
-            first: None,
-            last: None,
-            failures: Vec::new(),
-            targets: Targets::default(),
+            keep,
+            tally: Tally::new(Tool::K6, form, keep),
+            done: Vec::new(),
         }
     }
 
     /// Counts one line of `--out json`. A line that is cut off or none of k6's is passed over: a stream breaks off
     /// when its run was killed.
     pub(super) fn json_line(&mut self, line: &[u8]) {
+        if other_metric(line) {
+            return;
+        }
         let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else {
             return;
         };
-        if line.kind == "Point"
+        if line.kind == "Metric" && line.metric == "http_reqs" {
+            self.begin_run();
+        } else if line.kind == "Point"
             && let (Some(value), Some(tags)) = (line.data.value, &line.data.tags)
         {
             let at = line.data.time.as_deref().and_then(unix_seconds);
@@ -131,156 +117,62 @@ impl Points {
         }
     }
 
+    /// Whatever comes belongs to another run: each declares its metrics once.
+    pub(super) fn begin_run(&mut self) {
+        let tally = std::mem::replace(&mut self.tally, Tally::new(Tool::K6, self.form, self.keep));
+        if self.done.len() < super::MOST_RUNS {
+            self.done.extend(tally.finish());
+        }
+    }
+
     /// Counts one point.
     pub(super) fn point(&mut self, metric: &str, at: Option<f64>, value: f64, tags: &Tags<'_>) {
         match metric {
             "http_reqs" => self.request(at, value, tags),
-            "http_req_duration" => {
-                if let Some(micros) = micros(value) {
-                    self.all.record(Span::from_micros(micros));
-                    if succeeded(tags) {
-                        self.ok.record(Span::from_micros(micros));
-                    }
-                }
-            }
+            "http_req_duration" => self.tally.latency(value / 1e3, succeeded(tags)),
+            "data_received" => self.tally.received(whole(value).unwrap_or(0)),
             _ => {}
         }
     }
 
     fn request(&mut self, at: Option<f64>, value: f64, tags: &Tags<'_>) {
-        let times = micros(value / 1e3).unwrap_or(1).clamp(1, 1_000_000);
-        let failed = !succeeded(tags);
         let status = status(tags);
-        self.requests = self.requests.saturating_add(times);
-        if status != 0 {
-            *self.statuses.entry(status).or_default() += times;
-        }
-        if failed {
-            if delivered(tags) {
-                self.delivered_errors = self.delivered_errors.saturating_add(times);
-            } else {
-                self.undelivered = self.undelivered.saturating_add(times);
-                *self.errors.entry(error_words(tags)).or_default() += times;
-            }
-        }
-        if failed
-            && let Some(at_unix_us) = at.and_then(|at| micros(at * 1e3))
-            && self.failures.len() < MOST_FAILURES
-        {
-            let target = tags.url.as_deref().or(tags.name.as_deref()).unwrap_or_default();
-            let failure = FailedRequest {
-                at_unix_us,
-                target: self.targets.number(path_of(target)),
-                status: delivered(tags).then_some(status),
-                code: code(tags).unwrap_or(0),
-            };
-            // A point stands for one request, but for a script that adds them up itself.
-            let times = usize::try_from(times)
-                .unwrap_or(1)
-                .min(MOST_FAILURES - self.failures.len());
-            self.failures.extend(std::iter::repeat_n(failure, times));
-        }
-        let group = self.group(tags.name.as_deref().unwrap_or("(unnamed)"));
-        if let Some(of) = self.groups.get_mut(group) {
-            let side = if failed { &mut of.failed } else { &mut of.ok };
-            *side = side.saturating_add(times);
-        }
-        // A number may be written that no float holds.
-        if let Some(at) = at.filter(|at| at.is_finite() && *at >= 0.0) {
-            self.first = Some(self.first.map_or(at, |first| first.min(at)));
-            self.last = Some(self.last.map_or(at, |last| last.max(at)));
-            if let Some(cells) = &mut self.cells {
-                let cell = cells.entry((group, micros(at / 1e3).unwrap_or(0))).or_default();
-                let side = if failed { &mut cell.1 } else { &mut cell.0 };
-                *side = side.saturating_add(times);
-                if cells.len() > MOST_CELLS {
-                    self.cells = None;
-                }
-            }
-        }
-    }
-
-    /// The group of a name. Names that are whole URLs lose scheme, host and query.
-    fn group(&mut self, name: &str) -> usize {
-        let name = path_of(name);
-        let name = if self.names.len() >= MOST_GROUPS && !self.names.contains_key(name) {
-            OTHERS
+        let words;
+        let outcome = if succeeded(tags) {
+            Outcome::Ok(status)
+        } else if delivered(tags) {
+            Outcome::Refused(status)
         } else {
-            name
+            words = broken_words(tags);
+            Outcome::Broken(&words)
         };
-        if let Some(group) = self.names.get(name) {
-            return *group;
-        }
-        self.groups.push(Group {
-            name: name.to_owned(),
-            ok: 0,
-            failed: 0,
+        let name = tags.name.as_deref().unwrap_or_default();
+        self.tally.sample(&Sample {
+            at,
+            name,
+            target: tags.url.as_deref().unwrap_or(name),
+            outcome,
+            code: code(tags).unwrap_or(0),
+            times: whole(value).unwrap_or(1).clamp(1, MOST_TIMES),
         });
-        self.names.insert(name.to_owned(), self.groups.len() - 1);
-        self.groups.len() - 1
     }
 
-    /// The result, when there was a request in it.
-    pub(super) fn finish(self) -> Option<Summary> {
-        if self.requests == 0 {
-            return None;
-        }
-        let mut summary = Summary::new(Tool::K6, self.form);
-        let failed = self.delivered_errors.saturating_add(self.undelivered);
-        summary.clean_while_others_failed = self.overlap(failed);
-        summary.requests = Some(self.requests);
-        summary.failed = Some(failed);
-        summary.delivered_errors = Some(self.delivered_errors);
-        summary.undelivered = Some(self.undelivered);
-        summary.duration_seconds = self.first.zip(self.last).map(|(first, last)| last - first);
-        summary.latency = quantiles(&self.all);
-        summary.latency_ok = quantiles(&self.ok);
-        summary.statuses = self.statuses;
-        summary.errors = self.errors;
-        summary.groups = self.groups;
-        summary.groups_from = GroupsFrom::Requests;
-        summary.failures = self.failures;
-        summary.targets = self.targets.names;
-        Some(summary)
-    }
-
-    /// Successes of groups that hardly fail, in seconds in which another group failed.
-    fn overlap(&self, failed: u64) -> Option<u64> {
-        let cells = self.cells.as_ref()?;
-        self.first?;
-        let overall = ratio(failed, self.requests)?;
-        let clean: Vec<bool> = self
-            .groups
-            .iter()
-            .map(|group| {
-                ratio(group.failed, group.all()).is_some_and(|share| super::reading::is_clean(share, overall))
-            })
-            .collect();
-        let is_clean = |group: usize| clean.get(group).copied().unwrap_or(false);
-        let mut failing_seconds: HashMap<u64, u64> = HashMap::new();
-        for ((group, second), (_, failed)) in cells {
-            if !is_clean(*group) {
-                *failing_seconds.entry(*second).or_default() += failed;
-            }
-        }
-        Some(
-            cells
-                .iter()
-                .filter(|((group, second), _)| {
-                    is_clean(*group) && failing_seconds.get(second).is_some_and(|failed| *failed > 0)
-                })
-                .fold(0_u64, |sum, (_, (ok, _))| sum.saturating_add(*ok)),
-        )
+    /// The results, one a run that made requests.
+    pub(super) fn runs(self) -> Vec<Summary> {
+        let mut runs = self.done;
+        runs.extend(self.tally.finish());
+        runs
     }
 }
 
-/// The path of a URL, without scheme, host and query; a name that is no URL stays what it is.
-fn path_of(name: &str) -> &str {
-    let Some((_, rest)) = name.split_once("://") else {
-        return name;
+/// Whether a line is a point of a metric that is not needed, by its first key alone: most lines are.
+fn other_metric(line: &[u8]) -> bool {
+    let Some(rest) = line.strip_prefix(b"{\"metric\":\"") else {
+        return false;
     };
-    let path = rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/");
-    path.split(['?', '#']).next().unwrap_or(path)
+    ![&b"http_reqs\""[..], b"http_req_duration\"", b"data_received\""]
+        .iter()
+        .any(|metric| rest.starts_with(metric))
 }
 
 fn code(tags: &Tags<'_>) -> Option<u32> {
@@ -308,43 +200,14 @@ fn delivered(tags: &Tags<'_>) -> bool {
     status(tags) != 0 && code(tags).is_none_or(|code| code == 0 || (1_400..1_600).contains(&code))
 }
 
-/// `1220 read: connection reset by peer`, shortened, without the addresses that make each one different.
-fn error_words(tags: &Tags<'_>) -> String {
+/// `1220 read: connection reset by peer`: its code and its words.
+fn broken_words(tags: &Tags<'_>) -> String {
     let code = tags.error_code.as_deref().unwrap_or_default();
-    let error: String = tags
+    let words = tags
         .error
         .as_deref()
-        .unwrap_or("no answer")
-        .split_whitespace()
-        .filter(|word| !word.contains(':') || !word.chars().any(|c| c.is_ascii_digit()))
-        .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-        .take(80)
-        .collect();
-    format!("{code} {error}").trim().to_owned()
-}
-
-fn quantiles(distribution: &Distribution) -> Quantiles {
-    let at = |quantile| distribution.quantile(quantile).map(Span::as_secs_f64);
-    Quantiles {
-        p50: at(0.5),
-        p90: at(0.9),
-        p95: at(0.95),
-        p99: at(0.99),
-        max: at(1.0),
-        mean: distribution.histogram().map(|histogram| histogram.mean() / 1e6),
-    }
-}
-
-/// Milliseconds to whole microseconds; also used to make whole numbers of other floats.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "checked to be positive and below a million hours"
-)]
-fn micros(millis: f64) -> Option<u64> {
-    (0.0..3.6e12).contains(&millis).then_some((millis * 1e3) as u64)
+        .map_or_else(|| "no answer".to_owned(), error_words);
+    format!("{code} {words}").trim().to_owned()
 }
 
 /// Seconds since 1970 of a time in any of the forms of k6's `K6_CSV_TIME_FORMAT`: a number of seconds, milli-, micro- or

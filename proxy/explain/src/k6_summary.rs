@@ -6,13 +6,15 @@
 use serde_json::Value;
 
 use super::json::{at, count, figure};
-use super::summary::{Group, GroupsFrom, Quantiles, Summary, Tool};
+use super::k6_parts::Parts;
+use super::summary::{Group, Quantiles, Summary, Tool};
+use super::tally::{Keep, whole};
 
 /// Groups nest; a script that nests deeper than this is none of ours.
 const DEEPEST: usize = 16;
 
 /// The summary in a document, if it is one of k6's.
-pub(super) fn parse(document: &Value) -> Option<Summary> {
+pub(super) fn document(document: &Value, _: Keep) -> Option<Summary> {
     let root = document.get("results").unwrap_or(document);
     let metric = |name: &str| metric(root.get("metrics")?, name);
     metric("http_reqs")
@@ -46,13 +48,75 @@ pub(super) fn parse(document: &Value) -> Option<Summary> {
     if let Some(values) = metric("http_req_duration{expected_response:true}") {
         summary.latency_ok = quantiles(values);
     }
-    for root in [root.get("root_group"), Some(root)].into_iter().flatten() {
-        checks(root, &mut summary.groups, DEEPEST);
+    summary.bytes_received = value("data_received", "count").and_then(figure).and_then(whole);
+    let mut parts = Parts::default();
+    submetrics(root.get("metrics")?, &mut summary, &mut parts);
+    let mut found = Vec::new();
+    // Checks lie in the root group, beside it, or (k6 2) as a list with totals.
+    let list = at(root, &["checks", "results"]).map(|results| serde_json::json!({ "checks": results }));
+    for root in [root.get("root_group"), Some(root), list.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        checks(root, &mut found, DEEPEST);
     }
-    if !summary.groups.is_empty() {
-        summary.groups_from = GroupsFrom::Checks;
+    for check in found {
+        parts.check(check);
     }
+    parts.divide(&mut summary);
     Some(summary)
+}
+
+/// Notes iterations that the end of the run cut off.
+pub(super) fn interrupted(summary: &mut Summary, iterations: u64) {
+    if iterations > 0 {
+        summary.gap(
+            true,
+            format!(
+                "What {} waited for when the end of the run cut them off: k6 counts their last request neither as \
+                 answered nor as failed",
+                hopscope_text::figures::counted(iterations, "interrupted iteration")
+            ),
+            "the time at which each request began (`hopscope run` has it)",
+        );
+    }
+}
+
+/// Submetrics of failures by tag, and of requests by status.
+fn submetrics(metrics: &Value, summary: &mut Summary, parts: &mut Parts) {
+    let named: Vec<(&str, &Value)> = match metrics {
+        Value::Object(map) => map.iter().map(|(name, metric)| (name.as_str(), metric)).collect(),
+        Value::Array(list) => list
+            .iter()
+            .filter_map(|metric| Some((metric.get("name")?.as_str()?, metric)))
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return,
+    };
+    for (name, metric) in named {
+        let Some((of, tags)) = name.strip_suffix('}').and_then(|name| name.split_once('{')) else {
+            continue;
+        };
+        let values = metric.get("values").unwrap_or(metric);
+        let value = |key: &str| values.get(key).and_then(count);
+        match of {
+            "http_req_failed" => {
+                let failed = value("passes").or_else(|| value("matches"));
+                let all = value("total").or_else(|| failed?.checked_add(value("fails")?));
+                if let (Some(failed), Some(all)) = (failed, all) {
+                    parts.tag(tags, failed, all);
+                }
+            }
+            "http_reqs" => {
+                let status = tags
+                    .strip_prefix("status:")
+                    .and_then(|status| status.trim().parse().ok());
+                if let (Some(status), Some(times)) = (status, value("count")) {
+                    summary.status(status, times);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// A metric's figures.

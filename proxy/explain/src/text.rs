@@ -1,12 +1,38 @@
 //! A reading for a terminal.
 
+use super::Explained;
 use super::reading::{Reading, TunnelReading};
 use super::summary::Summary;
 use hopscope_text::figures::{counted, grouped, length, percent, ratio, time};
 use hopscope_text::paint::{Ink, Screen, harmless, wrap};
 
-/// The text, each line ended.
-pub fn render(summary: &Summary, reading: &Reading, screen: Screen) -> String {
+/// The text of every result, each line ended.
+pub fn render(explained: &Explained, screen: Screen) -> String {
+    let runs = explained.runs();
+    let mut out = String::new();
+    if runs.len() > 1 {
+        let heading = format!(
+            "{} results are in this input; each is read by itself.",
+            grouped(u64::try_from(runs.len()).unwrap_or(u64::MAX))
+        );
+        screen.hang(&mut out, "", Ink::Doubt, &heading);
+    }
+    for (nth, (summary, reading)) in runs.iter().enumerate() {
+        if runs.len() > 1 {
+            out.push('\n');
+            screen.hang(
+                &mut out,
+                "",
+                Ink::Heading,
+                &format!("Result {} of {}", nth + 1, runs.len()),
+            );
+        }
+        out.push_str(&one(summary, reading, screen));
+    }
+    out
+}
+
+fn one(summary: &Summary, reading: &Reading, screen: Screen) -> String {
     let mut out = String::new();
     screen.hang(&mut out, "", Ink::Plain, &figures(summary));
     let (word, ink) = match reading.tunnel {
@@ -72,6 +98,19 @@ fn figures(summary: &Summary) -> String {
             Some(share) => format!("{} failed ({})", grouped(failed), percent(share)),
             None => format!("{} failed", grouped(failed)),
         });
+    } else if summary.failed_at_least > 0 {
+        parts.push(format!("at least {} failed", grouped(summary.failed_at_least)));
+    } else {
+        parts.push("failures not stated".to_owned());
+    }
+    for (count, words) in [
+        (summary.late, "answered late"),
+        (summary.in_flight, "in flight at the end"),
+        (summary.ended_reads, "closes while reading"),
+    ] {
+        if let Some(count) = count.filter(|count| *count > 0) {
+            parts.push(format!("{} {words}", grouped(count)));
+        }
     }
     if let Some(duration) = summary.duration_seconds {
         parts.push(length(duration));

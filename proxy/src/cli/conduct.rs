@@ -12,14 +12,16 @@ use tokio::signal::unix::SignalKind;
 use super::Exit;
 use super::nodes;
 use super::output::OutputError;
+use super::result::{Given, ResultOptions};
 use super::session::{SessionOptions, SessionOptionsError, StopSignals};
 use super::tell;
-use crate::diagnosis::of_recording;
+use crate::diagnosis::{Witnesses, of_recording_with};
 use crate::live::{Display, Live, Mode};
 use hopscope_metrics::Metrics;
 use hopscope_metrics::serve::{self, AccessError, ServerError};
 use hopscope_recording::{Recording, RecordingError, Watcher};
 use hopscope_relay::{Session, StartError};
+use hopscope_report::Report;
 use hopscope_tunnel::paths::Via;
 
 /// Where the load comes from.
@@ -105,8 +107,14 @@ pub struct Conducted {
 ///
 /// # Errors
 /// When it could not begin, or its outcome could not be kept.
-pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Result<Conducted, ConductError> {
-    let started = SystemTime::now()
+pub fn conduct(
+    options: &SessionOptions,
+    listen: SocketAddr,
+    load: &Load,
+    result: &ResultOptions,
+) -> Result<Conducted, ConductError> {
+    let began = SystemTime::now();
+    let started = began
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
     let command = match load {
@@ -201,13 +209,30 @@ pub fn conduct(options: &SessionOptions, listen: SocketAddr, load: &Load) -> Res
         }
         Ok::<_, ConductError>(exit_code)
     })?;
-    let report = of_recording(&Recording::open(&recording)?);
+    let report = report_of(Recording::open(&recording)?, result, began);
     let exit = options.output.report.deliver(&report)?;
     tell(&format!(
         "recording: {0} (`hopscope report {0}` tells this again)",
         recording.display()
     ));
     Ok(Conducted { exit, generator })
+}
+
+/// The diagnosis, joined with the generator's own result.
+fn report_of(recording: Recording, result: &ResultOptions, began: SystemTime) -> Report {
+    // The run is over: a result that cannot be read takes nothing from its report.
+    let given = result.read(Some(began)).unwrap_or_else(|error| {
+        tell(&format!("hopscope: the generator's result is left out: {error}"));
+        Given::default()
+    });
+    of_recording_with(
+        recording,
+        Witnesses {
+            generator: given.result,
+            failures: given.failures,
+            node: None,
+        },
+    )
 }
 
 /// Says where to send the load, and where it goes from there.

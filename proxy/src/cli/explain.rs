@@ -1,42 +1,72 @@
 //! `hopscope explain RESULT`.
 
-use std::fs::File;
-use std::io::{self, BufReader};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
+use hopscope_explain::{Keep, READERS, Reading, Summary};
+use hopscope_text::paint::Screen;
 use serde::Serialize;
 
 use super::Exit;
 use super::output::{OutputError, to_stream};
-use hopscope_explain::{Reading, Summary, Unrecognised};
-use hopscope_text::paint::Screen;
+use super::result::{ResultError, explain};
 
 const EXAMPLES: &str = "\
-It reads, and recognises by itself:
-  k6    --summary-export FILE, what handleSummary() was given, --out json=FILE, --out csv=FILE,
-        and the text that k6 prints at the end
-  oha   --output-format json
-  wrk   what it prints
+A result is recognised by its content. Terminal colours, UTF-16, and what docker compose, kubectl logs, CI systems and mail
+put before each line do not matter; several results in one file are read one by one.
 
 Examples:
   hopscope explain summary.json
-  k6 run script.js | tee k6.txt; hopscope explain k6.txt
-  wrk -d10s --latency http://127.0.0.1:8080/ | hopscope explain -";
+  k6 run script.js 2>&1 | tee k6.txt; hopscope explain k6.txt
+  wrk -d10s --latency http://127.0.0.1:8080/ | hopscope explain -
+  hopscope explain results.jtl --json";
 
-/// What an old k6, oha or wrk result alone can and cannot say about whose fault the failures were
+/// What a load generator's result alone can and cannot say about whose fault the failures were
 ///
 /// No proxy was there when it was made, so nothing is attributed: explain says what follows from the figures, under
 /// which assumption, what does not follow, and the one test that would settle it.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = forms())]
 pub struct Args {
     /// The result file; `-` is standard input
-    #[arg(value_name = "RESULT")]
-    result: PathBuf,
+    #[arg(
+        value_name = "RESULT",
+        required_unless_present = "file",
+        conflicts_with = "file"
+    )]
+    result: Option<PathBuf>,
+
+    /// The same, as run and report call it
+    #[arg(long = "result", value_name = "FILE", hide = true)]
+    file: Option<PathBuf>,
 
     /// Print the reading as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What is read, from the table of readers.
+fn forms() -> String {
+    let mut text = "It reads:\n".to_owned();
+    let mut tools: Vec<_> = Vec::new();
+    for reader in READERS {
+        if !tools.contains(&reader.tool) {
+            tools.push(reader.tool);
+        }
+    }
+    tools.sort_by_key(|tool| tool.word().to_ascii_lowercase());
+    for tool in tools {
+        let forms: Vec<String> = READERS
+            .iter()
+            .filter(|reader| reader.tool == tool)
+            .map(|reader| reader.form.replace('`', ""))
+            .collect();
+        let line = format!("  {:<11} {}\n", tool.word(), forms.join("; "));
+        text.push_str(&line);
+    }
+    text.push('\n');
+    text.push_str(EXAMPLES);
+    text
 }
 
 #[derive(Serialize)]
@@ -44,63 +74,15 @@ struct Document<'a> {
     schema: &'static str,
     summary: &'a Summary,
     reading: &'a Reading,
+    /// Every result of the input, where it holds several; `summary` is the one with most failures.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    runs: Vec<Run<'a>>,
 }
 
-/// Why a result cannot be explained.
-#[derive(Debug, thiserror::Error)]
-pub enum ResultError {
-    /// The file cannot be opened.
-    #[error("cannot open {}: {error}", .path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// It is no result that we know.
-    #[error("cannot explain {}: {reason}", .path.display())]
-    Unrecognised {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        reason: Unrecognised,
-    },
-    /// It does not say how many requests there were and how many failed.
-    #[error("{} does not state how many requests there were and how many failed: give the generator's summary", .0.display())]
-    NoTotals(PathBuf),
-    /// The reading cannot be written.
-    #[error(transparent)]
-    Output(#[from] OutputError),
-}
-
-impl ResultError {
-    /// How the program ends on it.
-    pub const fn exit(&self) -> Exit {
-        match self {
-            Self::Output(error) => error.exit(),
-            Self::Open { .. } | Self::Unrecognised { .. } | Self::NoTotals(_) => Exit::CouldNotRun,
-        }
-    }
-}
-
-/// Reads a result file; `-` is standard input.
-///
-/// # Errors
-/// When it cannot be read, or is none that is known.
-pub fn read(path: &Path) -> Result<(Summary, Reading), ResultError> {
-    let explained = if path.as_os_str() == "-" {
-        hopscope_explain::explain(io::stdin().lock())
-    } else {
-        let file = File::open(path).map_err(|error| ResultError::Open {
-            path: path.to_owned(),
-            error,
-        })?;
-        hopscope_explain::explain(BufReader::new(file))
-    };
-    explained.map_err(|reason| ResultError::Unrecognised {
-        path: path.to_owned(),
-        reason,
-    })
+#[derive(Serialize)]
+struct Run<'a> {
+    summary: &'a Summary,
+    reading: &'a Reading,
 }
 
 /// Reads the result and says what it says.
@@ -108,16 +90,23 @@ pub fn read(path: &Path) -> Result<(Summary, Reading), ResultError> {
 /// # Errors
 /// When the result cannot be read or is none that is known, or standard output is gone.
 pub fn execute(args: &Args) -> Result<Exit, ResultError> {
-    let (summary, reading) = read(&args.result)?;
-    let text = if args.json {
-        let document = Document {
-            schema: "hopscope.explain/1",
-            summary: &summary,
-            reading: &reading,
-        };
-        serde_json::to_string_pretty(&document).map_err(OutputError::Json)? + "\n"
-    } else {
-        hopscope_explain::render(&summary, &reading, Screen::of_stdout())
+    let Some(path) = args.result.as_ref().or(args.file.as_ref()) else {
+        return Ok(Exit::Usage);
+    };
+    let explained = explain(path, Keep::Counts)?;
+    let text = match explained.chief() {
+        Some((summary, reading)) if args.json => {
+            let runs = explained.runs().iter();
+            let runs: Vec<_> = runs.map(|(summary, reading)| Run { summary, reading }).collect();
+            let document = Document {
+                schema: "hopscope.explain/1",
+                summary,
+                reading,
+                runs: if runs.len() > 1 { runs } else { Vec::new() },
+            };
+            serde_json::to_string_pretty(&document).map_err(OutputError::Json)? + "\n"
+        }
+        Some(_) | None => hopscope_explain::render(&explained, Screen::of_stdout()),
     };
     to_stream(io::stdout(), &text)?;
     Ok(Exit::Ran)

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::Exit;
 use super::conduct::{ConductError, Load, conduct};
+use super::result::ResultOptions;
 use super::session::SessionOptions;
 
 const EXAMPLES: &str = "\
@@ -32,5 +33,11 @@ pub struct Args {
 /// # Errors
 /// When it could not begin, or its outcome could not be kept.
 pub fn execute(args: &Args) -> Result<Exit, ConductError> {
-    Ok(conduct(&args.options, args.listen, &Load::Elsewhere)?.exit)
+    Ok(conduct(
+        &args.options,
+        args.listen,
+        &Load::Elsewhere,
+        &ResultOptions::default(),
+    )?
+    .exit)
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::Exit;
-use super::explain::ResultError;
 use super::nodes::{NodeError, NodeOptions};
 use super::output::{OutputError, ReportOptions};
+use super::result::{Given, ResultError, ResultOptions};
 use crate::diagnosis::{Witnesses, of_recording_with};
 use hopscope_recording::{Recording, RecordingError};
 
@@ -17,8 +17,8 @@ Examples:
   hopscope report hopscope-20260131T120000.sqlite
   hopscope report run.sqlite --html report.html --markdown ticket.md
   hopscope report run.sqlite --json - | jq .verdict
-  hopscope report run.sqlite --k6 points.json       (k6 run --out json=points.json: failure by failure)
-  hopscope report run.sqlite --k6 summary.json      (totals only)
+  hopscope report run.sqlite --result points.json   (k6 run --out json=points.json: failure by failure)
+  hopscope report run.sqlite --result summary.json  (totals only)
   hopscope report run.sqlite --agent http://10.0.0.7:9464 --agent http://10.0.0.8:9464 --save-evidence nodes.jsonl
   hopscope report run.sqlite --agent-evidence nodes.jsonl
   hopscope report run.sqlite --fail-on 'tunnel>0.5%' --fail-on 'cause:backend-reset>0'";
@@ -31,34 +31,8 @@ pub struct Args {
     #[arg(value_name = "RECORDING")]
     recording: PathBuf,
 
-    /// Join with what k6 counted: each of its failures gets a hop or `unknown`, and differences are stated.
-    /// Any form of result that `hopscope explain` reads; `--out json=FILE` and `--out csv=FILE` have a time for each
-    /// failure, and are joined one by one
-    #[arg(
-        long,
-        value_name = "FILE",
-        group = "generator",
-        help_heading = "Load generator"
-    )]
-    k6: Option<PathBuf>,
-
-    /// The same for oha (`--output-format json`)
-    #[arg(
-        long,
-        value_name = "FILE",
-        group = "generator",
-        help_heading = "Load generator"
-    )]
-    oha: Option<PathBuf>,
-
-    /// The same for wrk (its text)
-    #[arg(
-        long,
-        value_name = "FILE",
-        group = "generator",
-        help_heading = "Load generator"
-    )]
-    wrk: Option<PathBuf>,
+    #[command(flatten)]
+    generator: ResultOptions,
 
     #[command(flatten)]
     nodes: NodeOptions,
@@ -89,7 +63,8 @@ impl ReportError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Output(error) => error.exit(),
-            Self::Recording(_) | Self::Result(_) | Self::Node(_) => Exit::CouldNotRun,
+            Self::Result(error) => error.exit(),
+            Self::Recording(_) | Self::Node(_) => Exit::CouldNotRun,
         }
     }
 }
@@ -101,22 +76,12 @@ impl ReportError {
 pub fn execute(args: &Args) -> Result<Exit, ReportError> {
     let recording = Recording::open(&args.recording)?;
     args.output.check()?;
-    let result = args.k6.as_ref().or(args.oha.as_ref()).or(args.wrk.as_ref());
-    let mut failures = Default::default();
-    let generator = match result {
-        Some(file) => {
-            let (summary, _) = super::explain::read(file)?;
-            let result = summary.generator_result();
-            failures = (summary.failures, summary.targets);
-            Some(result.ok_or_else(|| ResultError::NoTotals(file.clone()))?)
-        }
-        None => None,
-    };
+    let Given { result, failures } = args.generator.read(None)?;
     let node = args.nodes.ask(&recording)?;
     let report = of_recording_with(
         recording,
         Witnesses {
-            generator,
+            generator: result,
             failures,
             node,
         },

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::Exit;
 use super::conduct::{ConductError, Load, conduct};
+use super::result::ResultOptions;
 use super::session::SessionOptions;
 
 const EXAMPLES: &str = "\
@@ -14,6 +15,8 @@ Examples:
   hopscope run --via lb=http://shop.example.com -- wrk -t2 -c64 -d30s {url}/products
   hopscope run --via tunnel=kubectl:shop/svc/api-gateway:3000 --markdown verdict.md -- k6 run test.js
   hopscope run --via direct=127.0.0.1:3000 --fail-on 'any>1%' -- oha -z 10s {url}
+  hopscope run --via direct=127.0.0.1:3000 --result points.json -- k6 run --out json=points.json test.js
+      joins what k6 wrote, failure by failure
   hopscope run --via lb=https://shop.example.com --pass-exit-code -- k6 run test.js
       ends with k6's own exit code, such as 99 for a threshold that was crossed";
 
@@ -33,6 +36,9 @@ pub struct Args {
     #[command(flatten)]
     options: SessionOptions,
 
+    #[command(flatten)]
+    generator: ResultOptions,
+
     /// The load generator and its arguments, behind `--`
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -43,7 +49,12 @@ pub struct Args {
 /// # Errors
 /// When it could not begin, or its outcome could not be kept.
 pub fn execute(args: Args) -> Result<Exit, ConductError> {
-    let ended = conduct(&args.options, args.listen, &Load::Command(args.command))?;
+    let ended = conduct(
+        &args.options,
+        args.listen,
+        &Load::Command(args.command),
+        &args.generator,
+    )?;
     Ok(match (ended.exit, ended.generator) {
         (Exit::Ran, Some(code)) if args.pass_exit_code => {
             // An exit code has eight bits (exit(3)), so it always fits.

@@ -1,7 +1,7 @@
 //! What the quantiles of latency say.
 
 use super::Said;
-use crate::summary::{Summary, Tool};
+use crate::summary::Summary;
 use hopscope_text::figures::{counted, grouped, percent, ratio, time};
 
 /// Shorter than the shortest time-out of a tunnel (30 s, less a margin).
@@ -49,7 +49,7 @@ pub(super) fn fast_failures(summary: &Summary, says: &mut Vec<Said>) {
     let found = [(0.9, latency.p90), (0.5, latency.p50)]
         .into_iter()
         .find_map(|(quantile, value)| value.map(|value| (of_failures(quantile), value)))
-        .filter(|(share, value)| *share > 0.5 && *value < 1.0);
+        .filter(|(share, value)| *share > 0.5 && *value > 0.0 && *value < 1.0);
     let Some((share, value)) = found else {
         return;
     };
@@ -70,19 +70,16 @@ pub(super) fn fast_failures(summary: &Summary, says: &mut Vec<Said>) {
             grouped(failed),
             time(Some(value))
         ),
-        caveat: Some(match summary.tool {
-            Tool::K6 => "k6's http_req_duration leaves out the time to connect.".to_owned(),
-            Tool::Oha | Tool::Wrk => format!("As {} measures it.", summary.tool.word()),
+        caveat: Some(match summary.tool.word() {
+            "k6" => "k6's http_req_duration leaves out the time to connect.".to_owned(),
+            tool => format!("As {tool} measures it."),
         }),
     });
 }
 
-/// Whether the quantiles include the failures: wrk and oha measure only requests that were answered.
+/// Whether the quantiles include the failures: some generators measure only requests that were answered.
 fn measures_failures(summary: &Summary) -> bool {
-    match summary.tool {
-        Tool::K6 => true,
-        Tool::Oha | Tool::Wrk => summary.undelivered == Some(0),
-    }
+    summary.tool.times_broken_requests() || summary.undelivered == Some(0)
 }
 
 /// No request was long enough for the long time-outs.
@@ -90,7 +87,8 @@ pub(super) fn longest(summary: &Summary, says: &mut Vec<Said>) {
     let (Some(max), Some(failed)) = (summary.latency.max, summary.failed) else {
         return;
     };
-    if failed == 0 || max <= 0.0 || max >= BELOW_TUNNEL_TIMEOUT || !measures_failures(summary) {
+    let hidden = summary.gaps.iter().any(|gap| gap.hides_failures);
+    if failed == 0 || hidden || max <= 0.0 || max >= BELOW_TUNNEL_TIMEOUT || !measures_failures(summary) {
         return;
     }
     says.push(Said {

@@ -55,11 +55,46 @@ fn who_writes(summary: &Summary) -> String {
     "Who wrote them (application, gateway or load balancer), the headers would tell.".to_owned()
 }
 
+/// Adds that nothing came back at all.
+pub(super) fn nothing_received(summary: &Summary, says: &mut Vec<Said>) {
+    let failed = summary.failed.unwrap_or(0);
+    if summary.bytes_received == Some(0) && failed > 0 {
+        says.push(Said {
+            rule: "nothing-received",
+            statement: format!(
+                "{} received no byte: not one of the {} was an answer. Whatever differs between checks or routes, \
+                 differs without one.",
+                summary.tool.word(),
+                counted(failed, "failure")
+            ),
+            caveat: None,
+        });
+    }
+}
+
+/// The shortest complete answer: a HEADERS frame of HTTP/2 (RFC 9113, 4.1) with one indexed field. One of HTTP/1 is longer.
+const SHORTEST_ANSWER: u64 = 10;
+
+/// How many failures had no complete answer at least, by their count, by words in a log, or by bytes received.
+fn broken_at_least(summary: &Summary) -> u64 {
+    let by_bytes = match (summary.bytes_received, summary.requests, summary.failed) {
+        (Some(bytes), Some(requests), Some(failed)) if summary.undelivered.is_none() => {
+            requests.saturating_sub(bytes / SHORTEST_ANSWER).min(failed)
+        }
+        _ => 0,
+    };
+    summary.undelivered_at_least.max(by_bytes)
+}
+
 /// Adds what the failures without an answer are.
 pub(super) fn breaks(summary: &Summary, says: &mut Vec<Said>) {
-    let Some(undelivered) = summary.undelivered.filter(|undelivered| *undelivered > 0) else {
-        return;
+    let (undelivered, exact) = match summary.undelivered {
+        Some(undelivered) => (undelivered, true),
+        None => (broken_at_least(summary), false),
     };
+    if undelivered == 0 {
+        return;
+    }
     let mut errors: Vec<_> = summary.errors.iter().collect();
     errors.sort_by_key(|(error, times)| (std::cmp::Reverse(**times), (*error).clone()));
     let words: Vec<_> = errors
@@ -72,15 +107,64 @@ pub(super) fn breaks(summary: &Summary, says: &mut Vec<Said>) {
     } else {
         words.join(", ")
     };
+    let count = counted(undelivered, "failure");
     says.push(Said {
         rule: "broken",
-        statement: format!(
-            "{} without a complete answer: {words}.", counted(undelivered, "failure")
-        ),
+        statement: if exact {
+            format!("{count} without a complete answer: {words}.")
+        } else {
+            format!("At least {count} without a complete answer: {words}.")
+        },
         caveat: Some(
             "A reset, a refusal or a time-out on the generator's socket looks the same whichever hop began it."
                 .to_owned(),
         ),
+    });
+}
+
+/// Adds that answers came, but late.
+pub(super) fn late(summary: &Summary, says: &mut Vec<Said>) {
+    let Some(late) = summary.late.filter(|late| *late > 0) else {
+        return;
+    };
+    says.push(Said {
+        rule: "late-answers",
+        statement: format!(
+            "{} came, but later than {}'s time-out. They are among its requests, and no failures besides.",
+            counted(late, "answer"),
+            summary.tool.word()
+        ),
+        caveat: Some("Which hop was slow, the generator's clock does not say.".to_owned()),
+    });
+}
+
+/// Adds, where nothing failed, that what still waited is not counted.
+pub(super) fn not_counted(summary: &Summary, says: &mut Vec<Said>) {
+    if summary.failed == Some(0) && summary.requests != Some(0) && !summary.tool.counts_waiting() {
+        says.push(Said {
+            rule: "not-counted",
+            statement: format!(
+                "{} counts what ended: a request that still waited when the run was over is not in these figures.",
+                summary.tool.word()
+            ),
+            caveat: None,
+        });
+    }
+}
+
+/// Adds what was under way at the end.
+pub(super) fn in_flight(summary: &Summary, says: &mut Vec<Said>) {
+    let Some(in_flight) = summary.in_flight.filter(|in_flight| *in_flight > 0) else {
+        return;
+    };
+    let were = if in_flight == 1 { "was" } else { "were" };
+    says.push(Said {
+        rule: "in-flight",
+        statement: format!(
+            "{} {were} under way when the run ended: neither answered nor failed.",
+            counted(in_flight, "request")
+        ),
+        caveat: None,
     });
 }
 
@@ -96,6 +180,14 @@ pub(super) fn parts_and_total(summary: &Summary, says: &mut Vec<Said>) {
         .groups
         .iter()
         .fold(0_u64, |sum, group| sum.saturating_add(group.failed));
+    let evaluated = summary
+        .groups
+        .iter()
+        .fold(0_u64, |sum, group| sum.saturating_add(group.all()));
+    if summary.requests.is_some_and(|requests| evaluated > requests) {
+        // Several checks of one answer need not add up to anything.
+        return;
+    }
     let difference = parts.abs_diff(failed);
     if float(difference) > float(failed) * 0.01 {
         let (more, less) = if parts < failed {

@@ -136,7 +136,8 @@ fn a_path_fits_its_template_and_no_other() {
 #[test]
 fn each_failure_in_the_csv_of_a_real_k6_run_is_found_among_ours() {
     let csv = hopscope_golden::bytes("join/k6-run.csv");
-    let (summary, _) = hopscope_explain::explain(std::io::Cursor::new(csv)).expect("a result of k6");
+    let explained = hopscope_explain::explain(std::io::Cursor::new(csv), hopscope_explain::Keep::Failures);
+    let (summary, _) = explained.expect("a result of k6").only().expect("one result");
     assert_eq!((summary.requests, summary.failed), (Some(30), Some(20)));
     let recorded = String::from_utf8(hopscope_golden::bytes("join/k6-run.ours")).expect("text");
     let mut lines = recorded.lines();
