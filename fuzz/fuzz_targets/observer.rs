@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use hopscope_http::{Direction, Insertion, Observer, ObserverConfig, RouteTable};
-use hopscope_attribution::evidence::{ConnectionId, Cut, Exchange, Moment, PathId, Protocol};
+use hopscope_attribution::evidence::{ConnectionId, Cut, Exchange, Moment, Opaque, PathId, Protocol};
 use libfuzzer_sys::fuzz_target;
 
 const HEAD_LIMIT: usize = 512;
@@ -100,14 +100,16 @@ fn run(events: &[Event<'_>], inject_id: bool, piece: usize) -> Outcome {
             }
             Event::Ended(cut) => observer.ended(*cut, at, &mut |exchange| exchanges.push(exchange)),
         }
-        assert!(observer.buffered() <= 2 * (HEAD_LIMIT + 1));
+        // HTTP/2 keeps frames and field blocks, not heads; it has a target of its own.
+        assert!(observer.protocol() == Protocol::Http2 || observer.buffered() <= 2 * (HEAD_LIMIT + 1));
     }
     observer.ended(Cut::Stopped, Moment(1_000_000_000), &mut |exchange| {
         exchanges.push(exchange)
     });
     assert_eq!(observer.in_flight(), 0);
     assert!(exchanges.len() <= observer.exchanges() as usize);
-    assert!(exchanges.is_sorted_by(|one, next| one.ordinal < next.ordinal));
+    let streams = matches!(observer.protocol(), Protocol::Http2 | Protocol::Opaque(Opaque::Http2));
+    assert!(streams || exchanges.is_sorted_by(|one, next| one.ordinal < next.ordinal));
     // No byte belongs to two exchanges.
     assert!(exchanges.iter().map(|exchange| exchange.bytes_up).sum::<u64>() <= passed[0]);
     assert!(exchanges.iter().map(|exchange| exchange.bytes_down).sum::<u64>() <= passed[1]);

@@ -80,6 +80,8 @@ pub enum Exit {
     Usage,
     /// It could not run: a port taken, a recording unreadable, no privilege.
     CouldNotRun,
+    /// It ran, and a `--fail-on` condition cannot be judged: no traffic, or traffic that was not read.
+    CannotBeJudged,
     /// It ran, and ends as the load generator did: `run --pass-exit-code`.
     AsGenerator(u8),
 }
@@ -91,6 +93,7 @@ impl From<Exit> for ExitCode {
             Exit::ConditionHolds => 1,
             Exit::Usage => 2,
             Exit::CouldNotRun => 3,
+            Exit::CannotBeJudged => 4,
             Exit::AsGenerator(code) => code,
         })
     }

@@ -21,7 +21,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// nginx with one worker and this text inside its `server { ... }`.
+    /// nginx with one worker and this text inside its `server { ... }`. Where that says `# http2`, it listens for HTTP/2.
     ///
     /// # Errors
     /// Where nginx is missing or refuses the text.
@@ -37,6 +37,8 @@ impl Server {
         );
         let tls = if server.contains("ssl_certificate") {
             "ssl"
+        } else if server.contains("# http2") {
+            "http2"
         } else {
             ""
         };

@@ -194,6 +194,7 @@ fn connection(number: u64, path: PathId, opened: Moment, took: Span, delivery: D
         blocked_up: Span::ZERO,
         blocked_down: Span::ZERO,
         protocol: Protocol::Http1,
+        unread: None,
         exchanges: 1,
         downstream_tcp: Observation::Seen(TcpFacts::default()),
         upstream_tcp: Observation::Seen(TcpFacts::default()),

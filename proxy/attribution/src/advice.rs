@@ -5,6 +5,7 @@ use crate::catalogue::{self, Remedy};
 use crate::cause::Cause;
 use crate::evidence::{PathKind, PortOwner};
 use crate::hop::Hop;
+use crate::not_read;
 use crate::verdict::{Advice, HopCharge};
 
 /// More than this nobody reads.
@@ -23,6 +24,9 @@ pub(crate) fn of(case: &Case<'_>, hops: &[HopCharge]) -> Vec<Advice> {
     let one_error_ends_all = tunnels.iter().any(|path| case.laws(*path).client_go());
     // Before everything else: the load may not have gone where it was meant to go.
     let mut advice = astray(case);
+    if hops.is_empty() {
+        advice.extend(not_read::advice(case));
+    }
     for (_, cause) in causes {
         for (action, why) in remedies(cause, tunnel) {
             let one = Advice {
@@ -36,6 +40,10 @@ pub(crate) fn of(case: &Case<'_>, hops: &[HopCharge]) -> Vec<Advice> {
     }
     let hurts_all =
         |hop: &HopCharge| hop.hop == Hop::Backend && hop.causes.iter().any(|cause| cause.victims > 0);
+    if !hops.is_empty() {
+        let room = MOST.saturating_sub(advice.len());
+        advice.extend(not_read::advice(case).into_iter().take(room));
+    }
     if one_error_ends_all && hops.iter().any(hurts_all) && advice.len() < MOST {
         advice.push(Advice {
             action:

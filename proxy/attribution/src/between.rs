@@ -81,7 +81,12 @@ fn of(case: &Case<'_>, failure: &Failure) -> Between {
     let behind_hopscope = match failure.what {
         What::Answered { author, .. } => author != Author::Hopscope,
         What::Broken { by, .. } => match by {
-            Cut::UpstreamFin | Cut::UpstreamReset | Cut::UpstreamErrno(_) | Cut::Unreadable => true,
+            Cut::UpstreamFin
+            | Cut::UpstreamReset
+            | Cut::UpstreamErrno(_)
+            | Cut::Unreadable
+            | Cut::UpstreamStream(_)
+            | Cut::GoAway(_) => true,
             // Whoever kept the generator waiting for longer than an answer takes.
             Cut::DownstreamFin | Cut::DownstreamReset | Cut::Stopped => {
                 let exchange = case.exchange(failure);
@@ -92,7 +97,7 @@ fn of(case: &Case<'_>, failure: &Failure) -> Between {
                 let timely = !case.late.host.touches(failure.began, failure.at);
                 asked && !half && timely && failure.age() >= due(case, failure)
             }
-            Cut::NotConnected => false,
+            Cut::NotConnected | Cut::DownstreamStream(_) => false,
         },
         What::NotConnected(failure) => of_connect(failure),
         What::Abandoned { .. } => true,

@@ -11,7 +11,8 @@ use crate::evidence::{
 use crate::failure::{self, Failure, NONE};
 use crate::hop::Hop;
 use crate::lateness::Late;
-use crate::verdict::{Finding, ObserverStatement, Unknown};
+use crate::not_read;
+use crate::verdict::{Finding, NotRead, ObserverStatement, Unknown};
 
 /// Everything that the rules read and write.
 pub(crate) struct Case<'e> {
@@ -27,6 +28,8 @@ pub(crate) struct Case<'e> {
     /// When hopscope's own host was late.
     pub(crate) late: Late,
     pub(crate) notes: Vec<Note>,
+    /// What passed and was not read.
+    pub(crate) not_read: Vec<NotRead>,
     /// What differs between paths, whoever is charged.
     pub(crate) contrasts: Vec<Finding>,
     pub(crate) unknowns: Vec<Unknown>,
@@ -83,9 +86,11 @@ pub(crate) enum Speaks {
 impl<'e> Case<'e> {
     /// Opens the case: enumerates the failures, none of them charged yet.
     pub(crate) fn open(evidence: &'e Evidence) -> Self {
+        let failures = failure::enumerate(evidence);
         Self {
             evidence,
-            failures: failure::enumerate(evidence),
+            not_read: not_read::gather(evidence, &failures),
+            failures,
             unrowed: Vec::new(),
             baselines: baselines(evidence),
             route_baselines: route_baselines(evidence),

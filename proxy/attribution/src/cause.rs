@@ -114,6 +114,8 @@ causes! {
     LbDns = "lb-dns" => Lb,
     /// A firewall, or a full connection table, of the load balancer's own host dropped its packets.
     LbFirewall = "lb-firewall" => Lb,
+    /// The load balancer ended an HTTP/2 connection with GOAWAY just as more streams were begun on it.
+    LbGoaway = "lb-goaway" => Lb,
     /// The load balancer had no local port left towards its target.
     LbPortsExhausted = "lb-ports-exhausted" => Lb,
 
@@ -131,6 +133,12 @@ causes! {
     BackendTimeout = "backend-timeout" => Backend,
     /// The application answered 5xx.
     BackendError = "backend-error" => Backend,
+    /// What the application's address answered is not HTTP, or breaks its rules.
+    BackendNotHttp = "backend-not-http" => Backend,
+    /// The application ended an HTTP/2 connection with GOAWAY just as more streams were begun on it.
+    BackendGoaway = "backend-goaway" => Backend,
+    /// The application refused an HTTP/2 stream without processing it: mostly more of them than it allows.
+    BackendRefusedStream = "backend-refused-stream" => Backend,
     /// The application answered 429.
     BackendRateLimited = "backend-rate-limited" => Backend,
     /// The application ended its answer before it was complete.
@@ -160,6 +168,10 @@ causes! {
     RequestRejected = "request-rejected" => Unknown,
     /// The evidence fits more than one hop.
     Undetermined = "undetermined" => Unknown,
+    /// Nothing that was read failed, and something was not read. Names a verdict; no failure is charged with it.
+    NotRead = "not-read" => Unknown,
+    /// Nothing was sent that could have failed. Names a verdict; no failure is charged with it.
+    NoTraffic = "no-traffic" => Unknown,
 }
 
 impl Cause {

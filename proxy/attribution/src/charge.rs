@@ -10,7 +10,7 @@ use crate::figures::{real, share};
 use crate::hop::Hop;
 use crate::tally::Tally;
 use crate::verdict::{CauseCharge, Charge, Confidence, Diagnosis, HopCharge, Verdict};
-use crate::{advice, headline, missing};
+use crate::{advice, headline, missing, not_read};
 
 /// How many connections a charge names for a person to look up.
 const EXAMPLES: usize = 5;
@@ -46,6 +46,7 @@ pub(crate) fn conclude(mut case: Case<'_>) -> Diagnosis {
     let hops = hops(&case, &tallies, total);
     let verdict = verdict(&case, &hops, total);
     missing::ask(&mut case, &charges);
+    not_read::ask(&mut case);
     Diagnosis {
         verdict,
         advice: advice::of(&case, &hops),
@@ -54,6 +55,7 @@ pub(crate) fn conclude(mut case: Case<'_>) -> Diagnosis {
         unknowns: case.unknowns,
         observer: case.observer,
         charges: charges.into_values().collect(),
+        not_read: case.not_read,
     }
 }
 
@@ -143,6 +145,9 @@ fn verdict(case: &Case<'_>, hops: &[HopCharge], total: u64) -> Verdict {
         .first()
         .and_then(|hop| hop.causes.first().map(|cause| (hop, cause)))
     else {
+        if let Some(unknown) = not_read::verdict(case) {
+            return unknown;
+        }
         return Verdict {
             charged: None,
             between: Between::Any,
@@ -164,6 +169,6 @@ fn verdict(case: &Case<'_>, hops: &[HopCharge], total: u64) -> Verdict {
         between: cause.between,
         share: hop.share,
         confidence,
-        headline: headline::charged(case, hop, cause, total, confidence),
+        headline: not_read::beside(case, headline::charged(case, hop, cause, total, confidence)),
     }
 }

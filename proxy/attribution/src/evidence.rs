@@ -9,6 +9,7 @@ pub mod cpu;
 pub mod endpoints;
 pub mod exchange;
 pub mod generator;
+pub mod grpc;
 pub mod node;
 pub mod observation;
 pub mod observer;
@@ -23,7 +24,7 @@ pub mod tuple;
 pub use arrival::{Arrival, Arrived};
 pub use connection::{
     ConnectFailure, Connection, ConnectionId, Ending, Opaque, Protocol, Side, SideEnd, TcpFacts, TlsFailure,
-    Upstream,
+    Unread, Upstream,
 };
 pub use cpu::CpuThrottle;
 pub use endpoints::{Endpoint, EndpointTurn, Known, ServiceEndpoints};
@@ -79,6 +80,7 @@ mod tests {
     /// What is judged beside them has the rest of 500 MB: see `benches/million.rs`.
     #[test]
     fn a_million_connections_with_an_exchange_each_take_less_than_360_mb() {
-        assert!(size_of::<Connection>() + size_of::<Exchange>() <= 360);
+        let size = size_of::<Connection>() + size_of::<Exchange>();
+        assert!(size <= 360, "{size} bytes");
     }
 }

@@ -1,6 +1,6 @@
 //! Every failure of a run, each exactly once.
 //!
-//! A failure is an exchange that failed, or a connection that failed without an exchange: one whose upstream never
+//! A failure is an exchange that failed, or a connection that failed beside its exchanges: one whose upstream never
 //! stood, whose unread bytes were cut off, or that asked and was never answered.
 
 use crate::between::Between;
@@ -118,7 +118,7 @@ impl Failure {
 pub(crate) fn enumerate(evidence: &Evidence) -> Vec<Failure> {
     let order = by_id(&evidence.connections);
     let find = |id: ConnectionId| find(&evidence.connections, order.as_deref(), id);
-    let mut has_row = vec![false; evidence.connections.len()];
+    let mut rows = vec![Rows::None; evidence.connections.len()];
     let failed = evidence
         .exchanges
         .iter()
@@ -127,18 +127,29 @@ pub(crate) fn enumerate(evidence: &Evidence) -> Vec<Failure> {
     let mut failures = Vec::with_capacity(failed);
     for (index, exchange) in (0..NONE).zip(&evidence.exchanges) {
         let connection = find(exchange.connection);
-        if let Some(has) = connection.and_then(|index| has_row.get_mut(index as usize)) {
-            *has = true;
+        if let Some(rows) = connection.and_then(|index| rows.get_mut(index as usize)) {
+            *rows = rows.and(exchange.delivery.failed());
         }
         if exchange.delivery.failed() {
             let row = connection.and_then(|index| evidence.connections.get(index as usize));
             failures.push(of_exchange(exchange, row, index, connection.unwrap_or(NONE)));
         }
     }
-    for (index, (connection, has_row)) in (0..NONE).zip(evidence.connections.iter().zip(has_row)) {
-        if connection.exchanges == 0 && !has_row {
-            failures.extend(of_connection(connection, index));
+    for (index, (connection, rows)) in (0..NONE).zip(evidence.connections.iter().zip(rows)) {
+        let told = match (rows, connection.exchanges) {
+            (Rows::Failed, _) | (Rows::Good, 0) => true,
+            (Rows::None, 0) => false,
+            (Rows::None | Rows::Good, _) => false,
+        };
+        let mut failure = of_connection(connection, index).filter(|_| !told);
+        // Where rows were lost, it may be the failure of one of them, told twice: nobody is charged with it.
+        if connection.exchanges > 0 && evidence.observer.accounting.exchanges_lost > 0 {
+            let open = Ruling::charge(Cause::Undetermined, 0.0);
+            failure
+                .iter_mut()
+                .for_each(|failure| failure.charge(open, "observer-first"));
         }
+        failures.extend(failure);
     }
     failures.sort_unstable_by_key(|failure| {
         (
@@ -151,6 +162,23 @@ pub(crate) fn enumerate(evidence: &Evidence) -> Vec<Failure> {
         )
     });
     failures
+}
+
+/// What the rows of a connection's exchanges say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    None,
+    Good,
+    Failed,
+}
+
+impl Rows {
+    const fn and(self, failed: bool) -> Self {
+        match (self, failed) {
+            (Self::Failed, _) | (_, true) => Self::Failed,
+            (Self::None | Self::Good, false) => Self::Good,
+        }
+    }
 }
 
 /// What a failed exchange looked like; `None` for one that did not fail.
@@ -177,7 +205,7 @@ pub(crate) fn what_of(exchange: &Exchange, connection: Option<&Connection>) -> O
             by: if by_then_left(exchange, connection, cut) {
                 Cut::DownstreamFin
             } else {
-                cut
+                left(cut)
             },
         }),
         Delivery::Nothing {
@@ -196,8 +224,16 @@ pub(crate) fn what_of(exchange: &Exchange, connection: Option<&Connection>) -> O
         }),
         Delivery::Nothing { cut } => Some(What::Broken {
             begun: false,
-            by: cut,
+            by: left(cut),
         }),
+    }
+}
+
+/// A generator that gives one stream up has left it, as it leaves a connection.
+const fn left(cut: Cut) -> Cut {
+    match cut {
+        Cut::DownstreamStream(_) => Cut::DownstreamReset,
+        other => other,
     }
 }
 
@@ -216,7 +252,13 @@ fn answered_too_late(exchange: &Exchange, connection: Option<&Connection>) -> bo
 fn by_then_left(exchange: &Exchange, connection: Option<&Connection>, cut: Cut) -> bool {
     let of_the_path = match cut {
         Cut::UpstreamFin | Cut::UpstreamReset | Cut::UpstreamErrno(_) | Cut::Stopped => true,
-        Cut::DownstreamFin | Cut::DownstreamReset | Cut::NotConnected | Cut::Unreadable => false,
+        Cut::DownstreamFin
+        | Cut::DownstreamReset
+        | Cut::NotConnected
+        | Cut::Unreadable
+        | Cut::UpstreamStream(_)
+        | Cut::DownstreamStream(_)
+        | Cut::GoAway(_) => false,
     };
     of_the_path
         && connection
@@ -288,8 +330,11 @@ fn of_connection(connection: &Connection, index: u32) -> Option<Failure> {
     })
 }
 
-/// What failed on a connection that carried no exchange, and when. An idle connection that is closed failed nobody.
+/// What failed on a connection beside its exchanges, and when. An idle connection that is closed failed nobody.
 pub(crate) fn connection_failure(connection: &Connection) -> Option<(What, Moment)> {
+    if connection.exchanges > 0 {
+        return cut_unread(connection);
+    }
     match connection.upstream {
         Upstream::Failed { after, failure } => Some((What::NotConnected(failure), connection.opened + after)),
         Upstream::Abandoned { after } if after >= PATIENCE => {
@@ -298,6 +343,21 @@ pub(crate) fn connection_failure(connection: &Connection) -> Option<(What, Momen
         Upstream::Abandoned { .. } => None,
         Upstream::Connected { .. } => cut_of(connection),
     }
+}
+
+/// The end of a connection that was read at first. How the rest of it should have ended is not known: a FIN proves
+/// nothing, and only what no protocol does on purpose is a failure.
+fn cut_unread(connection: &Connection) -> Option<(What, Moment)> {
+    let (_, unread) = connection.not_read()?;
+    let by = match connection.ended_first()? {
+        (Side::Upstream, Ending::Reset) => Cut::UpstreamReset,
+        (Side::Upstream, Ending::TimedOut) => Cut::UpstreamErrno(ETIMEDOUT),
+        (Side::Upstream, Ending::Errno(errno)) => Cut::UpstreamErrno(errno),
+        (Side::Upstream, Ending::Fin | Ending::EndedByRelay | Ending::StillOpen | Ending::NeverStood)
+        | (Side::Downstream, _) => return None,
+    };
+    let begun = unread.down > 0;
+    Some((What::Broken { begun, by }, connection.upstream_end.at))
 }
 
 fn cut_of(connection: &Connection) -> Option<(What, Moment)> {
@@ -316,8 +376,9 @@ fn cut_of(connection: &Connection) -> Option<(What, Moment)> {
         } else {
             Cut::Stopped
         };
-        return (unanswered && (both_ended || connection.protocol == Protocol::Http1))
-            .then_some((broken(by), up.max(down)));
+        return (unanswered
+            && (both_ended || matches!(connection.protocol, Protocol::Http1 | Protocol::Http2)))
+        .then_some((broken(by), up.max(down)));
     };
     match (side, how) {
         (Side::Upstream, Ending::Reset) => Some((broken(Cut::UpstreamReset), up)),

@@ -13,7 +13,8 @@ pub fn first_charge(exchange: &Exchange, connection: &Connection, kind: PathKind
     Some(ruling.map_or(Cause::Undetermined, |ruling| ruling.cause))
 }
 
-/// The same for a connection that has ended without any exchange; `None` when it failed nobody.
+/// The same for a connection that has ended without any exchange, or without one that was read last; `None` when it
+/// failed nobody.
 pub fn first_charge_without_exchange(connection: &Connection, kind: PathKind) -> Option<Cause> {
     let (what, _) = failure::connection_failure(connection)?;
     let ruling = rules::alone(what, None, Some(connection), kind);

@@ -29,6 +29,7 @@ mod headline;
 mod lateness;
 mod lattice;
 mod missing;
+mod not_read;
 mod phrase;
 mod statistics;
 mod tally;

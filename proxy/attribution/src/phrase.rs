@@ -16,6 +16,9 @@ pub(crate) const fn symptom(what: What) -> &'static str {
             Cut::NotConnected => "not connected",
             Cut::Unreadable => "answer that is not HTTP",
             Cut::Stopped => "answer under way at the end of the run",
+            Cut::UpstreamStream(_) => "answer cut off by a stream reset",
+            Cut::DownstreamStream(_) => "stream given up in mid-answer by the generator",
+            Cut::GoAway(_) => "answer under way at GOAWAY",
         },
         What::Broken { begun: false, by } => match by {
             Cut::DownstreamFin => "no answer until the generator left",
@@ -26,6 +29,9 @@ pub(crate) const fn symptom(what: What) -> &'static str {
             Cut::NotConnected => "not connected",
             Cut::Unreadable => "answer that is not HTTP",
             Cut::Stopped => "no answer until the end of the run",
+            Cut::UpstreamStream(_) => "no answer, stream reset",
+            Cut::DownstreamStream(_) => "no answer until the generator gave the stream up",
+            Cut::GoAway(_) => "not processed, GOAWAY",
         },
         What::NotConnected(failure) => match failure {
             ConnectFailure::Refused => "connection refused",

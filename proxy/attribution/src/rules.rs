@@ -22,6 +22,7 @@ mod kernel;
 mod late_host;
 mod messenger;
 mod no_keep_alive;
+mod not_http;
 mod observer;
 mod path_contrast;
 mod pod_state;
@@ -32,6 +33,7 @@ mod route_contrast;
 mod silence;
 mod size_contrast;
 mod standing;
+mod streams;
 mod throttled;
 mod time_lattice;
 
@@ -72,10 +74,13 @@ impl std::fmt::Debug for Rule {
 
 /// Every rule, in the order of application.
 pub const RULES: &[Rule] = &[
+    not_http::UNASKED,
     delivered::RULE,
+    not_http::NOT_HTTP,
     process_ended::RULE,
     connect::RULE,
     ended::RULE,
+    streams::ENDED,
     half_close::RULE,
     client::ABORT,
     kernel::RULE,
@@ -99,6 +104,7 @@ pub const RULES: &[Rule] = &[
     time_lattice::RULE,
     pod_state::RULE,
     late_host::RULE,
+    streams::VICTIMS,
 ];
 
 /// What the rules that look at one failure alone say of it; `None` where they leave it open.
@@ -108,8 +114,11 @@ pub(crate) fn alone(
     connection: Option<&Connection>,
     kind: PathKind,
 ) -> Option<Ruling> {
-    delivered::judge(what, kind)
+    not_http::judge_unasked(what, exchange, connection, kind)
+        .or_else(|| delivered::judge(what, kind))
+        .or_else(|| not_http::judge_not_http(what, kind))
         .or_else(|| connect::judge(what, kind))
         .or_else(|| ended::judge(what, exchange, connection, kind))
+        .or_else(|| streams::judge(what, kind))
         .or_else(|| client::judge_abort(what, exchange, connection))
 }

@@ -6,7 +6,7 @@ use crate::between::Between;
 use crate::case::{Case, Unrowed};
 use crate::catalogue;
 use crate::cause::Cause;
-use crate::evidence::PathId;
+use crate::evidence::{PathId, grpc};
 use crate::failure::{Failure, What};
 use crate::figures::{count, counted, real};
 use crate::phrase;
@@ -118,7 +118,7 @@ impl Looks {
         let statuses = self
             .statuses
             .iter()
-            .map(|(status, number)| (format!("answered {status}"), *number));
+            .map(|(status, number)| (format!("answered {}", grpc::told(*status)), *number));
         let endings = self
             .endings
             .iter()

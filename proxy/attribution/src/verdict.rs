@@ -2,7 +2,7 @@
 
 use crate::between::Between;
 use crate::cause::Cause;
-use crate::evidence::{ConnectionId, Moment, PathId};
+use crate::evidence::{ConnectionId, Moment, Opaque, PathId};
 use crate::hop::Hop;
 
 /// The whole conclusion of one run.
@@ -22,12 +22,14 @@ pub struct Diagnosis {
     pub observer: ObserverStatement,
     /// Failures by path, hop and cause: what the totals and the metrics are made of.
     pub charges: Vec<Charge>,
+    /// What passed and was not read, by path and reason.
+    pub not_read: Vec<NotRead>,
 }
 
 /// The hop charged with most failures, and how sure that is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
-    /// `None` when nothing failed.
+    /// `None` when something was sent, all of it was read, and nothing failed.
     pub charged: Option<(Hop, Cause)>,
     /// Where the hop is `unknown`: between which hops its main cause stays open.
     pub between: Between,
@@ -118,6 +120,25 @@ pub struct Charge {
     pub failures: u64,
     /// How many of them were victims.
     pub victims: u64,
+    /// A few of the connections, the earliest first, for a person to look up.
+    pub examples: Vec<ConnectionId>,
+}
+
+/// Connections of one path that were not read to their end, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotRead {
+    /// The path.
+    pub path: PathId,
+    /// Why they were not read.
+    pub reason: Opaque,
+    /// How many connections.
+    pub connections: u64,
+    /// Those of them that were read up to some byte: requests before it are counted as ever.
+    pub read_at_first: u64,
+    /// Those of them that failed as connections, and are charged as such.
+    pub failed: u64,
+    /// Payload bytes of theirs, in both directions, that were not read.
+    pub bytes: u64,
     /// A few of the connections, the earliest first, for a person to look up.
     pub examples: Vec<ConnectionId>,
 }

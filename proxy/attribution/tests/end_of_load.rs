@@ -115,6 +115,7 @@ fn connection(id: u64, cut_at: u64) -> Connection {
         blocked_up: Span::from_micros(0),
         blocked_down: Span::from_micros(0),
         protocol: Protocol::Http1,
+        unread: None,
         exchanges: 1,
         downstream_tcp: Observation::Unseen(WhyUnseen::NotSupported),
         upstream_tcp: Observation::Unseen(WhyUnseen::NotSupported),

@@ -14,7 +14,7 @@ mod tests;
 
 use hopscope_attribution::evidence::{Method, Opaque};
 
-pub(super) use fields::{Framing, Marks, Scan, ServerMark, scan};
+pub(super) use fields::{Framing, Marks, Scan, ServerMark, is_event_stream, scan};
 
 /// A request line, as far as a bystander must understand it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ pub(super) fn marks(head: &[u8]) -> Marks {
     fields::marks(head)
 }
 
-const fn method_of(token: &[u8]) -> Method {
+pub(super) const fn method_of(token: &[u8]) -> Method {
     match token {
         b"GET" => Method::Get,
         b"HEAD" => Method::Head,

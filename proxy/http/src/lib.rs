@@ -9,6 +9,7 @@
 mod author;
 mod chunked;
 mod head;
+mod http2;
 pub mod observer;
 pub mod route;
 

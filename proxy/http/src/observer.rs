@@ -2,18 +2,21 @@
 
 mod answer;
 mod finish;
+mod http2;
 mod in_flight;
 mod reading;
 mod request;
 mod response;
+mod switch;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use hopscope_attribution::evidence::{ConnectionId, Cut, Exchange, Moment, Opaque, PathId, Protocol};
+use hopscope_attribution::evidence::{ConnectionId, Cut, Exchange, Moment, Opaque, PathId, Protocol, Unread};
 
 use self::answer::Answer;
+use self::http2::{Http2, Place};
 use self::in_flight::Queue;
 use self::reading::Reading;
 use super::route::RouteTable;
@@ -71,11 +74,19 @@ pub struct Observer {
     receiving: bool,
     /// Where in the outgoing stream the next request byte goes: bytes read, and lines inserted.
     received: u64,
+    /// Bytes read from upstream.
+    answered: u64,
+    /// The byte of the requests' stream from which on it is not understood.
+    read_up: u64,
+    /// The same of the responses' stream.
+    read_down: u64,
     last_end: Moment,
     queue: Queue,
     answer: Answer,
     up: Reading,
     down: Reading,
+    /// The reader of a connection that speaks HTTP/2.
+    http2: Option<Box<Http2>>,
 }
 
 impl Observer {
@@ -88,11 +99,15 @@ impl Observer {
             exchanges: 0,
             receiving: false,
             received: 0,
+            answered: 0,
+            read_up: u64::MAX,
+            read_down: u64::MAX,
             last_end: Moment(0),
             queue: Queue::default(),
             answer: Answer::NONE,
             up: Reading::HEAD,
             down: Reading::HEAD,
+            http2: None,
         }
     }
 
@@ -107,6 +122,9 @@ impl Observer {
     ) {
         let mut offset = 0;
         while let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) {
+            if self.http2.is_some() {
+                return self.http2_request_bytes(rest, at, out);
+            }
             offset += self.request_step(rest, offset, at, out, insert);
         }
     }
@@ -114,14 +132,21 @@ impl Observer {
     /// Takes the news that `total` bytes, inserted lines included, have been handed to the upstream socket since the
     /// connection began. Call it after every successful write; it costs a comparison where nothing is waiting.
     pub fn request_forwarded(&mut self, total: u64, at: Moment) {
-        self.queue.forwarded(total, at);
+        match &mut self.http2 {
+            Some(http2) => http2.request_forwarded(total, at),
+            None => self.queue.forwarded(total, at),
+        }
     }
 
     /// Takes bytes read from upstream, in order.
     pub fn response_bytes(&mut self, bytes: &[u8], at: Moment, out: &mut impl FnMut(Exchange)) {
         let mut rest = bytes;
         while !rest.is_empty() {
+            if self.http2.is_some() {
+                return self.http2_response_bytes(rest, at, out);
+            }
             let taken = self.response_step(rest, at, out);
+            self.answered = self.answered.saturating_add(taken as u64);
             rest = rest.get(taken..).unwrap_or_default();
         }
     }
@@ -130,6 +155,7 @@ impl Observer {
     /// the rest of a body of known length, `u64::MAX` when nothing in that direction will be read any more.
     pub fn opaque_run(&self, direction: Direction) -> u64 {
         match direction {
+            Direction::Up | Direction::Down if self.http2.is_some() => 0,
             Direction::Up => self.up.run(),
             Direction::Down if self.answer.wants_body() => 0,
             Direction::Down => self.down.run(),
@@ -150,6 +176,14 @@ impl Observer {
     /// What the upstream had sent before it failed must have been shown by then: a failed write tells of a reset
     /// while an answer is still unread.
     pub fn ended(&mut self, cut: Cut, at: Moment, out: &mut impl FnMut(Exchange)) {
+        if let Some(http2) = &mut self.http2 {
+            let place = Place {
+                config: &self.config,
+                connection: self.connection,
+                path: self.path,
+            };
+            return http2.ended(cut, at, place, out);
+        }
         self.cut_off(cut, at, out);
     }
 
@@ -166,28 +200,49 @@ impl Observer {
 
     /// What the bytes so far are.
     pub fn protocol(&self) -> Protocol {
+        if self.http2.is_some() {
+            return Protocol::Http2;
+        }
         match (&self.up, &self.down) {
             (Reading::Unread(Some(reason)), _) | (_, Reading::Unread(Some(reason))) => {
                 Protocol::Opaque(*reason)
             }
+            _ if self.unread().is_some() => Protocol::Opaque(Opaque::NotHttp),
             _ if self.exchanges > 0 => Protocol::Http1,
             _ if self.received > 0 => Protocol::Opaque(Opaque::NotHttp),
             _ => Protocol::Silent,
         }
     }
 
+    /// Whether bytes have passed that were not understood. Costs two comparisons.
+    pub const fn stopped(&self) -> bool {
+        self.read_up < self.received || self.read_down < self.answered
+    }
+
+    /// How many bytes were not understood so far, where that is not none: the last ones of each direction.
+    pub fn unread(&self) -> Option<Unread> {
+        let unread = Unread {
+            up: self.received.saturating_sub(self.read_up),
+            down: self.answered.saturating_sub(self.read_down),
+        };
+        (unread.bytes() > 0).then_some(unread)
+    }
+
     /// Exchanges begun so far, finished or not.
     pub fn exchanges(&self) -> u32 {
-        self.exchanges
+        self.http2
+            .as_ref()
+            .map_or(self.exchanges, |http2| http2.exchanges())
     }
 
     /// Bytes of heads that are kept because they are split over reads: at most one more than the limit a direction.
     pub fn buffered(&self) -> usize {
-        [&self.up, &self.down].into_iter().map(Reading::buffered).sum()
+        let heads: usize = [&self.up, &self.down].into_iter().map(Reading::buffered).sum();
+        heads + self.http2.as_ref().map_or(0, |http2| http2.buffered())
     }
 
     /// Exchanges begun and not finished.
     pub fn in_flight(&self) -> usize {
-        self.queue.len()
+        self.queue.len() + self.http2.as_ref().map_or(0, |http2| http2.in_flight())
     }
 }

@@ -50,7 +50,7 @@ impl Families {
             )?,
             requests: counters(
                 "hopscope_requests_total",
-                "Requests, by the class of a complete response's status, or undelivered.",
+                "Requests, by the class of a complete response's status, or undelivered; connections, where the class is not-read.",
                 &["path", "route", "class"],
             )?,
             failures: counters(

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
-    ConnectFailure, Connection, Ending, Path, PathId, RouteId, Span, TunnelLifeEvent, Upstream,
+    ConnectFailure, Connection, Ending, Path, PathId, RouteId, Span, TunnelLifeEvent, Upstream, grpc,
 };
 use prometheus::{Registry, TextEncoder};
 
@@ -35,6 +35,10 @@ const ROUTE_SERIES: usize = 200;
 pub const OVERFLOW: &str = ":overflow";
 /// The class of an exchange without a complete response.
 const UNDELIVERED: &str = "undelivered";
+/// The class of a connection that was not read to its end: how many requests it carried is not known.
+const NOT_READ: &str = "not-read";
+/// The route of what was not read.
+const UNREAD: &str = ":unread";
 
 /// The proxy's metrics, and what keeps them up to date.
 #[derive(Debug)]
@@ -169,6 +173,14 @@ impl Watcher for Metrics {
                 .with_label_values(&[&path.name])
                 .add(accepted);
         }
+        for (path, &not_read) in self.paths.iter().zip(&batch.not_read) {
+            if not_read > 0 {
+                self.families
+                    .requests
+                    .with_label_values(&[&path.name, UNREAD, NOT_READ])
+                    .inc_by(not_read);
+            }
+        }
         for connection in &batch.connections {
             self.connection(connection);
         }
@@ -279,13 +291,14 @@ impl Exposition {
 }
 
 /// The class of a status, as a label value.
-const fn class(status: u16) -> &'static str {
+fn class(status: u16) -> &'static str {
     match status / 100 {
         1 => "1xx",
         2 => "2xx",
         3 => "3xx",
         4 => "4xx",
         5 => "5xx",
+        _ if grpc::code(status).is_some() => "grpc-error",
         _ => "other",
     }
 }

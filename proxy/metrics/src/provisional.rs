@@ -120,6 +120,7 @@ fn open_connection(exchange: &Exchange) -> Connection {
         blocked_up: Span::ZERO,
         blocked_down: Span::ZERO,
         protocol: Protocol::Http1,
+        unread: None,
         exchanges: exchange.ordinal.saturating_add(1),
         downstream_tcp: Observation::Unseen(WhyUnseen::OutsideTheWindow),
         upstream_tcp: Observation::Unseen(WhyUnseen::OutsideTheWindow),

@@ -249,6 +249,7 @@ fn connection(number: u64) -> Connection {
         blocked_up: Span::ZERO,
         blocked_down: Span::ZERO,
         protocol: Protocol::Http1,
+        unread: None,
         exchanges: 1,
         downstream_tcp: Observation::Seen(tcp),
         upstream_tcp: Observation::Seen(tcp),

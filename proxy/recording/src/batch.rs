@@ -82,6 +82,8 @@ pub struct Batch {
     pub until: Moment,
     /// Connections accepted, by path.
     pub accepted: Vec<u64>,
+    /// Connections that turned out not to be readable to their end, by path.
+    pub not_read: Vec<u64>,
     /// Connections that ended.
     pub connections: Vec<Connection>,
     /// Exchanges that failed.
@@ -100,6 +102,7 @@ impl Batch {
             last: false,
             until: Moment(0),
             accepted: vec![0; paths],
+            not_read: vec![0; paths],
             connections: Vec::new(),
             failed: Vec::new(),
             seconds: Vec::new(),
@@ -111,6 +114,7 @@ impl Batch {
     /// one has megabytes of histograms.
     pub(super) fn clear(&mut self) {
         self.accepted.fill(0);
+        self.not_read.fill(0);
         self.connections.clear();
         self.failed.clear();
         self.seconds.iter_mut().for_each(Second::clear);
@@ -121,6 +125,10 @@ impl Batch {
         self.connections.is_empty()
             && self.failed.is_empty()
             && self.seconds.is_empty()
-            && self.accepted.iter().all(|&accepted| accepted == 0)
+            && self
+                .accepted
+                .iter()
+                .chain(&self.not_read)
+                .all(|&count| count == 0)
     }
 }

@@ -70,6 +70,14 @@ impl Recorder {
         }
     }
 
+    /// From here on, a connection of this path is not read. To be told once a connection, for figures that cannot wait
+    /// for its end.
+    pub fn not_read(&mut self, path: PathId) {
+        if let Some(not_read) = self.batch.not_read.get_mut(usize::from(path.0)) {
+            *not_read += 1;
+        }
+    }
+
     /// A connection has ended, or is still open at the end of the run.
     pub fn connection(&mut self, connection: Connection) {
         if self.batch.connections.len() >= HELD_ROWS {

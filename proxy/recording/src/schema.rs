@@ -40,6 +40,9 @@ pub(super) const DELAY: &str = "delay";
 pub(super) const KERNEL_SOCKET: &str = "kernel_socket";
 pub(super) const KERNEL_WINDOW: &str = "kernel_window";
 
+/// Columns that recordings made before them do not have; each of them may be `NULL`, and is where it is missing.
+pub(super) const LATER: &[(&str, &[&str])] = &[(CONNECTION, &["unread_up", "unread_down"])];
+
 /// Every table.
 pub(super) fn tables() -> Vec<Table> {
     vec![
@@ -105,24 +108,19 @@ pub(super) fn insert<T: Columns>(table: &str) -> String {
     format!("INSERT INTO {table} VALUES ({parameters})")
 }
 
-/// The statement that reads every row in the order in which it was written.
-pub(super) fn select<T: Columns>(table: &str) -> String {
-    select_where::<T>(table, "TRUE")
-}
-
-/// The same of the rows for which this holds.
-pub(super) fn select_where<T: Columns>(table: &str, condition: &str) -> String {
+/// The statement that reads every row in the order in which it was written. `missing` are columns of [`LATER`] that the file does not have.
+pub(super) fn select<T: Columns>(table: &str, missing: &[&str]) -> String {
     let mut columns = Vec::with_capacity(T::WIDTH);
     T::names("", &mut columns);
     // Each with its table: SQLite takes a quoted name that it does not know for a text.
     let columns: Vec<_> = columns
         .iter()
-        .map(|column| format!("{table}.\"{column}\""))
+        .map(|column| match missing.contains(&column.as_str()) {
+            true => format!("NULL AS \"{column}\""),
+            false => format!("{table}.\"{column}\""),
+        })
         .collect();
-    format!(
-        "SELECT {} FROM {table} WHERE {condition} ORDER BY rowid",
-        columns.join(", ")
-    )
+    format!("SELECT {} FROM {table} ORDER BY rowid", columns.join(", "))
 }
 
 fn quoted(columns: &[String]) -> String {

@@ -4,6 +4,7 @@ mod arbitrary;
 mod damage;
 mod documented;
 mod loss;
+mod older;
 mod round_trip;
 
 use std::path::PathBuf;

@@ -19,6 +19,7 @@ use super::clock::RunClock;
 use super::flow::Watch;
 use super::refusal::{self, OnRefusal};
 use super::relay::Relay;
+use super::unread::{self, Notice};
 use super::upstream::{Attempt, Attempted};
 use super::{socket, worker};
 
@@ -48,6 +49,8 @@ struct Log {
     upstream_tuple: Option<FourTuple>,
     /// `None` on a `tcp://` path.
     observer: Option<hopscope_http::Observer>,
+    /// Whether it has been told that it is not read any more.
+    unread: Notice,
     /// What hopscope added on the way up to the exchange under way, on a stamped connection.
     added_up: Option<Span>,
     /// When the generator said FIN, if it did.
@@ -76,6 +79,7 @@ impl Accepted {
             upstream: Upstream::Abandoned { after: Span::ZERO },
             upstream_tuple: None,
             observer: worker.observer(id, path),
+            unread: Notice::default(),
             added_up: None,
             downstream_finished: None,
             unconfirmed: Vec::new(),
@@ -226,7 +230,7 @@ impl Log {
         self.observer
             .as_ref()
             .is_none_or(|observer| match observer.protocol() {
-                Protocol::Silent | Protocol::Http1 => {
+                Protocol::Silent | Protocol::Http1 | Protocol::Http2 => {
                     observer.in_flight() > 0 || !self.unconfirmed.is_empty()
                 }
                 Protocol::Opaque(_) => true,
@@ -295,6 +299,7 @@ impl Drop for Accepted {
         }
         self.log.unconfirmed.drain(..).for_each(worker::record_exchange);
         let connection = self.record(now);
+        self.log.unread.ended(&connection);
         worker::with(|worker| {
             worker.recorder.connection(connection);
             worker.left();
@@ -361,6 +366,7 @@ impl Accepted {
                 },
                 hopscope_http::Observer::protocol,
             ),
+            unread: unread::bytes(log.observer.as_ref(), relay),
             exchanges: log
                 .observer
                 .as_ref()
@@ -383,12 +389,9 @@ struct WakeUp<'a> {
     down_last_byte: Option<Moment>,
 }
 
-impl Watch for WakeUp<'_> {
-    fn now(&mut self) -> Moment {
-        *self.now.get_or_insert_with(|| self.log.clock.now())
-    }
-
-    fn see(&mut self, from: Side, bytes: &[u8]) -> Option<Vec<u8>> {
+impl WakeUp<'_> {
+    /// Shows the observer what was read; gives what is to be written in its place.
+    fn show(&mut self, from: Side, bytes: &[u8]) -> Option<Vec<u8>> {
         let at = self.now();
         match from {
             Side::Upstream => {
@@ -414,6 +417,20 @@ impl Watch for WakeUp<'_> {
                 })
             }
         }
+    }
+}
+
+impl Watch for WakeUp<'_> {
+    fn now(&mut self) -> Moment {
+        *self.now.get_or_insert_with(|| self.log.clock.now())
+    }
+
+    fn see(&mut self, from: Side, bytes: &[u8]) -> Option<Vec<u8>> {
+        let rewritten = self.show(from, bytes);
+        self.log
+            .unread
+            .passed(from, self.log.observer.as_ref(), self.log.path);
+        rewritten
     }
 
     fn taken(&mut self, from: Side, total: u64) {

@@ -25,6 +25,7 @@ mod splice;
 mod stream;
 mod tls;
 mod tunnels;
+mod unread;
 mod upstream;
 mod worker;
 

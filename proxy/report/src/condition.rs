@@ -68,10 +68,21 @@ pub enum ConditionError {
 /// What a condition found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Whether the condition holds: then the command fails.
-    pub holds: bool,
+    /// What it comes to.
+    pub judgement: Judgement,
     /// What was compared with what, as a sentence.
     pub statement: String,
+}
+
+/// What a condition comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It holds: the command fails.
+    Holds,
+    /// It does not hold, whatever became of what was not read.
+    DoesNotHold,
+    /// It depends on what was not read, or nothing was sent that it could be judged by.
+    CannotBeJudged,
 }
 
 impl FromStr for Condition {
@@ -163,9 +174,54 @@ fn nearest(word: &str) -> String {
 }
 
 impl Condition {
-    /// Compares the report with the limit. A share of no attempts at all holds nowhere.
+    /// Compares the report with the limit, by bounds: once as if no connection that was not read had failed, once as if
+    /// every one had.
     pub fn evaluate(&self, report: &Report) -> Outcome {
-        let failures = match &self.subject {
+        let failures = self.failures(report);
+        let undecided = report.observer.connections_undecided();
+        let attempts = report.totals.attempts.saturating_add(undecided);
+        let most = failures.saturating_add(undecided);
+        let judgement = match (self.exceeds(failures, attempts), self.exceeds(most, attempts)) {
+            _ if attempts == 0 => Judgement::CannotBeJudged,
+            (true, _) => Judgement::Holds,
+            (false, false) => Judgement::DoesNotHold,
+            (false, true) => Judgement::CannotBeJudged,
+        };
+        let share = |failures| ratio(failures, attempts).map_or_else(|| "no attempts".to_owned(), percent);
+        let measured = match undecided {
+            0 => format!(
+                "{} of {} ({})",
+                grouped(failures),
+                grouped(attempts),
+                share(failures)
+            ),
+            _ => format!(
+                "between {} ({}) and {} ({}) of {}, since {} not read",
+                grouped(failures),
+                share(failures),
+                grouped(most),
+                share(most),
+                grouped(attempts),
+                if undecided == 1 {
+                    "1 connection was".to_owned()
+                } else {
+                    format!("{} connections were", grouped(undecided))
+                },
+            ),
+        };
+        let measured = if attempts == 0 {
+            "nothing was sent: is {url} (or HOPSCOPE_URL) missing in the generator's command?".to_owned()
+        } else {
+            measured
+        };
+        Outcome {
+            judgement,
+            statement: format!("--fail-on '{}' {}: {measured}", self.text, judgement.words()),
+        }
+    }
+
+    fn failures(&self, report: &Report) -> u64 {
+        match &self.subject {
             Subject::Any => report.totals.failures_charged,
             Subject::Undelivered => report.totals.undelivered,
             Subject::Hops(hops) => report
@@ -180,31 +236,38 @@ impl Condition {
                 .flat_map(|hop| &hop.causes)
                 .filter(|of| of.cause == *cause)
                 .fold(0, |sum: u64, of| sum.saturating_add(of.failures)),
-        };
-        let attempts = report.totals.attempts;
-        let share = ratio(failures, attempts);
+        }
+    }
+
+    /// Whether so many failures are more than the limit. A share of no attempts at all exceeds nothing.
+    fn exceeds(&self, failures: u64, attempts: u64) -> bool {
         let (measured, limit) = match self.limit {
             Limit::Count(limit) => (Some(float(failures)), limit),
-            Limit::Share(limit) => (share, limit),
+            Limit::Share(limit) => (ratio(failures, attempts), limit),
         };
-        let holds = measured.is_some_and(|measured| {
-            if self.inclusive {
-                measured >= limit
-            } else {
-                measured > limit
-            }
-        });
-        let share = share.map_or_else(|| "no attempts".to_owned(), percent);
-        Outcome {
-            holds,
-            statement: format!(
-                "--fail-on '{}' {}: {} of {} ({share})",
-                self.text,
-                if holds { "holds" } else { "does not hold" },
-                grouped(failures),
-                grouped(attempts),
-            ),
+        measured.is_some_and(|measured| match self.inclusive {
+            true => measured >= limit,
+            false => measured > limit,
+        })
+    }
+}
+
+impl Judgement {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::DoesNotHold => "does not hold",
+            Self::CannotBeJudged => "cannot be judged",
         }
+    }
+
+    /// What several conditions come to together: one that holds is enough, and then one that cannot be judged.
+    pub fn of_all(judgements: impl Iterator<Item = Self>) -> Self {
+        judgements.fold(Self::DoesNotHold, |all, one| match (all, one) {
+            (Self::Holds, _) | (_, Self::Holds) => Self::Holds,
+            (Self::CannotBeJudged, _) | (_, Self::CannotBeJudged) => Self::CannotBeJudged,
+            (Self::DoesNotHold, Self::DoesNotHold) => Self::DoesNotHold,
+        })
     }
 }
 

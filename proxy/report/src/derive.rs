@@ -3,13 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use hopscope_attribution::evidence::{Evidence, Observation, Path, PathId, RouteId, TrafficCell};
-use hopscope_attribution::verdict::{CauseCharge, Diagnosis, Finding, HopCharge};
+use hopscope_attribution::evidence::{Evidence, Observation, Path, PathId, RouteId, TrafficCell, grpc};
+use hopscope_attribution::verdict::{CauseCharge, Diagnosis, Finding, HopCharge, NotRead};
 
 use super::input::RouteMeasurement;
 use super::model::{
-    AdviceReport, Bucket, CauseReport, ChargeReport, FindingReport, HopReport, ObserverReport, PathReport,
-    Report, RouteReport, Run, SCHEMA, Timeline, Totals, UnknownReport, Verdict,
+    AdviceReport, Bucket, CauseReport, ChargeReport, FindingReport, HopReport, NotReadReport, ObserverReport,
+    PathReport, Report, RouteReport, Run, SCHEMA, Timeline, Totals, UnknownReport, Verdict,
 };
 use hopscope_attribution::evidence::RunFacts;
 use hopscope_text::figures::{float, ratio, rfc3339, rounded};
@@ -253,7 +253,7 @@ fn routes(measured: &[RouteMeasurement], evidence: &Evidence) -> Vec<RouteReport
             let of_it = || measured.iter().filter(|of| (of.path, of.route) == (path, route));
             let mut statuses = BTreeMap::new();
             for (status, times) in of_it().flat_map(|of| &of.statuses) {
-                let entry: &mut u64 = statuses.entry(status.to_string()).or_default();
+                let entry: &mut u64 = statuses.entry(grpc::told(*status)).or_default();
                 *entry = entry.saturating_add(*times);
             }
             RouteReport {
@@ -308,6 +308,23 @@ fn observer(evidence: &Evidence, diagnosis: &Diagnosis) -> ObserverReport {
         connections_lost: accounting.connections_lost,
         exchanges_lost: accounting.exchanges_lost,
         kernel_events_lost: accounting.kernel_events_lost,
+        not_read: diagnosis
+            .not_read
+            .iter()
+            .map(|of| not_read(of, evidence))
+            .collect(),
+    }
+}
+
+fn not_read(of: &NotRead, evidence: &Evidence) -> NotReadReport {
+    NotReadReport {
+        path: path_name(&evidence.paths, of.path),
+        reason: of.reason.word(),
+        connections: of.connections,
+        read_at_first: of.read_at_first,
+        failed: of.failed,
+        bytes: of.bytes,
+        examples: of.examples.iter().map(|connection| connection.0).collect(),
     }
 }
 

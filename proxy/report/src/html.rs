@@ -2,6 +2,7 @@
 //! same in a mail, an archive or on paper.
 
 use super::model::Report;
+use super::not_read;
 use hopscope_text::figures::{confidence, counted, grouped, length, percent};
 use markup::{Escaped, Page, page};
 
@@ -17,7 +18,7 @@ const STYLE: &str = include_str!("html/style.css");
 pub fn render(report: &Report) -> String {
     let mut out = Page::default();
     let title = match report.verdict.hop {
-        Some(hop) => format!("hopscope: {hop}"),
+        Some(hop) => format!("hopscope: {}", not_read::word(report).unwrap_or(hop.word())),
         None => "hopscope: nothing failed".to_owned(),
     };
     page!(
@@ -71,8 +72,10 @@ fn verdict(out: &mut Page, report: &Report) {
     let verdict = &report.verdict;
     let totals = &report.totals;
     let (class, hop) = match verdict.hop {
-        Some(hop) => (lanes::hop_class(hop), hop.word()),
-        None if totals.attempts == 0 && totals.connections == 0 => ("doubt", "no traffic"),
+        Some(hop) => match not_read::word(report) {
+            Some(word) => ("doubt", word),
+            None => (lanes::hop_class(hop), hop.word()),
+        },
         None => ("good", "nothing failed"),
     };
     page!(
@@ -87,6 +90,8 @@ fn verdict(out: &mut Page, report: &Report) {
     let mut figure = |value: &str, of: &str| page!(out, "<div><dt>{of}</dt><dd>{value}</dd></div>");
     if verdict.hop.is_some() {
         figure(&confidence(verdict.confidence), "confidence");
+    }
+    if !report.hops.is_empty() {
         figure(&percent(verdict.share), "of all failures");
     }
     if totals.requests > 0 {
@@ -103,6 +108,12 @@ fn verdict(out: &mut Page, report: &Report) {
         figure(&grouped(totals.cut_by_the_end), "under way at the end");
     }
     figure(&grouped(totals.connections), "connections");
+    if report.observer.connections_not_read() > 0 {
+        figure(
+            &grouped(report.observer.connections_not_read()),
+            "of them not read",
+        );
+    }
     if totals.without_request() > 0 {
         figure(
             &grouped(totals.without_request()),

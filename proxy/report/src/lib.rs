@@ -17,6 +17,7 @@ pub mod join;
 pub mod json;
 pub mod markdown;
 pub mod model;
+mod not_read;
 #[cfg(test)]
 mod sample;
 pub mod terminal;

@@ -1,6 +1,9 @@
 //! The report as Markdown, to paste into a ticket or a pull request (GitHub's dialect, which GitLab and Gitea read too).
 
+use hopscope_attribution::cause::Cause;
+
 use super::model::{CauseReport, FindingReport, Latency, Report, either};
+use super::not_read;
 use super::terminal::{connections, statuses};
 use hopscope_text::figures::{bytes, confidence, counted, grouped, length, percent, ratio, time, under_way};
 use hopscope_text::paint::harmless;
@@ -75,6 +78,8 @@ impl Page {
 fn verdict(page: &mut Page, report: &Report) {
     let verdict = &report.verdict;
     let title = match (verdict.hop, verdict.cause) {
+        (Some(_), Some(Cause::NoTraffic)) => "no traffic".to_owned(),
+        (Some(_), Some(Cause::NotRead)) => "not read".to_owned(),
         (Some(hop), Some(cause)) => {
             let who = either(verdict.between).unwrap_or_else(|| hop.to_string());
             format!("{who}: {cause}")
@@ -88,7 +93,7 @@ fn verdict(page: &mut Page, report: &Report) {
     page.line("");
     let totals = &report.totals;
     let mut facts = vec![format!("Confidence {}", confidence(verdict.confidence))];
-    if verdict.hop.is_some() {
+    if !report.hops.is_empty() {
         facts.push(format!("{} of all failures", percent(verdict.share)));
     }
     if totals.requests > 0 {
@@ -102,7 +107,7 @@ fn verdict(page: &mut Page, report: &Report) {
         ));
     }
     facts.extend(under_way(totals.cut_by_the_end));
-    facts.push(connections(totals));
+    facts.push(connections(report));
     facts.push(format!(
         "{} up, {} down",
         bytes(totals.bytes_up),
@@ -283,6 +288,9 @@ fn accounting(page: &mut Page, report: &Report) {
             "**does not balance**"
         },
     ));
+    for line in not_read::lines(report) {
+        page.line(&format!("- {}", escaped(&line)));
+    }
     for reason in &observer.reasons {
         page.line(&format!("- {}", escaped(reason)));
     }

@@ -156,6 +156,23 @@ pub struct Totals {
     pub attempts: u64,
 }
 
+impl ObserverReport {
+    /// Connections that were not read to their end, over all paths and reasons.
+    pub fn connections_not_read(&self) -> u64 {
+        let connections = self.not_read.iter().map(|of| of.connections);
+        connections.fold(0, u64::saturating_add)
+    }
+
+    /// Those of them of which it is not known whether they failed.
+    pub fn connections_undecided(&self) -> u64 {
+        let undecided = self
+            .not_read
+            .iter()
+            .map(|of| of.connections.saturating_sub(of.failed));
+        undecided.fold(0, u64::saturating_add)
+    }
+}
+
 impl Totals {
     /// Connections that failed without carrying a request: they are charged to somebody, and no request counts them.
     pub const fn without_request(&self) -> u64 {
@@ -200,10 +217,11 @@ pub struct Latency {
 /// The conclusion.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
-    /// The hop charged with most failures; `none` when nothing failed.
+    /// The hop charged with most failures; `none` when something was sent, all of it was read, and nothing failed.
     #[serde(serialize_with = "hop_or_none")]
     pub hop: Option<Hop>,
-    /// The cause that most of its failures are charged to; `null` when nothing failed.
+    /// The cause that most of its failures are charged to; `not-read` or `no-traffic` where nothing failed and nothing
+    /// is known; `null` when nothing failed.
     #[serde(serialize_with = "cause_or_null")]
     pub cause: Option<Cause>,
     /// Where the hop is `unknown`: between which hops it stays open. Left out where it is not narrowed down.
@@ -370,6 +388,27 @@ pub struct ObserverReport {
     pub exchanges_lost: u64,
     /// Kernel events lost, and counted.
     pub kernel_events_lost: u64,
+    /// What passed and was not read, by path and reason: of that, nothing is known. Empty when everything was read.
+    pub not_read: Vec<NotReadReport>,
+}
+
+/// Connections of one path that were not read to their end, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotReadReport {
+    /// The path's name.
+    pub path: String,
+    /// `tls`, `http2`, `not-http`, `head-too-long`, `pipelined`, `upgraded` or `by-configuration`.
+    pub reason: &'static str,
+    /// How many connections. One on which the generator sent nothing is unused, and not among them.
+    pub connections: u64,
+    /// Those of them that were read up to some byte: the requests before it are in every count.
+    pub read_at_first: u64,
+    /// Those of them that failed as connections, and are charged as such.
+    pub failed: u64,
+    /// Payload bytes of theirs, in both directions, that were not read.
+    pub bytes: u64,
+    /// Row ids of a few of the connections, the earliest first: the recording says from which byte on.
+    pub examples: Vec<u64>,
 }
 
 /// The generator's own counts, and how they compare.

@@ -54,11 +54,12 @@ pub(crate) fn empty() -> Report {
         &Evidence::default(),
         &Diagnosis {
             verdict: Verdict {
-                charged: None,
+                charged: Some((Hop::Unknown, Cause::NoTraffic)),
                 between: Between::Any,
                 share: 0.0,
                 confidence: Confidence::NONE,
-                headline: "Nothing failed, because nothing was sent.".to_owned(),
+                headline: "Nothing was tried, so nothing is known: no connection reached hopscope."
+                    .to_owned(),
             },
             hops: Vec::new(),
             contrasts: Vec::new(),
@@ -66,6 +67,7 @@ pub(crate) fn empty() -> Report {
             advice: Vec::new(),
             observer: ObserverStatement::default(),
             charges: Vec::new(),
+            not_read: Vec::new(),
         },
     )
 }
@@ -221,6 +223,7 @@ fn connection(id: u64) -> Connection {
         blocked_up: Span::ZERO,
         blocked_down: Span::ZERO,
         protocol: Protocol::Http1,
+        unread: None,
         exchanges: 149,
         downstream_tcp: Observation::Unseen(WhyUnseen::NotSupported),
         upstream_tcp: Observation::Unseen(WhyUnseen::NotSupported),
@@ -292,6 +295,7 @@ fn diagnosis() -> Diagnosis {
             victims: 0,
             examples: vec![ConnectionId(0), ConnectionId(1)],
         }],
+        not_read: Vec::new(),
     }
 }
 

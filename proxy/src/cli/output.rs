@@ -9,6 +9,7 @@ use clap::Args;
 use thiserror::Error;
 
 use super::Exit;
+use hopscope_report::condition::Judgement;
 use hopscope_report::terminal::{self, Screen};
 use hopscope_report::{Condition, Report, html, json, markdown};
 use hopscope_text::figures::rfc3339;
@@ -40,7 +41,7 @@ pub struct ReportOptions {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub html: Option<Destination>,
 
-    /// Exit with 1 when CONDITION holds: SUBJECT>LIMIT or SUBJECT>=LIMIT, where SUBJECT is any, undelivered, a hop
+    /// Exit with 1 when CONDITION holds, and with 4 when it cannot be judged (no traffic, or traffic that was not read): SUBJECT>LIMIT or SUBJECT>=LIMIT, where SUBJECT is any, undelivered, a hop
     /// (client, observer, tunnel, lb, backend, unknown) or cause:WORD, and LIMIT is a count (10) or a share of all
     /// attempts (0.5%). May be given more than once; one that holds is enough
     #[arg(long, value_name = "CONDITION", help_heading = "Output")]
@@ -235,10 +236,11 @@ impl ReportOptions {
                 }
             }
         }
-        Ok(if outcomes.iter().any(|outcome| outcome.holds) {
-            Exit::ConditionHolds
-        } else {
-            Exit::Ran
+        let judgements = outcomes.iter().map(|outcome| outcome.judgement);
+        Ok(match Judgement::of_all(judgements) {
+            Judgement::Holds => Exit::ConditionHolds,
+            Judgement::CannotBeJudged => Exit::CannotBeJudged,
+            Judgement::DoesNotHold => Exit::Ran,
         })
     }
 

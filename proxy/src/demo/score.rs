@@ -265,6 +265,7 @@ mod tests {
                     examples: Vec::new(),
                 })
                 .collect(),
+            not_read: Vec::new(),
         }
     }
 

@@ -37,6 +37,8 @@ pub struct PathFrame {
     pub requests: u64,
     /// Of them failed.
     pub failed: u64,
+    /// Connections that were not read to their end: what became of their requests is not known.
+    pub not_read: u64,
     /// Median latency of the last seconds, failed exchanges included.
     pub p50: Option<Span>,
     /// 99th percentile of the same.
@@ -54,6 +56,7 @@ impl LiveFrame {
                 connections: sum.connections + path.connections,
                 requests: sum.requests + path.requests,
                 failed: sum.failed + path.failed,
+                not_read: sum.not_read + path.not_read,
                 ..sum
             })
     }

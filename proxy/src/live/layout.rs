@@ -83,6 +83,7 @@ pub fn render(frame: &LiveFrame, width: usize, colour: bool) -> String {
     let mut rows = vec![summary(frame, narrow), heading(narrow)];
     rows.extend(frame.paths.iter().map(|path| path_row(path, narrow)));
     rows.extend(causes(frame));
+    rows.extend(not_read(frame));
     rows.push(recording(frame));
     rows.iter().fold(String::new(), |mut table, row| {
         table.push_str(&row.painted(width, colour));
@@ -115,7 +116,12 @@ fn summary(frame: &LiveFrame, narrow: bool) -> Row {
 
 /// Dim where nothing failed, loud where something did.
 fn failed_share(row: Row, path: &PathFrame, before: &str, after: &str) -> Row {
-    let look = if path.failed > 0 { Look::Bad } else { Look::Good };
+    let look = match (path.failed, path.not_read) {
+        (0, 0) => Look::Good,
+        // What was read did not fail; that is not all.
+        (0, _) => Look::Plain,
+        (_, _) => Look::Bad,
+    };
     match ratio(path.failed, path.requests) {
         Some(share) => row.put(look, format!("{before}{}{after}", percent(share))),
         None => row.put(Look::Faint, format!("{before}–{after}")),
@@ -177,6 +183,19 @@ fn causes(frame: &LiveFrame) -> Option<Row> {
     })
 }
 
+/// What the figures above do not tell of.
+fn not_read(frame: &LiveFrame) -> Option<Row> {
+    let paths = frame.paths.iter().filter(|path| path.not_read > 0);
+    let told: Vec<String> = paths
+        .map(|path| format!("{} on {}", counted(path.not_read, "connection"), name(&path.name)))
+        .collect();
+    (!told.is_empty()).then(|| {
+        Row::default()
+            .put(Look::Strong, "  not read  ")
+            .put(Look::Plain, told.join("  ·  "))
+    })
+}
+
 fn recording(frame: &LiveFrame) -> Row {
     let row = Row::default().put(Look::Faint, format!("  recording {}", bytes(frame.bytes)));
     let row = match frame.lost {
@@ -216,6 +235,9 @@ pub fn line(frame: &LiveFrame) -> String {
             },
         );
         put(format!("; {}: {share}", path.name.replace(char::is_control, "")));
+        if path.not_read > 0 {
+            put(format!(", {} not read", counted(path.not_read, "connection")));
+        }
     }
     if let Some((cause, count)) = frame.causes.first() {
         put(format!("; mostly {cause} ({})", grouped(*count)));

@@ -22,6 +22,7 @@ fn frame() -> LiveFrame {
                 connections: 100,
                 requests: 320_610,
                 failed: 39_802,
+                not_read: 0,
                 p50: Some(Span::from_micros(7_780)),
                 p99: Some(Span::from_micros(1_010_000)),
             },
@@ -32,6 +33,7 @@ fn frame() -> LiveFrame {
                 connections: 100,
                 requests: 320_644,
                 failed: 0,
+                not_read: 0,
                 p50: Some(Span::from_micros(3_100)),
                 p99: Some(Span::from_micros(12_000)),
             },
@@ -250,5 +252,22 @@ fn the_display_leaves_the_screen_as_it_found_it() {
     assert!(
         drawn.contains("direct") && drawn.ends_with("\x1b[4A\r\x1b[J"),
         "{drawn:?}"
+    );
+}
+
+#[test]
+fn what_is_not_read_is_told_and_never_green() {
+    let mut frame = frame();
+    frame.paths.remove(0);
+    frame.causes.clear();
+    frame.paths[0].not_read = 12;
+    let table = render(&frame, 79, true);
+    assert!(table.contains("not read"), "{table}");
+    assert!(table.contains("12 connections on lb-eu-centra…"), "{table}");
+    assert!(!table.contains("\u{1b}[32m"), "nothing is green: {table:?}");
+    assert!(
+        line(&frame).contains("12 connections not read"),
+        "{}",
+        line(&frame)
     );
 }

@@ -101,6 +101,9 @@ impl Watcher for Live {
         for (path, accepted) in totals.paths.iter_mut().zip(&batch.accepted) {
             path.frame.connections += accepted;
         }
+        for (path, not_read) in totals.paths.iter_mut().zip(&batch.not_read) {
+            path.frame.not_read += not_read;
+        }
         for connection in &batch.connections {
             if let Some(path) = totals.paths.get_mut(usize::from(connection.path.0)) {
                 path.ended += 1;

@@ -42,6 +42,7 @@ pub(super) fn connection(id: u64, opened: u64, closed: u64) -> Connection {
         blocked_up: Span::ZERO,
         blocked_down: Span::ZERO,
         protocol: Protocol::Silent,
+        unread: None,
         exchanges: 0,
         downstream_tcp: Observation::default(),
         upstream_tcp: Observation::default(),

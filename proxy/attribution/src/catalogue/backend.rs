@@ -57,11 +57,38 @@ pub(super) const ENTRIES: &[Entry] = &[
     ),
     entry(
         Cause::BackendError,
-        "the answers were delivered complete, with status 5xx",
+        "the answers were delivered complete, with an error of its own",
         "the complete answer itself",
         &[(
             "Read the application's log for the failing routes.",
-            "It answered 5xx itself; the path delivered.",
+            "It answered with an error itself; the path delivered.",
+        )],
+    ),
+    entry(
+        Cause::BackendNotHttp,
+        "what its address answered is not HTTP",
+        "the bytes themselves",
+        &[(
+            "Check the target's port and scheme: https:// for TLS, and an address that speaks HTTP.",
+            "What answered there is not HTTP.",
+        )],
+    ),
+    entry(
+        Cause::BackendGoaway,
+        "the application said GOAWAY and left the newest streams unprocessed",
+        "the frame itself",
+        &[(
+            "Let the generator repeat what GOAWAY left unprocessed, or raise the connection's maximum age and requests.",
+            "Streams were begun on a connection that was being ended.",
+        )],
+    ),
+    entry(
+        Cause::BackendRefusedStream,
+        "the application refused streams without processing them",
+        "the frame itself",
+        &[(
+            "Begin fewer streams at a time on a connection, or raise the server's SETTINGS_MAX_CONCURRENT_STREAMS.",
+            "Streams were refused without being processed.",
         )],
     ),
     entry(

@@ -119,6 +119,15 @@ pub(super) const ENTRIES: &[Entry] = &[
         )],
     ),
     entry(
+        Cause::LbGoaway,
+        "it said GOAWAY and left the newest streams unprocessed",
+        "the frame, on a path on which a balancer has left its mark",
+        &[(
+            "Let the generator repeat what GOAWAY left unprocessed, or raise the connection's maximum age and requests.",
+            "Streams were begun on a connection that was being ended.",
+        )],
+    ),
+    entry(
         Cause::LbPortsExhausted,
         "it had no local port left towards its target",
         "EADDRNOTAVAIL at its connect, seen by its host's agent",

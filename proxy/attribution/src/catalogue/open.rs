@@ -16,4 +16,16 @@ pub(super) const ENTRIES: &[Entry] = &[
         "no rule decides; the report names the experiment that would",
         &[],
     ),
+    entry(
+        Cause::NotRead,
+        "what passed was not read",
+        "no rule: it names a verdict where nothing that was read failed",
+        &[],
+    ),
+    entry(
+        Cause::NoTraffic,
+        "nothing was sent",
+        "no rule: it names a verdict where no request came",
+        &[],
+    ),
 ];

@@ -48,6 +48,8 @@ pub struct Connection {
     pub blocked_down: Span,
     /// What the bytes were.
     pub protocol: Protocol,
+    /// How many of them passed without being understood; `None` when all of them were read. Boxed: most are read.
+    pub unread: Option<Box<Unread>>,
     /// Exchanges seen on it, complete or not.
     pub exchanges: u32,
     /// The kernel's own account of the downstream socket when it ended.
@@ -168,18 +170,29 @@ pub enum Protocol {
     Silent,
     /// HTTP/1.0 or 1.1.
     Http1,
+    /// HTTP/2.
+    Http2,
     /// Passed through unread, for this reason.
     Opaque(Opaque),
 }
 
-/// Why a connection's bytes were not read as HTTP/1.
+/// Payload bytes that passed and were not understood, in each direction: the last ones of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// From downstream to upstream.
+    pub up: u64,
+    /// From upstream to downstream.
+    pub down: u64,
+}
+
+/// Why a connection's bytes were not read as HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Opaque {
     /// The path was given with `tcp://`, or observation is off.
     ByConfiguration,
     /// A TLS record: the generator encrypts end to end.
     Tls,
-    /// The HTTP/2 connection preface.
+    /// HTTP/2 that breaks its rules, or asks for more than the observer keeps.
     Http2,
     /// Upgraded (WebSocket and the like) or tunnelled by CONNECT; the exchanges before it were read.
     Upgraded,
@@ -187,6 +200,8 @@ pub enum Opaque {
     HeadTooLong,
     /// Not HTTP/1, or not any more.
     NotHttp,
+    /// More requests waited for their answers than the observer keeps.
+    Pipelined,
 }
 
 /// What the kernel's `TCP_INFO` said of a socket (`struct tcp_info`, include/uapi/linux/tcp.h).
@@ -210,7 +225,55 @@ pub struct TcpFacts {
     pub unacked_bytes: u32,
 }
 
+impl Unread {
+    /// Both directions together.
+    pub const fn bytes(self) -> u64 {
+        self.up.saturating_add(self.down)
+    }
+}
+
+impl Opaque {
+    /// Every reason, in the order in which reports list them.
+    pub const ALL: [Self; 7] = [
+        Self::Tls,
+        Self::Http2,
+        Self::NotHttp,
+        Self::HeadTooLong,
+        Self::Pipelined,
+        Self::Upgraded,
+        Self::ByConfiguration,
+    ];
+
+    /// The word used in reports.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::ByConfiguration => "by-configuration",
+            Self::Tls => "tls",
+            Self::Http2 => "http2",
+            Self::Upgraded => "upgraded",
+            Self::HeadTooLong => "head-too-long",
+            Self::NotHttp => "not-http",
+            Self::Pipelined => "pipelined",
+        }
+    }
+}
+
 impl Connection {
+    /// Why and how much of it was not read, where any of it was not.
+    ///
+    /// A connection on which the generator sent nothing is unused, and one whose upstream never stood carried nothing:
+    /// neither is unread.
+    pub fn not_read(&self) -> Option<(Opaque, Unread)> {
+        let used = self.bytes_up > 0 || self.first_byte_up.is_some();
+        let stood = matches!(self.upstream, Upstream::Connected { .. });
+        match (self.protocol, self.unread.as_deref()) {
+            (Protocol::Opaque(reason), Some(unread)) if used && stood && unread.bytes() > 0 => {
+                Some((reason, *unread))
+            }
+            _ => None,
+        }
+    }
+
     /// The side that ended first, and how. `None` while neither had ended, and when both were seen to end in the
     /// same wake-up, where no order can be claimed.
     pub fn ended_first(&self) -> Option<(Side, Ending)> {

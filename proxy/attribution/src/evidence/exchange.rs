@@ -59,7 +59,7 @@ pub struct Phases {
 pub enum Delivery {
     /// A complete response, of any status: every hop before its author delivered.
     Complete {
-        /// The HTTP status code.
+        /// The HTTP status code, or that of a gRPC call that failed ([`super::grpc`]).
         status: u16,
         /// Who wrote the response, where that is certain.
         author: Author,
@@ -99,6 +99,20 @@ pub enum Cut {
     Unreadable,
     /// hopscope was told to stop, or the recording breaks off here.
     Stopped,
+    /// The path's side reset this stream alone, with this error code (RFC 9113, section 7).
+    UpstreamStream(u32),
+    /// The generator reset this stream alone, with this error code.
+    DownstreamStream(u32),
+    /// The path's side said GOAWAY with this error code, and that it had not processed this stream.
+    GoAway(u32),
+}
+
+/// Error codes of HTTP/2 that mean something of their own (RFC 9113, section 7).
+pub mod stream_error {
+    /// `REFUSED_STREAM`: the request was not processed.
+    pub const REFUSED_STREAM: u32 = 7;
+    /// `ENHANCE_YOUR_CALM`: the peer sends too much.
+    pub const ENHANCE_YOUR_CALM: u32 = 11;
 }
 
 /// Who wrote a response, judged by marks that only that writer leaves.

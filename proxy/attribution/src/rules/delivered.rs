@@ -4,7 +4,7 @@ use super::Rule;
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{FAIR, GOOD, PROVEN, Ruling, STRONG};
-use crate::evidence::{Author, EnvoyReply, PathId, PathKind};
+use crate::evidence::{Author, EnvoyReply, PathId, PathKind, grpc};
 use crate::failure::What;
 use crate::figures::{count, counted, real};
 use crate::hop::Hop;
@@ -66,9 +66,27 @@ pub(super) fn judge(what: What, kind: PathKind) -> Option<Ruling> {
     let What::Answered { status, author } = what else {
         return None;
     };
+    if let Some(code) = grpc::code(status) {
+        return call(code, author, kind);
+    }
     match status {
         429 => rate_limited(author, kind),
         500.. => server_error(status, author, kind),
+        _ => Some(Ruling::charge(Cause::RequestRejected, STRONG)),
+    }
+}
+
+/// What the status of a gRPC call means, by what HTTP would have said instead.
+fn call(code: u8, author: Author, kind: PathKind) -> Option<Ruling> {
+    match code {
+        // UNKNOWN, UNIMPLEMENTED, INTERNAL, DATA_LOSS: the application's own.
+        2 | 12 | 13 | 15 => server_error(500, author, kind),
+        // UNAVAILABLE: what stands for others maps its own failures to it.
+        14 => server_error(503, author, kind),
+        // RESOURCE_EXHAUSTED.
+        8 => rate_limited(author, kind),
+        // CANCELLED, DEADLINE_EXCEEDED: the generator's own deadline, or one behind the application.
+        1 | 4 => Some(Ruling::charge(Cause::Undetermined, 0.0)),
         _ => Some(Ruling::charge(Cause::RequestRejected, STRONG)),
     }
 }

@@ -66,14 +66,16 @@ pub(super) fn judge(
         Cut::UpstreamErrno(ETIMEDOUT) if kind == PathKind::Direct => {
             Some(Ruling::charge(Cause::BackendUnreachable, GOOD))
         }
-        Cut::Unreadable if kind == PathKind::Direct => Some(Ruling::charge(Cause::BackendError, GOOD)),
         Cut::UpstreamFin
         | Cut::UpstreamReset
         | Cut::UpstreamErrno(_)
         | Cut::Unreadable
         | Cut::NotConnected
         | Cut::DownstreamFin
-        | Cut::DownstreamReset => None,
+        | Cut::DownstreamReset
+        | Cut::UpstreamStream(_)
+        | Cut::DownstreamStream(_)
+        | Cut::GoAway(_) => None,
     }
 }
 

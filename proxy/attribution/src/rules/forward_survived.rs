@@ -68,7 +68,10 @@ fn judge(
         | Cut::UpstreamErrno(_)
         | Cut::NotConnected
         | Cut::Unreadable
-        | Cut::Stopped => return None,
+        | Cut::Stopped
+        | Cut::UpstreamStream(_)
+        | Cut::DownstreamStream(_)
+        | Cut::GoAway(_) => return None,
     };
     if !forward.survived(failure.at) && !standing.on(failure) {
         return None;

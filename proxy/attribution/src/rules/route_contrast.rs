@@ -248,7 +248,13 @@ const fn behind(what: What) -> Option<Cause> {
             Cut::UpstreamFin if begun => Some(Cause::BackendTruncated),
             Cut::UpstreamFin | Cut::UpstreamReset => Some(Cause::BackendReset),
             Cut::DownstreamFin | Cut::DownstreamReset => Some(Cause::BackendTimeout),
-            Cut::UpstreamErrno(_) | Cut::NotConnected | Cut::Unreadable | Cut::Stopped => None,
+            Cut::UpstreamErrno(_)
+            | Cut::NotConnected
+            | Cut::Unreadable
+            | Cut::Stopped
+            | Cut::UpstreamStream(_)
+            | Cut::DownstreamStream(_)
+            | Cut::GoAway(_) => None,
         },
         What::Answered { .. } | What::NotConnected(_) | What::Abandoned { .. } => None,
     }

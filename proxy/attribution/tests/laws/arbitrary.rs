@@ -9,7 +9,7 @@ use hopscope_attribution::evidence::{
     Evidence, Exchange, FourTuple, GeneratorExit, GeneratorResult, Method, Moment, Observation,
     ObserverDelay, ObserverHealth, ObserverSample, Opaque, PackedTuple, Path, PathId, PathKind, Phases,
     Protocol, Route, RouteId, SideEnd, Span, TcpFacts, TlsFailure, TrafficCell, TunnelEvidence, TunnelGauge,
-    TunnelLifeEvent, TunnelLine, TunnelProcess, Upstream, WhyUnseen,
+    TunnelLifeEvent, TunnelLine, TunnelProcess, Unread, Upstream, WhyUnseen,
 };
 
 mod node;
@@ -218,6 +218,12 @@ fn connection(draw: &mut Draw<'_>, id: u64) -> Connection {
         blocked_up: Span::ZERO,
         blocked_down: draw.span(),
         protocol: draw.one_of(&protocols),
+        unread: draw.chance(3).then(|| {
+            Box::new(Unread {
+                up: u64::from(draw.below(2)) * 50,
+                down: u64::from(draw.below(2)) * 70,
+            })
+        }),
         exchanges: draw.below(3),
         downstream_tcp: draw.seen(tcp),
         upstream_tcp: draw.seen(tcp),

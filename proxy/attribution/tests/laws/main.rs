@@ -3,9 +3,10 @@
 
 mod arbitrary;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use arbitrary::{Draw, evidence};
+use hopscope_attribution::cause::Cause;
 use hopscope_attribution::evidence::{
     Accounting, Author, Delivery, Evidence, Moment, Observation, PathId, PathKind, Span, TrafficCell,
     WhyUnseen,
@@ -32,14 +33,16 @@ fn failures(evidence: &Evidence) -> u64 {
         let cells = evidence.traffic.iter().filter(|cell| cell.path.0 == path);
         all += rows.max(cells.map(TrafficCell::failed).sum());
     }
-    let with_row: BTreeSet<_> = evidence
-        .exchanges
-        .iter()
-        .map(|exchange| exchange.connection)
-        .collect();
+    let mut with_row: BTreeMap<_, bool> = BTreeMap::new();
+    for exchange in &evidence.exchanges {
+        *with_row.entry(exchange.connection).or_default() |= exchange.delivery.failed();
+    }
     let alone = evidence.connections.iter().filter(|connection| {
-        let failed = first_charge_without_exchange(connection, PathKind::Unstated).is_some();
-        connection.exchanges == 0 && !with_row.contains(&connection.id) && failed
+        let told = match with_row.get(&connection.id) {
+            None => false,
+            Some(failed) => *failed || connection.exchanges == 0,
+        };
+        !told && first_charge_without_exchange(connection, PathKind::Unstated).is_some()
     });
     all += alone.count() as u64;
     evidence
@@ -162,7 +165,13 @@ proptest! {
     fn every_verdict_carries_its_reasons(draws in draws()) {
         let diagnosis = attribute(&evidence(&mut Draw::new(&draws)));
         prop_assert!(!diagnosis.verdict.headline.is_empty());
-        prop_assert_eq!(diagnosis.verdict.charged.is_none(), diagnosis.hops.is_empty());
+        let named = diagnosis.verdict.charged.is_some_and(|(_, cause)| {
+            !matches!(cause, Cause::NotRead | Cause::NoTraffic)
+        });
+        prop_assert_eq!(named, !diagnosis.hops.is_empty());
+        if diagnosis.verdict.charged.is_none() {
+            prop_assert!(diagnosis.not_read.is_empty(), "green on what was not read");
+        }
         for cause in diagnosis.hops.iter().flat_map(|hop| &hop.causes) {
             prop_assert!(!cause.evidence_for.is_empty(), "{} has no reason", cause.cause);
             prop_assert!((0.0..=1.0).contains(&cause.confidence.get()));
@@ -309,8 +318,9 @@ before {:?}",
 }
 
 #[test]
-fn no_evidence_is_no_failure() {
+fn no_evidence_is_no_failure_and_no_health_either() {
     let diagnosis = attribute(&Evidence::default());
-    assert_eq!(diagnosis.verdict.charged, None);
+    assert_eq!(diagnosis.verdict.charged, Some((Hop::Unknown, Cause::NoTraffic)));
+    assert!(diagnosis.verdict.confidence.get() == 0.0);
     assert!(diagnosis.charges.is_empty());
 }

@@ -5,6 +5,8 @@
 //! seconds N                              how long the run lasted
 //! load PATH ROUTE RATE/s OUTCOME [from=S] [to=S] [took=T] [size=BYTES] [idle=T] [used=N] [keep=N] [sample=N]
 //!      [spread=T] [stall=T] [connect=T] [early] [half-close] [fin-with-request] [left=T] [unacked] [status=N]
+//! unread PATH REASON connections=N bytes=N [after=REQUESTS] [rst]    connections that were not read to their end
+//! unused PATH connections=N              connections on which the generator sent nothing
 //! kernel ROUTE OWNER END [peer=HOP] [sent=BYTES]    what a host's kernel saw of the failed connections of a route
 //! pod NAMESPACE/NAME AT CHANGE [error=T] [address=IP] [reason=R] [exit=N]    what the Kubernetes API told of a pod
 //! home ROUTE NAMESPACE/NAME              the failed connections of a route ended in this pod, as a kernel saw
@@ -44,6 +46,7 @@ mod forwarder;
 mod hosts;
 mod pods;
 mod traffic;
+mod unread;
 
 /// A story as evidence, with its truth.
 #[derive(Debug, Default)]
@@ -98,6 +101,8 @@ impl Told {
             }
             "seconds" => words::number(arg(0)?).map(|seconds| self.seconds = seconds),
             "load" => self.load(arg(0)?, arg(1)?, arg(2)?, words::outcome(arg(3)?)?, &options),
+            "unread" => self.unread(arg(0)?, arg(1)?, &options),
+            "unused" => self.unused(arg(0)?, &options),
             "kernel" => self.kernel(arg(0)?, arg(1)?, arg(2)?, &options),
             "pod" => self.pod(arg(0)?, arg(1)?, arg(2)?, &options),
             "home" => self.home(arg(0)?, arg(1)?),

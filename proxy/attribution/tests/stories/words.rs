@@ -1,7 +1,7 @@
 //! The words of a story: numbers with units, outcomes, hops, authors.
 
 use hopscope_attribution::evidence::node::KernelEnd;
-use hopscope_attribution::evidence::{Author, ConnectFailure, Cut, EnvoyReply, Span, TlsFailure};
+use hopscope_attribution::evidence::{Author, ConnectFailure, Cut, EnvoyReply, Span, TlsFailure, grpc};
 use hopscope_attribution::hop::Hop;
 
 /// What the exchanges of a `load` line come to.
@@ -67,6 +67,10 @@ fn cut(word: &str) -> Result<Cut, String> {
         "downstream-rst" => Cut::DownstreamReset,
         "stopped" => Cut::Stopped,
         "unreadable" => Cut::Unreadable,
+        "goaway" => Cut::GoAway(0),
+        "refused-stream" => Cut::UpstreamStream(7),
+        "upstream-stream" => Cut::UpstreamStream(2),
+        "downstream-stream" => Cut::DownstreamStream(8),
         _ => return Err(format!("`{word}` is not a way to be cut off")),
     })
 }
@@ -89,8 +93,11 @@ pub(crate) fn outcome(word: &str) -> Result<Outcome, String> {
         "no-descriptor" => Outcome::NotConnected(ConnectFailure::NoDescriptor),
         "abandoned" => Outcome::Abandoned,
         status => {
-            let status = status
-                .parse()
+            let call = status
+                .strip_prefix("grpc-")
+                .map(|code| code.parse().map(grpc::status));
+            let status = call
+                .unwrap_or_else(|| status.parse())
                 .map_err(|_| format!("`{word}` is not an outcome"))?;
             Outcome::Answered(status, author(if tail.is_empty() { "unstated" } else { tail })?)
         }

@@ -81,6 +81,8 @@ pub(crate) struct Scan {
     pub(crate) length: usize,
     /// How the body ends.
     pub(crate) framing: Framing,
+    /// The body is a stream of events, which has no end of its own.
+    pub(crate) events: bool,
 }
 
 /// Goes over the head that `bytes` start with; `None` while its empty line has not come. Only lines that start with
@@ -88,6 +90,7 @@ pub(crate) struct Scan {
 pub(crate) fn scan(bytes: &[u8]) -> Option<Scan> {
     let mut length = Framing::Unstated;
     let mut coding = Framing::Unstated;
+    let mut events = false;
     let mut start = memchr::memchr(b'\n', bytes)? + 1;
     loop {
         let rest = bytes.get(start..)?;
@@ -96,7 +99,10 @@ pub(crate) fn scan(bytes: &[u8]) -> Option<Scan> {
             [b'\r', b'\n', ..] => 2,
             [b'c' | b'C', ..] => {
                 let (value, end) = value(rest, b"content-length")?;
-                length = value.map_or(length, |value| content_length(length, value));
+                match value {
+                    Some(value) => length = content_length(length, value),
+                    None => events |= is_events(rest),
+                }
                 start += end;
                 continue;
             }
@@ -119,8 +125,19 @@ pub(crate) fn scan(bytes: &[u8]) -> Option<Scan> {
         return Some(Scan {
             length: start + end,
             framing,
+            events,
         });
     }
+}
+
+/// Whether the line that `rest` starts with declares server-sent events (WHATWG HTML, section 9.2).
+fn is_events(rest: &[u8]) -> bool {
+    matches!(value(rest, b"content-type"), Some((Some(value), _)) if is_event_stream(value))
+}
+
+/// Whether a `Content-Type` is that of server-sent events.
+pub(crate) fn is_event_stream(value: &[u8]) -> bool {
+    starts_with_ignoring_case(value, b"text/event-stream")
 }
 
 /// The value of the field that `rest` starts with, if it has that name, and where the next line starts. A folded line
@@ -201,7 +218,8 @@ fn transfer_coding(before: Framing, value: &[u8]) -> Framing {
 }
 
 impl Marks {
-    fn note(&mut self, name: &[u8], value: &[u8]) {
+    /// Notes a field, if it is a mark.
+    pub(crate) fn note(&mut self, name: &[u8], value: &[u8]) {
         let is = |expected: &[u8]| name.eq_ignore_ascii_case(expected);
         match name.len() {
             6 if is(b"server") => self.server = ServerMark::of(value),

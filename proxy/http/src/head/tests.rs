@@ -72,7 +72,8 @@ proptest! {
             let read = request_line(&bytes).unwrap();
             prop_assert_eq!(read.target, reference.path.unwrap().as_bytes());
             prop_assert_eq!(read.method, method_of(reference.method.unwrap().as_bytes()));
-            prop_assert_eq!(scan(&bytes), Some(Scan { length: end, framing: framing_of(reference.headers) }));
+            let read = scan(&bytes).map(|scan| (scan.length, scan.framing));
+            prop_assert_eq!(read, Some((end, framing_of(reference.headers))));
             prop_assert_eq!(refuse_request(&bytes), None);
         }
         let mut headers = [httparse::EMPTY_HEADER; 16];
@@ -80,7 +81,8 @@ proptest! {
         if let Ok(httparse::Status::Complete(end)) = reference.parse(&bytes) {
             prop_assert_eq!(length(&bytes, 0), Some(end));
             prop_assert_eq!(status(&bytes), reference.code);
-            prop_assert_eq!(scan(&bytes), Some(Scan { length: end, framing: framing_of(reference.headers) }));
+            let read = scan(&bytes).map(|scan| (scan.length, scan.framing));
+            prop_assert_eq!(read, Some((end, framing_of(reference.headers))));
             prop_assert!(may_be_response(&bytes));
         }
     }

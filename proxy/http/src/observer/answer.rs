@@ -1,6 +1,6 @@
 //! What has come of a response.
 
-use hopscope_attribution::evidence::{Author, Moment};
+use hopscope_attribution::evidence::{Author, Cut, Moment};
 
 use crate::author::BodyStart;
 
@@ -17,6 +17,8 @@ pub(super) struct Answer {
     pub(super) status: Option<u16>,
     /// The response began before the request had been handed on in full.
     pub(super) early: bool,
+    /// It is a stream of events, which ends when its reader has enough.
+    pub(super) events: bool,
     pub(super) author: Author,
     /// The start of a body that may tell the author.
     pub(super) body: Option<Box<BodyStart>>,
@@ -29,6 +31,7 @@ impl Answer {
         bytes: 0,
         status: None,
         early: false,
+        events: false,
         author: Author::Unstated,
         body: None,
     };
@@ -36,6 +39,15 @@ impl Answer {
     /// Who wrote it, as far as it has come.
     pub(super) fn author(&self) -> Author {
         self.body.as_ref().map_or(self.author, |body| body.author())
+    }
+
+    /// Whether it is whole when its reader ends it, or hopscope does.
+    pub(super) fn whole_at(&self, cut: Cut) -> bool {
+        let by_reader = matches!(
+            cut,
+            Cut::DownstreamFin | Cut::DownstreamReset | Cut::DownstreamStream(_) | Cut::Stopped
+        );
+        self.events && by_reader && self.status.is_some_and(|status| status < 400)
     }
 
     /// Whether the body must be shown for its author's sake.

@@ -15,7 +15,8 @@ impl Observer {
     pub(super) fn settle(&mut self, out: &mut impl FnMut(Exchange)) {
         if self.answer.ended.is_some() {
             let reading = !matches!(self.up, Reading::Unread(_));
-            if self.queue.front().is_none_or(|front| front.complete || !reading) {
+            // Without a request, it waits for the one that will be answered by it.
+            if self.queue.front().is_some_and(|front| front.complete || !reading) {
                 self.finish_answered(out);
             }
         }
@@ -76,6 +77,9 @@ impl Observer {
     /// Nothing more will come for what is in flight.
     pub(super) fn cut_off(&mut self, cut: Cut, at: Moment, out: &mut impl FnMut(Exchange)) {
         self.judge_unfinished_head();
+        if self.queue.is_empty() {
+            return self.keep_unasked(cut, at, out);
+        }
         let answer = mem::replace(&mut self.answer, Answer::NONE);
         let head_status = match &self.down {
             Reading::Head(Some(partial)) => head::status(&partial.bytes).filter(|status| *status >= 200),
@@ -86,22 +90,37 @@ impl Observer {
             | Reading::Unread(_) => None,
         };
         let author = answer.author();
-        let complete = cut == Cut::UpstreamFin && matches!(self.down, Reading::UntilEnd);
+        let complete =
+            (cut == Cut::UpstreamFin && matches!(self.down, Reading::UntilEnd)) || answer.whole_at(cut);
         let (delivery, end) = match (answer.ended, answer.status.or(head_status)) {
             (Some(end), Some(status)) => (Delivery::Complete { status, author }, end),
             (_, Some(status)) if complete => (Delivery::Complete { status, author }, at),
             (_, Some(status)) => (Delivery::Truncated { status, author, cut }, at),
             (_, None) => (Delivery::Nothing { cut }, at),
         };
-        if !self.queue.is_empty() {
-            self.last_end = end;
-            self.finish(&answer, delivery, end, out);
-        }
+        self.last_end = end;
+        self.finish(&answer, delivery, end, out);
         while !self.queue.is_empty() {
             self.last_end = at;
             self.finish(&Answer::NONE, Delivery::Nothing { cut }, at, out);
         }
         if !matches!(self.down, Reading::Unread(Some(_))) {
+            self.down = Reading::HEAD;
+        }
+        self.settle(out);
+    }
+
+    /// An answer that nobody has asked for is kept if it is whole: a request may still come, and find it.
+    fn keep_unasked(&mut self, cut: Cut, at: Moment, out: &mut impl FnMut(Exchange)) {
+        let until_end = cut == Cut::UpstreamFin && matches!(self.down, Reading::UntilEnd);
+        if self.answer.ended.is_none() {
+            if until_end {
+                self.answer.ended = Some(at);
+            } else {
+                self.answer = Answer::NONE;
+            }
+        }
+        if !matches!(self.down, Reading::Unread(_)) {
             self.down = Reading::HEAD;
         }
         self.settle(out);
@@ -164,16 +183,6 @@ impl Observer {
         }
         self.cut_off(Cut::Unreadable, at, out);
         self.turn_opaque(Opaque::NotHttp);
-    }
-
-    /// Bytes that answer nothing. Before any request they are another protocol's; later they are most likely the
-    /// farewell of a server that has waited long enough (408), and the next requests will show what it was.
-    pub(super) fn unasked(&mut self) {
-        if self.exchanges == 0 {
-            self.turn_opaque(Opaque::NotHttp);
-        } else {
-            self.down = Reading::Unread(None);
-        }
     }
 
     /// Nothing is read any more, in either direction. What is in flight is forgotten: what comes of it cannot be known.

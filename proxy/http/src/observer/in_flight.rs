@@ -64,8 +64,8 @@ pub(super) struct Queue {
     unsent: u16,
 }
 
-/// Requests that may wait on one connection; a generator that pipelines more is not read any further.
-pub(super) const LIMIT: usize = 256;
+/// Requests that may wait on one connection: a quarter of a megabyte. What a generator pipelines beyond is not read.
+pub(super) const LIMIT: usize = 4_096;
 
 impl Queue {
     pub(super) fn len(&self) -> usize {

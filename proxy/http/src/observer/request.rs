@@ -42,13 +42,15 @@ impl Observer {
                     self.request_ended(out);
                     here
                 }
-                Progress::Broken(_) => {
+                Progress::Broken(here) => {
+                    self.not_read_from(self.received.saturating_add(here as u64));
                     self.count_up(bytes.len() as u64);
                     self.stop_reading_requests(Opaque::NotHttp, out);
                     bytes.len()
                 }
             },
             Reading::UntilEnd | Reading::Unread(_) => {
+                self.not_read_from(self.received);
                 self.count_up(bytes.len() as u64);
                 bytes.len()
             }
@@ -74,8 +76,9 @@ impl Observer {
                 return empty;
             }
             if self.queue.len() >= in_flight::LIMIT {
+                self.not_read_from(self.received);
                 self.received += bytes.len() as u64;
-                self.stop_reading_requests(Opaque::NotHttp, out);
+                self.stop_reading_requests(Opaque::Pipelined, out);
                 return bytes.len();
             }
             self.begin_request(at);
@@ -201,6 +204,9 @@ impl Observer {
 
     /// Passes over bytes that were not shown.
     pub(super) fn skip_up(&mut self, count: u64, out: &mut impl FnMut(Exchange)) {
+        if matches!(self.up, Reading::UntilEnd | Reading::Unread(_)) {
+            self.not_read_from(self.received);
+        }
         self.count_up(count);
         match &mut self.up {
             Reading::Length(left) => {
@@ -212,6 +218,11 @@ impl Observer {
             Reading::Chunked(chunked) => chunked.skip(count),
             Reading::Head(_) | Reading::UntilEnd | Reading::Unread(_) => {}
         }
+    }
+
+    /// From this byte of the outgoing stream on, nothing was understood.
+    fn not_read_from(&mut self, at: u64) {
+        self.read_up = self.read_up.min(at);
     }
 
     /// Counts bytes of the request being received.
@@ -243,6 +254,9 @@ impl Observer {
 
     /// What is being received is no request: it is forgotten. Requests before it will still be answered.
     fn not_a_request(&mut self, reason: Opaque, out: &mut impl FnMut(Exchange)) {
+        if reason == Opaque::Http2 && self.exchanges == 1 && self.answered == 0 {
+            return self.speak_http2();
+        }
         self.forget_back();
         self.stop_reading_requests(reason, out);
     }
@@ -250,8 +264,14 @@ impl Observer {
     /// Forgets the last request in the queue: it was none.
     pub(super) fn forget_back(&mut self) {
         self.receiving = false;
-        if self.queue.pop_back().is_some() {
+        if let Some(none) = self.queue.pop_back() {
             self.exchanges = self.exchanges.saturating_sub(1);
+            let end = if none.complete {
+                none.ends_at
+            } else {
+                self.received
+            };
+            self.not_read_from(end.saturating_sub(none.bytes_up));
         }
     }
 

@@ -4,7 +4,7 @@ use std::mem;
 
 use hopscope_attribution::evidence::{Exchange, Method, Moment, Opaque};
 
-use super::reading::Reading;
+use super::reading::{PartialHead, Reading};
 use super::{Direction, Observer};
 use crate::author::BodyStart;
 use crate::chunked::Progress;
@@ -49,7 +49,8 @@ impl Observer {
                 match progress {
                     Progress::More => {}
                     Progress::Ended(_) => self.response_ended(at, out),
-                    Progress::Broken(_) => {
+                    Progress::Broken(here) => {
+                        self.not_understood_from(self.answered.saturating_add(here as u64));
                         self.unreadable(at, out);
                         return bytes.len();
                     }
@@ -63,11 +64,8 @@ impl Observer {
                 }
                 bytes.len()
             }
-            Reading::Unread(why) => {
-                // After an answer to nothing, what comes for a new request cannot be told from its rest.
-                if why.is_none() && !self.queue.is_empty() {
-                    self.turn_opaque(Opaque::NotHttp);
-                }
+            Reading::Unread(_) => {
+                self.not_understood_from(self.answered);
                 bytes.len()
             }
         }
@@ -75,6 +73,10 @@ impl Observer {
 
     /// Passes over bytes that were not shown.
     pub(super) fn skip_down(&mut self, count: u64, at: Moment, out: &mut impl FnMut(Exchange)) {
+        if matches!(self.down, Reading::Unread(_)) {
+            self.not_understood_from(self.answered);
+        }
+        self.answered = self.answered.saturating_add(count);
         match &mut self.down {
             Reading::Length(left) => {
                 *left = left.saturating_sub(count);
@@ -89,9 +91,13 @@ impl Observer {
                 self.answer.bytes = self.answer.bytes.saturating_add(count);
             }
             Reading::UntilEnd => self.answer.bytes = self.answer.bytes.saturating_add(count),
-            Reading::Unread(None) if count > 0 && !self.queue.is_empty() => self.turn_opaque(Opaque::NotHttp),
             Reading::Head(_) | Reading::Unread(_) => {}
         }
+    }
+
+    /// From this byte of the incoming stream on, nothing was understood.
+    pub(super) fn not_understood_from(&mut self, at: u64) {
+        self.read_down = self.read_down.min(at);
     }
 
     fn response_head(&mut self, bytes: &[u8], at: Moment, out: &mut impl FnMut(Exchange)) -> usize {
@@ -101,15 +107,19 @@ impl Observer {
                 return 1;
             }
             if self.answer.ended.is_some() {
+                if self.queue.is_empty() {
+                    // Two answers that nobody asked for: whose the next ones are cannot be told.
+                    self.not_understood_from(self.answered);
+                    self.turn_opaque(Opaque::NotHttp);
+                    return bytes.len();
+                }
                 // More than the answer to a request that is still being received: nothing can follow that but this.
                 self.judge_unfinished_head();
                 self.finish_answered(out);
             }
-            let Some(front) = self.queue.front() else {
-                self.unasked();
-                return bytes.len();
-            };
-            self.answer.early = front.sent_at().is_none();
+            // Before any request it may be the farewell of a server that has waited long enough (408). Who sends a
+            // request after all reads it as the answer.
+            self.answer.early = self.queue.front().is_none_or(|front| front.sent_at().is_none());
             self.answer.first_byte = Some(at);
         }
         let Reading::Head(partial) = mem::replace(&mut self.down, Reading::HEAD) else {
@@ -121,7 +131,7 @@ impl Observer {
             && scan.length <= limit
         {
             self.answer.bytes = self.answer.bytes.saturating_add(scan.length as u64);
-            self.response_head_read(bytes.get(..scan.length).unwrap_or_default(), scan, at, out);
+            self.response_head_read(bytes.get(..scan.length).unwrap_or_default(), 0, scan, at, out);
             return scan.length;
         }
         let mut partial = partial.unwrap_or_default();
@@ -130,22 +140,40 @@ impl Observer {
         if !partial.line_seen {
             partial.line_seen = partial.bytes.len() >= 16;
             if !head::may_be_response(&partial.bytes) {
+                self.not_understood_from(self.head_start(&partial, taken));
                 self.unreadable(at, out);
                 return taken;
             }
         }
         if partial.bytes.len() > limit {
+            self.not_understood_from(self.head_start(&partial, taken));
             self.turn_opaque(Opaque::HeadTooLong);
         } else if let Some(scan) = head::scan(&partial.bytes).filter(|_| whole) {
-            self.response_head_read(&partial.bytes, scan, at, out);
+            let before = partial.bytes.len().saturating_sub(taken) as u64;
+            self.response_head_read(&partial.bytes, before, scan, at, out);
         } else {
             self.down = Reading::Head(Some(partial));
         }
         taken
     }
 
-    fn response_head_read(&mut self, head: &[u8], scan: Scan, at: Moment, out: &mut impl FnMut(Exchange)) {
+    /// Where in the incoming stream a head began of which `taken` bytes have just come.
+    fn head_start(&self, partial: &PartialHead, taken: usize) -> u64 {
+        let before = partial.bytes.len().saturating_sub(taken);
+        self.answered.saturating_sub(before as u64)
+    }
+
+    /// Reads a whole head, `before` bytes of which had come earlier.
+    fn response_head_read(
+        &mut self,
+        head: &[u8],
+        before: u64,
+        scan: Scan,
+        at: Moment,
+        out: &mut impl FnMut(Exchange),
+    ) {
         let Some(status) = head::status(head) else {
+            self.not_understood_from(self.answered.saturating_sub(before));
             return self.unreadable(at, out);
         };
         let method = self.queue.front().map_or(Method::Other, |front| front.method);
@@ -162,6 +190,7 @@ impl Observer {
             self.turn_opaque(Opaque::Upgraded);
             return;
         }
+        self.answer.events = scan.events;
         if status >= 400 {
             (self.answer.author, self.answer.body) = BodyStart::after(status, head::marks(head));
         }
@@ -171,14 +200,23 @@ impl Observer {
         match Reading::body(scan.framing, Direction::Down) {
             None => self.response_ended(at, out),
             Some(Ok(body)) => self.down = body,
-            Some(Err(_)) => self.unreadable(at, out),
+            Some(Err(_)) => {
+                self.not_understood_from(
+                    self.answered
+                        .saturating_add(head.len() as u64)
+                        .saturating_sub(before),
+                );
+                self.unreadable(at, out);
+            }
         }
     }
 
     /// The last byte of the response to the request at the front was read.
     pub(super) fn response_ended(&mut self, at: Moment, out: &mut impl FnMut(Exchange)) {
         self.down = Reading::HEAD;
-        self.last_end = at;
+        if !self.queue.is_empty() {
+            self.last_end = at;
+        }
         self.answer.ended = Some(at);
         self.settle(out);
     }

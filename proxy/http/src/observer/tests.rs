@@ -2,7 +2,9 @@
 
 mod conversation;
 mod cuts;
+mod frames;
 mod framing;
+mod http2;
 mod injection;
 mod model;
 mod opaque;

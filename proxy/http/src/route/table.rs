@@ -72,6 +72,18 @@ impl RouteTable {
         self.intern(name.as_bytes())
     }
 
+    /// The route of a gRPC call: its path names service and method, neither of which varies.
+    pub fn of_call(&self, path: &[u8]) -> RouteId {
+        for pattern in &self.patterns {
+            if pattern.matches(path) {
+                return self.intern(pattern.text().as_bytes());
+            }
+        }
+        let mut name = FoldedPath::new();
+        name.push(path);
+        self.intern(name.as_bytes())
+    }
+
     /// The name of a route, if the number was given by this table.
     pub fn name(&self, route: RouteId) -> Option<&str> {
         self.names.get(usize::from(route.0))?.get().map(AsRef::as_ref)

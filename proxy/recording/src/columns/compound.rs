@@ -8,7 +8,7 @@ use hopscope_attribution::evidence::{
     Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, Exchange, FourTuple, Method,
     Moment, Observation, ObserverDelay, ObserverSample, PackedTuple, Path, PathId, PathKind, Phases,
     PortOwner, Protocol, RouteId, SideEnd, Span, TcpFacts, TunnelGauge, TunnelLifeEvent, TunnelLine,
-    TunnelProcess, Upstream,
+    TunnelProcess, Unread, Upstream,
 };
 use hopscope_attribution::hop::Hop;
 
@@ -79,7 +79,10 @@ record!(Connection {
     exchanges: u32,
     downstream_tcp: Observation<TcpFacts>,
     upstream_tcp: Observation<TcpFacts>,
+    unread: Option<Box<Unread>>,
 });
+
+record!(Unread { up: u64, down: u64 });
 
 record!(FourTuple {
     local: SocketAddr,

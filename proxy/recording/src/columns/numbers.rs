@@ -12,6 +12,12 @@ use super::{Binder, Columns, Cursor, Malformed};
 
 /// Numbers from here on are an errno, as the kernel gave it, plus this.
 const ERRNO: i64 = 1_000;
+/// Numbers from here on are the error code of a stream that the path's side reset, plus this.
+const UPSTREAM_STREAM: i64 = 1 << 33;
+/// The same of one that the generator reset.
+const DOWNSTREAM_STREAM: i64 = 1 << 34;
+/// The same of one that was not processed at GOAWAY.
+const GO_AWAY: i64 = 1 << 35;
 /// Numbers from here on are the number of a TLS alert, plus this.
 const ALERT: i64 = 200;
 /// Numbers from here on are the number of a TLS failure, plus this.
@@ -93,6 +99,17 @@ impl Payload for i32 {
     }
 }
 
+/// An error code of HTTP/2.
+impl Payload for u32 {
+    fn number(self) -> i64 {
+        i64::from(self)
+    }
+
+    fn from_number(number: i64) -> Option<Self> {
+        Self::try_from(number).ok()
+    }
+}
+
 /// The number of a TLS alert.
 impl Payload for u8 {
     fn number(self) -> i64 {
@@ -137,11 +154,13 @@ numbered!(Opaque {
     Upgraded = 3 "upgraded",
     HeadTooLong = 4 "head-too-long",
     NotHttp = 5 "not-http",
+    Pipelined = 6 "pipelined",
 });
 
 numbered!(Protocol {
     Silent = 0 "silent",
     Http1 = 1 "http1",
+    Http2 = 2 "http2",
     ..Opaque(Opaque) = OPAQUE,
 });
 
@@ -166,6 +185,9 @@ numbered!(Cut {
     NotConnected = 4 "not-connected",
     Stopped = 5 "stopped",
     Unreadable = 6 "unreadable",
+    ..GoAway(u32) = GO_AWAY,
+    ..DownstreamStream(u32) = DOWNSTREAM_STREAM,
+    ..UpstreamStream(u32) = UPSTREAM_STREAM,
     ..UpstreamErrno(i32) = ERRNO,
 });
 

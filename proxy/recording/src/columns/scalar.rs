@@ -186,6 +186,22 @@ impl Columns for SocketAddr {
     }
 }
 
+impl<T: Columns> Columns for Box<T> {
+    const WIDTH: usize = T::WIDTH;
+
+    fn names(name: &str, names: &mut Vec<String>) {
+        T::names(name, names);
+    }
+
+    fn bind(&self, row: &mut Binder<'_, '_>) -> rusqlite::Result<()> {
+        T::bind(self, row)
+    }
+
+    fn read(row: &mut Cursor<'_>) -> Result<Self, Malformed> {
+        T::read(row).map(Self::new)
+    }
+}
+
 impl<T: Columns> Columns for Option<T> {
     const WIDTH: usize = T::WIDTH;
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
-use hopscope_attribution::evidence::{self, Exchange, GeneratorResult, Path, PathId, Route, Span};
+use hopscope_attribution::evidence::{
+    self, Exchange, GeneratorResult, Path, PathId, Protocol, Route, Span, Unread,
+};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Rows};
 
@@ -149,7 +151,8 @@ impl Tables<'_> {
         mut keep: impl FnMut(&T) -> bool,
     ) -> Result<Vec<T>, Damage> {
         let mut values = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
-        self.each(table, &schema::select::<T>(table), |row| {
+        let select = schema::select::<T>(table, &self.missing(table));
+        self.each(table, &select, |row| {
             let value = T::read(&mut Cursor::new(row, &self.hosts))?;
             if keep(&value) {
                 values.push(value);
@@ -159,10 +162,29 @@ impl Tables<'_> {
         Ok(values)
     }
 
+    /// Columns that a table would have, had this version made the file.
+    fn missing(&self, table: &str) -> Vec<&'static str> {
+        let later = schema::LATER.iter().filter(|(of, _)| *of == table);
+        later
+            .flat_map(|(_, columns)| columns.iter().copied())
+            .filter(|column| {
+                let known = "SELECT count(*) FROM pragma_table_info(?1) WHERE name = ?2";
+                let count = self
+                    .database
+                    .query_row(known, (table, column), |row| row.get::<_, i64>(0));
+                // Where it cannot be told, the reading itself says what is wrong.
+                matches!(count, Ok(0))
+            })
+            .collect()
+    }
+
     /// The connections; where there are more than `most`, as many as lie evenly over the run.
     fn connections(&self, most: u64, losses: &mut Losses) -> Result<Vec<evidence::Connection>, Damage> {
         let mut all = Thinning::new(self.count(schema::CONNECTION), most);
-        let connections = self.kept(schema::CONNECTION, all.keeps(), |_| all.keep())?;
+        let mut connections = self.kept(schema::CONNECTION, all.keeps(), |_| all.keep())?;
+        if !self.missing(schema::CONNECTION).is_empty() {
+            connections.iter_mut().for_each(suppose_unread);
+        }
         losses.connections = losses.connections.saturating_add(all.left_out());
         Ok(connections)
     }
@@ -323,6 +345,16 @@ impl Tables<'_> {
             },
         )?;
         Ok(result)
+    }
+}
+
+/// A recording of a time when it was not kept how much of a connection was read: no more than its protocol is known.
+fn suppose_unread(connection: &mut evidence::Connection) {
+    if matches!(connection.protocol, Protocol::Opaque(_)) {
+        connection.unread = Some(Box::new(Unread {
+            up: connection.bytes_up,
+            down: connection.bytes_down,
+        }));
     }
 }
 

@@ -152,6 +152,10 @@ fn protocol() -> impl Strategy<Value = Protocol> {
     ])
 }
 
+fn unread() -> impl Strategy<Value = Unread> {
+    (any::<u64>(), any::<u64>()).prop_map(|(up, down)| Unread { up, down })
+}
+
 fn connection() -> impl Strategy<Value = Connection> {
     (
         (
@@ -175,6 +179,7 @@ fn connection() -> impl Strategy<Value = Connection> {
             any::<u32>(),
             observation(tcp_facts()),
             observation(tcp_facts()),
+            option::of(unread()),
         ),
     )
         .prop_map(|(first, ends, bytes, last)| Connection {
@@ -195,6 +200,7 @@ fn connection() -> impl Strategy<Value = Connection> {
             blocked_up: bytes.3,
             blocked_down: bytes.4,
             protocol: last.0,
+            unread: last.4.map(Box::new),
             exchanges: last.1,
             downstream_tcp: last.2,
             upstream_tcp: last.3,

@@ -3,6 +3,7 @@
 use hopscope_attribution::between::Between;
 
 use super::*;
+use crate::model::NotReadReport;
 use crate::sample;
 
 fn parsed(text: &str) -> Condition {
@@ -63,7 +64,7 @@ fn a_wrong_condition_says_what_would_be_right() {
 #[test]
 fn a_share_is_of_all_attempts_and_a_count_is_of_failures() {
     let report = sample::report();
-    let holds = |text: &str| parsed(text).evaluate(&report).holds;
+    let holds = |text: &str| parsed(text).evaluate(&report).judgement == Judgement::Holds;
     assert!(holds("any>84%"));
     assert!(!holds("any>85%"));
     assert!(holds("backend>=25163"));
@@ -86,7 +87,7 @@ fn what_stays_open_between_two_hops_counts_where_both_are_named_and_nowhere_else
         cause.cause = Cause::Undetermined;
         cause.between = Between::LbBackend;
     }
-    let holds = |text: &str| parsed(text).evaluate(&report).holds;
+    let holds = |text: &str| parsed(text).evaluate(&report).judgement == Judgement::Holds;
     assert!(holds("lb+backend>1%"));
     assert!(holds("backend + lb + client > 1%"));
     assert!(!holds("lb>0"));
@@ -96,14 +97,78 @@ fn what_stays_open_between_two_hops_counts_where_both_are_named_and_nowhere_else
 }
 
 #[test]
-fn a_share_of_nothing_holds_nowhere() {
+fn nothing_can_be_judged_by_no_traffic() {
     let report = sample::empty();
-    assert!(!parsed("any>=0%").evaluate(&report).holds);
-    assert!(parsed("any>=0").evaluate(&report).holds);
+    for text in ["any>=0%", "any>=0", "any>1%", "tunnel>5", "undelivered>0"] {
+        assert_eq!(
+            parsed(text).evaluate(&report).judgement,
+            Judgement::CannotBeJudged,
+            "{text}"
+        );
+    }
     assert_eq!(
         parsed("any>1%").evaluate(&report).statement,
-        "--fail-on 'any>1%' does not hold: 0 of 0 (no attempts)"
+        "--fail-on 'any>1%' cannot be judged: nothing was sent: is {url} (or HOPSCOPE_URL) missing in the generator's \
+         command?"
     );
+}
+
+/// The seed, with so many connections beside it that were not read, so many of which are charged already.
+fn with_unread(connections: u64, failed: u64) -> Report {
+    let mut report = sample::report();
+    report.observer.not_read = vec![NotReadReport {
+        path: "tunnel".to_owned(),
+        reason: "tls",
+        connections,
+        read_at_first: 0,
+        failed,
+        bytes: 1_000,
+        examples: vec![1],
+    }];
+    report
+}
+
+#[test]
+fn what_was_not_read_is_judged_by_bounds() {
+    // 25,163 of 29,826 failed; 174 connections more may have.
+    let report = with_unread(174, 0);
+    let judged = |text: &str| parsed(text).evaluate(&report).judgement;
+    assert_eq!(judged("any>83%"), Judgement::Holds, "without them as well");
+    assert_eq!(judged("any>84%"), Judgement::CannotBeJudged);
+    assert_eq!(judged("any>85%"), Judgement::DoesNotHold, "with them as well");
+    assert_eq!(
+        judged("tunnel>0"),
+        Judgement::CannotBeJudged,
+        "any of them may be the tunnel's"
+    );
+    assert_eq!(judged("tunnel>174"), Judgement::DoesNotHold);
+    assert_eq!(judged("tunnel>=174"), Judgement::CannotBeJudged);
+    assert_eq!(
+        parsed("any>84%").evaluate(&report).statement,
+        "--fail-on 'any>84%' cannot be judged: between 25,163 (83.9 %) and 25,337 (84.5 %) of 30,000, since 174 \
+         connections were not read"
+    );
+}
+
+#[test]
+fn what_was_not_read_and_failed_is_no_doubt() {
+    let report = with_unread(12, 12);
+    assert_eq!(
+        parsed("tunnel>0").evaluate(&report).judgement,
+        Judgement::DoesNotHold
+    );
+}
+
+#[test]
+fn one_condition_that_holds_is_enough_and_one_that_cannot_be_judged_is_told() {
+    use Judgement::{CannotBeJudged, DoesNotHold, Holds};
+    for (all, together) in [
+        (&[][..], DoesNotHold),
+        (&[DoesNotHold, CannotBeJudged], CannotBeJudged),
+        (&[CannotBeJudged, Holds, DoesNotHold], Holds),
+    ] {
+        assert_eq!(Judgement::of_all(all.iter().copied()), together, "{all:?}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::contrasts;
 use super::lanes::{hop_class, open};
 use super::markup::{Escaped, Page, page};
 use crate::model::{CauseReport, FindingReport, Latency, Report};
+use crate::not_read;
 use crate::terminal::statuses;
 use hopscope_text::figures::{confidence, counted, float, grouped, percent, ratio, time};
 
@@ -321,9 +322,10 @@ fn observer(out: &mut Page, report: &Report) {
             counted(observer.kernel_events_lost, "kernel event")
         );
     }
-    if !observer.reasons.is_empty() {
+    let not_read = not_read::lines(report);
+    if !observer.reasons.is_empty() || !not_read.is_empty() {
         page!(out, "<ul>\n");
-        for reason in &observer.reasons {
+        for reason in not_read.iter().chain(&observer.reasons) {
             page!(out, "<li>{}</li>\n", Escaped(reason));
         }
         page!(out, "</ul>\n");

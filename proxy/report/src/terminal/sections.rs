@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{add, put};
 use crate::model::{CauseReport, FindingReport, Latency, Report, RouteReport, RunPath, TurnReport, either};
+use crate::not_read::lines as not_read;
 use hopscope_text::figures::{bytes, confidence, counted, grouped, length, percent, ratio, time, under_way};
 use hopscope_text::paint::{Ink, Screen, harmless};
 use hopscope_text::table::{Cell, Column, Table};
@@ -419,6 +420,9 @@ fn accounting(out: &mut String, report: &Report, screen: Screen) {
                 counted(observer.kernel_events_lost, "kernel event"),
             ),
         );
+    }
+    for line in not_read(report) {
+        screen.hang(out, "  ! ", Ink::Doubt, &line);
     }
     for reason in &observer.reasons {
         screen.hang(out, "  ! ", Ink::Doubt, reason);

@@ -1,9 +1,10 @@
 //! The first lines: what failed, who is charged, how sure, why, and what to do.
 
+use hopscope_attribution::cause::Cause;
 use hopscope_attribution::hop::Hop;
 
 use super::VERDICT_LINES;
-use crate::model::{CauseReport, Report, Totals, either};
+use crate::model::{CauseReport, Report, either};
 use hopscope_text::figures::{confidence, counted, grouped, length, percent};
 use hopscope_text::paint::{Ink, Screen, columns, cut, harmless, wrap};
 
@@ -53,13 +54,14 @@ fn charged(report: &Report) -> Option<&CauseReport> {
 
 fn summary(report: &Report, screen: Screen) -> String {
     let totals = &report.totals;
-    let mut parts = vec![connections(totals)];
+    let mut parts = vec![connections(report)];
     if totals.requests > 0 {
         parts.insert(0, counted(totals.requests, "request"));
         parts.push(match totals.failure_ratio {
             Some(ratio) if totals.failed > 0 => {
                 format!("{} failed ({})", grouped(totals.failed), percent(ratio))
             }
+            Some(_) | None if report.observer.connections_not_read() > 0 => "none of them failed".to_owned(),
             Some(_) | None => "none failed".to_owned(),
         });
     }
@@ -71,20 +73,30 @@ fn summary(report: &Report, screen: Screen) -> String {
 }
 
 /// `421 connections (131 failed before a request)`
-pub(crate) fn connections(totals: &Totals) -> String {
+pub(crate) fn connections(report: &Report) -> String {
+    let (totals, not_read) = (&report.totals, report.observer.connections_not_read());
     let all = counted(totals.connections, "connection");
-    match totals.without_request() {
-        0 => all,
-        failed => format!("{all} ({} failed before a request)", grouped(failed)),
+    let mut told = Vec::new();
+    if totals.without_request() > 0 {
+        told.push(format!(
+            "{} failed before a request",
+            grouped(totals.without_request())
+        ));
+    }
+    if not_read > 0 {
+        told.push(format!("{} not read", grouped(not_read)));
+    }
+    match told.as_slice() {
+        [] => all,
+        told => format!("{all} ({})", told.join(", ")),
     }
 }
 
 fn charge(report: &Report, screen: Screen) -> String {
     let verdict = &report.verdict;
     let (word, ink) = match verdict.hop {
-        None if report.totals.attempts == 0 && report.totals.connections == 0 => {
-            ("NO TRAFFIC".to_owned(), Ink::Doubt)
-        }
+        _ if verdict.cause == Some(Cause::NoTraffic) => ("NO TRAFFIC".to_owned(), Ink::Doubt),
+        _ if verdict.cause == Some(Cause::NotRead) => ("NOT READ".to_owned(), Ink::Doubt),
         None => ("NOTHING FAILED".to_owned(), Ink::Good),
         Some(Hop::Unknown) => {
             let open = either(verdict.between).unwrap_or_else(|| Hop::Unknown.word().to_owned());
@@ -96,9 +108,13 @@ fn charge(report: &Report, screen: Screen) -> String {
         }
     };
     let mut parts = Vec::new();
-    if let (Some(_), Some(cause)) = (verdict.hop, verdict.cause) {
-        parts.push(cause.word().to_owned());
-        parts.push(format!("{} of all failures", percent(verdict.share)));
+    if let (Some(hop), Some(cause)) = (verdict.hop, verdict.cause) {
+        if report.hops.is_empty() {
+            parts.push(hop.word().to_owned());
+        } else {
+            parts.push(cause.word().to_owned());
+            parts.push(format!("{} of all failures", percent(verdict.share)));
+        }
     }
     if verdict.confidence > 0.0 || verdict.hop.is_some() {
         parts.push(format!("confidence {}", confidence(verdict.confidence)));

@@ -118,6 +118,7 @@ impl Told {
             blocked_up: Span::ZERO,
             blocked_down: option(options, "blocked", words::span, Span::ZERO)?,
             protocol: Protocol::Http1,
+            unread: None,
             exchanges: 0,
             downstream_tcp: Observation::Unseen(WhyUnseen::NotSupported),
             upstream_tcp: Observation::Seen(TcpFacts::default()),
@@ -203,7 +204,11 @@ impl Told {
                     Cut::UpstreamReset => (Ending::EndedByRelay, Ending::Reset),
                     Cut::UpstreamErrno(_) => (Ending::EndedByRelay, Ending::TimedOut),
                     Cut::DownstreamReset => (Ending::Reset, Ending::EndedByRelay),
-                    Cut::DownstreamFin | Cut::Unreadable => (Ending::Fin, Ending::EndedByRelay),
+                    Cut::DownstreamFin
+                    | Cut::Unreadable
+                    | Cut::UpstreamStream(_)
+                    | Cut::DownstreamStream(_)
+                    | Cut::GoAway(_) => (Ending::Fin, Ending::EndedByRelay),
                     Cut::Stopped | Cut::NotConnected => (Ending::StillOpen, Ending::StillOpen),
                 };
                 connection.downstream_end = SideEnd {

@@ -1,6 +1,6 @@
 //! How exchanges end when their connection does.
 
-use hopscope_attribution::evidence::{Author, Cut, Delivery, Method, Protocol};
+use hopscope_attribution::evidence::{Author, Cut, Delivery, Method, Opaque, Protocol, Span, Unread};
 
 use super::conversation::{Conversation, GET, OK, complete, nothing, truncated};
 
@@ -25,6 +25,22 @@ fn a_status_line_is_enough_to_call_a_response_truncated() {
         assert_eq!(talk.deliveries(), [delivery], "{head:?}");
         assert_eq!(talk.exchanges[0].bytes_down, head.len() as u64);
     }
+}
+
+#[test]
+fn a_stream_of_events_that_its_reader_ends_is_whole() {
+    let events = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\
+                  Transfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n";
+    for cut in [Cut::DownstreamFin, Cut::DownstreamReset, Cut::Stopped] {
+        let talk = Conversation::new().up(GET).down(events).ended(cut);
+        assert_eq!(talk.deliveries(), [complete(200)], "{cut:?}");
+    }
+    // The server's own end in the middle of it is another matter.
+    let talk = Conversation::new().up(GET).down(events).ended(Cut::UpstreamReset);
+    assert_eq!(talk.deliveries(), [truncated(200, Cut::UpstreamReset)]);
+    let failed = events.replace("200 OK", "500 No");
+    let talk = Conversation::new().up(GET).down(failed).ended(Cut::DownstreamFin);
+    assert_eq!(talk.deliveries(), [truncated(500, Cut::DownstreamFin)]);
 }
 
 #[test]
@@ -142,8 +158,62 @@ fn a_farewell_to_an_idle_connection_is_nobodys_answer() {
         .down("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         .up(GET)
         .ended(Cut::UpstreamReset);
-    assert_eq!(talk.deliveries(), [complete(200), nothing(Cut::UpstreamReset)]);
+    assert_eq!(talk.deliveries(), [complete(200), complete(408)]);
     assert_eq!(talk.observer.protocol(), Protocol::Http1);
+    let farewell = &talk.exchanges[1];
+    assert!(farewell.answered_early, "it was there before the request");
+    assert_eq!(farewell.phases.first_byte, Some(Span::ZERO));
+    assert_eq!(
+        farewell.phases.idle.map(Span::as_micros),
+        Some(2_000),
+        "the farewell is no use"
+    );
+}
+
+#[test]
+fn a_farewell_to_a_connection_that_was_never_used_is_the_first_requests_answer() {
+    let farewell = "HTTP/1.0 408 Request Time-out\r\nConnection: close\r\n\r\n<html>Too slow</html>";
+    for pieces in [1, 20, farewell.len()] {
+        let mut talk = Conversation::new();
+        for piece in farewell.as_bytes().chunks(pieces) {
+            talk = talk.down(piece);
+        }
+        let talk = talk.ended(Cut::UpstreamFin).up(GET).ended(Cut::UpstreamReset);
+        assert_eq!(talk.deliveries(), [complete(408)]);
+        assert_eq!(talk.observer.protocol(), Protocol::Http1);
+        assert_eq!(talk.observer.unread(), None);
+        assert!(!talk.exchanges[0].phases.idle.is_some());
+    }
+    let unused = Conversation::new().down(farewell).ended(Cut::UpstreamFin);
+    assert_eq!(unused.deliveries(), [], "nobody asked, and nobody read it");
+    let cut = Conversation::new()
+        .down(&farewell[..30])
+        .ended(Cut::UpstreamReset)
+        .up(GET);
+    assert_eq!(
+        cut.ended(Cut::UpstreamReset).deliveries(),
+        [nothing(Cut::UpstreamReset)]
+    );
+}
+
+#[test]
+fn a_second_answer_that_nobody_asked_for_ends_the_reading() {
+    let talk = Conversation::new()
+        .up(GET)
+        .down(OK)
+        .down(OK)
+        .down(OK)
+        .up(GET)
+        .down(OK);
+    assert_eq!(talk.deliveries(), [complete(200)]);
+    assert_eq!(talk.observer.protocol(), Protocol::Opaque(Opaque::NotHttp));
+    assert_eq!(
+        talk.observer.unread(),
+        Some(Unread {
+            up: GET.len() as u64,
+            down: 2 * OK.len() as u64
+        })
+    );
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What is not, or not any more, HTTP/1.
 
-use hopscope_attribution::evidence::{Cut, Opaque, Protocol};
+use hopscope_attribution::evidence::{Cut, Opaque, Protocol, Unread};
 
 use super::conversation::{Conversation, GET, HEAD_LIMIT, OK, complete, nothing};
 use crate::Direction;
+use crate::observer::in_flight::LIMIT;
 
 fn opaque_after(bytes: impl AsRef<[u8]>) -> Protocol {
     let talk = Conversation::new().up(bytes).ended(Cut::DownstreamFin);
@@ -18,10 +19,7 @@ fn other_protocols_are_told_apart() {
         Protocol::Opaque(Opaque::Tls)
     );
     assert_eq!(opaque_after(b"\x16"), Protocol::Opaque(Opaque::Tls));
-    assert_eq!(
-        opaque_after("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-        Protocol::Opaque(Opaque::Http2)
-    );
+    assert_eq!(opaque_after("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Protocol::Http2);
     for garbage in [
         "\0\0\0\x0b",
         "*1\r\n$4\r\nPING\r\n",
@@ -62,6 +60,7 @@ fn an_upgrade_ends_the_reading_and_not_the_record_of_it() {
     assert_eq!(talk.deliveries(), [complete(200), complete(101)]);
     assert_eq!(talk.observer.protocol(), Protocol::Opaque(Opaque::Upgraded));
     assert_eq!(talk.observer.opaque_run(Direction::Down), u64::MAX);
+    assert_eq!(talk.observer.unread(), Some(Unread { up: 7, down: 7 }));
 }
 
 #[test]
@@ -120,6 +119,13 @@ fn a_response_head_above_the_limit_claims_nothing() {
     let talk = Conversation::new().up(GET).down(long).ended(Cut::UpstreamReset);
     assert_eq!(talk.deliveries(), []);
     assert_eq!(talk.observer.protocol(), Protocol::Opaque(Opaque::HeadTooLong));
+    assert_eq!(
+        talk.observer.unread(),
+        Some(Unread {
+            up: 0,
+            down: 33 + HEAD_LIMIT as u64
+        })
+    );
 }
 
 #[test]
@@ -151,15 +157,70 @@ fn a_request_whose_length_nobody_can_know_is_answered_and_is_the_last() {
 }
 
 #[test]
-fn too_many_requests_in_flight_end_the_reading() {
+fn a_thousand_pipelined_requests_are_read() {
+    let busy = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
     let talk = Conversation::new()
-        .up(GET.repeat(300))
+        .up(GET.repeat(1_000))
         .down(OK.repeat(256))
+        .down(busy.repeat(744));
+    let failed = talk.deliveries().iter().filter(|of| of.failed()).count();
+    assert_eq!((talk.exchanges.len(), failed), (1_000, 744));
+    assert_eq!(talk.observer.protocol(), Protocol::Http1);
+}
+
+#[test]
+fn more_requests_than_are_kept_end_the_reading_and_say_so() {
+    let talk = Conversation::new()
+        .up(GET.repeat(LIMIT + 44))
+        .down(OK.repeat(LIMIT))
         .down(OK);
-    assert_eq!(talk.exchanges.len(), 256);
-    assert_eq!(talk.observer.protocol(), Protocol::Opaque(Opaque::NotHttp));
-    let cut = Conversation::new().up(GET.repeat(300)).ended(Cut::UpstreamFin);
-    assert_eq!(cut.deliveries(), [nothing(Cut::UpstreamFin); 256]);
+    assert_eq!(talk.exchanges.len(), LIMIT);
+    assert_eq!(talk.observer.protocol(), Protocol::Opaque(Opaque::Pipelined));
+    assert_eq!(
+        talk.observer.unread(),
+        Some(Unread {
+            up: 44 * GET.len() as u64,
+            down: OK.len() as u64
+        })
+    );
+    let cut = Conversation::new()
+        .up(GET.repeat(LIMIT + 44))
+        .ended(Cut::UpstreamFin);
+    assert_eq!(cut.deliveries(), [nothing(Cut::UpstreamFin); LIMIT]);
+}
+
+#[test]
+fn what_is_not_read_is_counted_from_its_first_byte() {
+    let hello = b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03";
+    let tls = Conversation::new().up(hello).down([0x16; 90]).up([0x17; 30]);
+    assert_eq!(tls.observer.unread(), Some(Unread { up: 41, down: 90 }));
+    let ssh = Conversation::new()
+        .down("SSH-2.0-x\r\n")
+        .up("SSH-2.0-y\r\n")
+        .skip(Direction::Down, 70);
+    assert_eq!(ssh.observer.unread(), Some(Unread { up: 11, down: 81 }));
+    let garbage = Conversation::new()
+        .up(format!("{GET}\0\0garbage"))
+        .down(OK)
+        .down("more")
+        .up("s");
+    assert_eq!(garbage.observer.unread(), Some(Unread { up: 10, down: 4 }));
+    let chunks = Conversation::new()
+        .up(GET)
+        .down("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense")
+        .up(GET)
+        .down("more");
+    assert_eq!(
+        chunks.observer.unread(),
+        Some(Unread {
+            up: GET.len() as u64,
+            down: 8 + 4
+        })
+    );
+    let answer = Conversation::new().up(GET).down(OK).up(GET).down("SSH-2.0-x");
+    assert_eq!(answer.observer.unread(), Some(Unread { up: 0, down: 9 }));
+    let whole = Conversation::new().up(GET).down(OK).ended(Cut::UpstreamFin);
+    assert_eq!(whole.observer.unread(), None);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What holds for every stream of bytes.
 
-use hopscope_attribution::evidence::{Cut, Exchange, Protocol};
+use hopscope_attribution::evidence::{Cut, Exchange, Protocol, Unread};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -40,12 +40,13 @@ fn relay(events: &[Event], cuts: &[Index], inject_id: bool, end: Cut) -> Convers
     talk.ended(end)
 }
 
-fn outcome(talk: &Conversation) -> (&[Exchange], Protocol, u32, &[u8]) {
+fn outcome(talk: &Conversation) -> (&[Exchange], Protocol, u32, &[u8], Option<Unread>) {
     (
         &talk.exchanges,
         talk.observer.protocol(),
         talk.observer.exchanges(),
         &talk.outgoing,
+        talk.observer.unread(),
     )
 }
 

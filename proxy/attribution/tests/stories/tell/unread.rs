@@ -1,0 +1,47 @@
+//! Connections of which not all was read.
+
+use hopscope_attribution::evidence::{Ending, Moment, Opaque, Protocol, Span, Unread};
+
+use super::{Options, Told, option};
+use crate::words;
+
+impl Told {
+    pub(super) fn unread(&mut self, path: &str, reason: &str, options: &Options<'_>) -> Result<(), String> {
+        let reason = Opaque::ALL
+            .into_iter()
+            .find(|of| of.word() == reason)
+            .ok_or(format!("`{reason}` is not a reason"))?;
+        let bytes = option(options, "bytes", words::number, 1_000)?;
+        let after = option(options, "after", words::number, 0)?;
+        for _ in 0..option(options, "connections", words::number, 1)? {
+            let index = self.connect(self.path(path)?, Moment(1_000_000), options)?;
+            let connection = &mut self.evidence.connections[index];
+            connection.protocol = Protocol::Opaque(reason);
+            connection.unread = Some(Box::new(Unread {
+                up: bytes / 2,
+                down: bytes - bytes / 2,
+            }));
+            connection.bytes_up = bytes + 100 * after;
+            connection.bytes_down = bytes + 1_000 * after;
+            connection.first_byte_up = Some(Span::ZERO);
+            connection.exchanges = u32::try_from(after).map_err(|_| "too many")?;
+            if options.contains_key("rst") {
+                connection.upstream_end.how = Ending::Reset;
+                connection.upstream_end.at = Moment(2_000_000);
+                connection.downstream_end.how = Ending::EndedByRelay;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn unused(&mut self, path: &str, options: &Options<'_>) -> Result<(), String> {
+        for _ in 0..option(options, "connections", words::number, 1)? {
+            let index = self.connect(self.path(path)?, Moment(1_000_000), options)?;
+            let connection = &mut self.evidence.connections[index];
+            connection.protocol = Protocol::Opaque(Opaque::NotHttp);
+            connection.bytes_down = 21;
+            connection.unread = Some(Box::new(Unread { up: 0, down: 21 }));
+        }
+        Ok(())
+    }
+}

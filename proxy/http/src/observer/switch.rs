@@ -1,0 +1,60 @@
+//! From one protocol to another in the middle of a connection.
+
+use hopscope_attribution::evidence::{Exchange, Moment, Opaque};
+
+use super::Observer;
+use super::http2::{Http2, Place};
+use super::in_flight::Queue;
+use super::reading::Reading;
+use crate::http2::hpack::Broken;
+
+impl Observer {
+    /// What looked like the first request was the start of HTTP/2's preface.
+    pub(super) fn speak_http2(&mut self) {
+        self.queue = Queue::default();
+        self.receiving = false;
+        self.exchanges = 0;
+        self.up = Reading::HEAD;
+        self.http2 = Some(Box::new(Http2::new(self.received, self.answered)));
+    }
+
+    pub(super) fn http2_request_bytes(&mut self, bytes: &[u8], at: Moment, out: &mut impl FnMut(Exchange)) {
+        let read = self.with_http2(|http2, place| http2.request_bytes(bytes, at, place, out));
+        self.received = self.received.saturating_add(bytes.len() as u64);
+        if read.is_err() {
+            self.leave_http2();
+        }
+    }
+
+    pub(super) fn http2_response_bytes(&mut self, bytes: &[u8], at: Moment, out: &mut impl FnMut(Exchange)) {
+        let read = self.with_http2(|http2, place| http2.response_bytes(bytes, at, place, out));
+        self.answered = self.answered.saturating_add(bytes.len() as u64);
+        if read.is_err() {
+            self.leave_http2();
+        }
+    }
+
+    fn with_http2(
+        &mut self,
+        read: impl FnOnce(&mut Http2, Place<'_>) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
+        let place = Place {
+            config: &self.config,
+            connection: self.connection,
+            path: self.path,
+        };
+        self.http2.as_mut().map_or(Ok(()), |http2| read(http2, place))
+    }
+
+    /// It cannot be followed any more. What is under way is forgotten: what comes of it cannot be known.
+    fn leave_http2(&mut self) {
+        if let Some(http2) = self.http2.take() {
+            let (up, down) = http2.read();
+            self.exchanges = http2.exchanges();
+            self.read_up = self.read_up.min(up);
+            self.read_down = self.read_down.min(down);
+        }
+        self.up = Reading::Unread(Some(Opaque::Http2));
+        self.down = Reading::Unread(Some(Opaque::Http2));
+    }
+}
