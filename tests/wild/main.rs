@@ -14,6 +14,7 @@ use clap::Parser as _;
 
 mod balancer;
 mod fit;
+mod freezer;
 mod ground;
 mod load;
 mod page;

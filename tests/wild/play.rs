@@ -156,6 +156,8 @@ pub(crate) struct Envoy {
 pub(crate) enum Deed {
     /// A signal for a part's process, by the part's place in the path.
     Signal(usize, &'static str),
+    /// A part's process hangs: alive, and it does nothing any more.
+    Hang(usize),
     /// A part that was killed is started again, where it was.
     Again(usize),
     /// A command for the stand-in of the API server.

@@ -10,6 +10,7 @@ use hopscope_tests::cluster::Cluster;
 use hopscope_tests::process::{self, Process};
 use hopscope_tests::server::certificate;
 
+use crate::freezer::Frozen;
 use crate::ground::Ground;
 use crate::parts::Spot;
 use crate::play::{Deed, Part, Play};
@@ -21,6 +22,8 @@ const START: Duration = Duration::from_mins(1);
 pub(crate) struct Stage {
     ground: Ground,
     folder: PathBuf,
+    /// Before what it holds: a frozen process cannot be killed.
+    frozen: Vec<Frozen>,
     standing: Vec<Standing>,
     cluster: Option<Cluster>,
     /// Whether hopscope runs the kubectl of this path.
@@ -43,6 +46,7 @@ impl Stage {
         let mut stage = Self {
             ground: Ground::lay(play)?,
             folder: folder.to_owned(),
+            frozen: Vec::new(),
             standing: Vec::new(),
             cluster: None,
             hopscope_runs_kubectl: through && matches!(play.path.last(), Some(Part::Kubectl)),
@@ -138,17 +142,19 @@ impl Stage {
         Ok(())
     }
 
+    /// The process of a part.
+    fn process(&self, part: usize) -> Result<u32> {
+        let standing = self.standing.get(part).context("no such part")?;
+        Ok(standing.process.as_ref().context("no such process")?.id())
+    }
+
     /// Does what the play has at this moment. `hopscope` is the process that runs kubectl, if one does.
     pub(crate) fn does(&mut self, deed: Deed, hopscope: Option<u32>) -> Result<()> {
         match deed {
             Deed::Signal(part, signal) => {
-                let process = self
-                    .standing
-                    .get(part)
-                    .and_then(|standing| standing.process.as_ref())
-                    .context("no such process")?;
-                to_group(process.id(), signal)?;
+                to_group(self.process(part)?, signal)?;
             }
+            Deed::Hang(part) => self.frozen.push(Frozen::new(self.process(part)?)?),
             Deed::Again(part) => {
                 ensure!(part < self.standing.len(), "no part {part}");
                 let mut standing = self.standing.remove(part);

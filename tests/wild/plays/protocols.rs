@@ -296,6 +296,15 @@ pub(super) const PLAYS: &[Play] = &[
         ..PLAY
     },
     Play {
+        name: "connect-method",
+        mirror: "ssh-banner",
+        done: "CONNECT to a proxy behind hopscope, and requests through what it opened.",
+        path: &[Part::Python(&["--speak", "connect"])],
+        load: Load::Client("connect", &["--seconds", "3"]),
+        alone: READ_OR_NOT,
+        ..PLAY
+    },
+    Play {
         name: "garbage-after",
         mirror: "ssh-banner",
         done: "Ten requests, then bytes that are not HTTP.",

@@ -11,7 +11,7 @@
 --half end|rst:SECONDS  what it does when the client has ended its direction
 --expect ignore|MS      never answers a request with `Expect`, or answers after so many milliseconds
 --hang SECONDS          from then on (after its first request) it reads and never answers
---speak line|banner|ws  another protocol: lines are echoed; a banner and nothing else; WebSocket echo
+--speak line|banner|ws|connect  lines are echoed; a banner and nothing else; WebSocket echo; CONNECT, then HTTP
 --pipeline close        answers the first request of those that came together, and closes
 """
 import argparse
@@ -194,6 +194,8 @@ def serve(connection):
         elif args.speak == "ws":
             websocket(connection, reader)
         else:
+            if args.speak == "connect" and reader.head() is not None:
+                connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             while one(connection, reader):
                 pass
         if connection not in kept:
