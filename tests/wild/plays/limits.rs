@@ -96,7 +96,7 @@ pub(super) const PLAYS: &[Play] = &[
         path: &[
             NODE,
             Part::Nginx(
-                "limit_req_zone $server_name zone=all:1m rate=20r/s;",
+                "limit_req_zone $binary_remote_addr zone=all:1m rate=20r/s;",
                 "location / { limit_req zone=all burst=2 nodelay; proxy_pass http://TARGET; }",
             ),
         ],
