@@ -143,8 +143,7 @@ fn chosen(args: &Args) -> Vec<(&'static str, &'static Play)> {
     for (family, plays) in plays::FAMILIES {
         let mut sampled = 0;
         for play in *plays {
-            // The first two of a family are a play and its mirror.
-            if args.sample && (sampled == 2 || play.long) {
+            if args.sample && sampled == 1 {
                 continue;
             }
             if wanted(family, play) {

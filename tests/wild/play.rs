@@ -225,8 +225,6 @@ pub(crate) struct Play {
     pub(crate) differs: &'static str,
     /// The generator's count of failures is not one of requests that failed on the wire, and why.
     pub(crate) miscounts: &'static str,
-    /// Too long for a sample.
-    pub(crate) long: bool,
 }
 
 /// What a play is unless it says otherwise.
@@ -252,7 +250,6 @@ pub(crate) const PLAY: Play = Play {
     two: &[],
     differs: "",
     miscounts: "",
-    long: false,
 };
 
 /// Either of the two that a balancer stands between.

@@ -1,5 +1,4 @@
-//! The catalogue: a module a family. In each the first play and the second are each other's mirror or the clearest pair;
-//! a sample plays these two.
+//! The catalogue: a module a family. A sample plays the first play of each.
 
 use crate::play::Play;
 

@@ -15,7 +15,14 @@ const DEBIAN: &[(&str, &[&str])] = &[
     ),
     (
         "load generators",
-        &["wrk", "hey", "apache2-utils", "siege", "nghttp2-client"],
+        &[
+            "wrk",
+            "hey",
+            "apache2-utils",
+            "siege",
+            "nghttp2-client",
+            "nghttp2-server",
+        ],
     ),
     (
         "network namespaces and faults",
@@ -24,6 +31,8 @@ const DEBIAN: &[(&str, &[&str])] = &[
             "nftables",
             "procps",
             "socat",
+            "openssh-client",
+            "openssh-server",
             "openssl",
             "libcap2-bin",
         ],

@@ -76,7 +76,6 @@ pub(super) const PLAYS: &[Play] = &[
         load: Load::Wrk(&["-t1", "-c8", "-d33s", "--timeout", "60s"]),
         alone: &[Answer::Hop("backend", &["backend-timeout"])],
         miscounts: "wrk does not count what is under way when its time is up",
-        long: true,
         ..PLAY
     },
     Play {

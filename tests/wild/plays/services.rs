@@ -234,7 +234,6 @@ pub(super) const PLAYS: &[Play] = &[
         load: PAUSES,
         deeds: &[(0.0, Deed::Middle(FORGETFUL))],
         alone: &[Answer::Hop("lb", &["lb-idle-timeout"])],
-        long: true,
         ..PLAY
     },
     Play {
@@ -246,7 +245,6 @@ pub(super) const PLAYS: &[Play] = &[
         path: &[Part::Python(&["--idle", "deaf:3"]), Part::Service],
         load: PAUSES,
         alone: OPEN,
-        long: true,
         ..PLAY
     },
 ];

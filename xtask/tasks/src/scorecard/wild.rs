@@ -17,7 +17,7 @@ pub(crate) struct Args {
     /// Of the wild set, families or parts of names; without any, all is played and docs/accuracy.md is written
     #[arg(value_name = "FILTER", requires = "wild")]
     filter: Vec<String>,
-    /// Of the wild set, one play of each kind and its mirror
+    /// Of the wild set, one play of each kind: what CI plays
     #[arg(long, requires = "wild")]
     sample: bool,
     /// Print the catalogue of the wild set, and play nothing
