@@ -93,11 +93,11 @@ const PAUSES: Load = Load::Client(
         "--pauses",
         "1,1,5",
         "--seconds",
-        "14",
+        "16",
         "--patience",
         "2",
         "--connections",
-        "6",
+        "16",
     ],
 );
 
