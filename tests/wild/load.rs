@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::play::Load;
+use crate::play::{Load, Play};
 use crate::scripts;
 
 /// What a generator saw.
@@ -44,16 +44,20 @@ pub(crate) struct Call {
     pub(crate) words: Vec<String>,
     pub(crate) environment: Vec<(&'static str, String)>,
     result: PathBuf,
+    /// A line a request, where the play joins them.
+    points: PathBuf,
     text: PathBuf,
     load: Load,
 }
 
 impl Call {
     /// For this base URL (`http://HOST:PORT`, or `{url}` for hopscope to fill in).
-    pub(crate) fn new(load: Load, url: &str, behind: &[&str], folder: &Path, number: u32) -> Result<Self> {
+    pub(crate) fn new(play: &Play, url: &str, folder: &Path, number: u32) -> Result<Self> {
+        let load = play.load;
         let result = folder.join(format!("generator-{number}.result"));
         let text = folder.join(format!("generator-{number}.text"));
         let place = result.display().to_string();
+        let points = folder.join(format!("generator-{number}.json"));
         let mut environment = Vec::new();
         let path = format!("{url}/products");
         let script = |name: &str| -> Result<String> { Ok(scripts::path(name)?.display().to_string()) };
@@ -73,6 +77,9 @@ impl Call {
                 say(&[&format!("URL={url}")]);
                 for (name, value) in settings {
                     say(&["-e", &format!("{name}={value}")]);
+                }
+                if play.join {
+                    say(&["--out", &format!("json={}", points.display())]);
                 }
                 say(&[&script("load.js")?]);
                 environment.push(("HOME", folder.display().to_string()));
@@ -137,20 +144,21 @@ impl Call {
         let mut all = vec!["sh".to_owned(), "-c".to_owned()];
         all.push(format!("exec \"$@\" > '{}' 2>&1", text.display()));
         all.push("sh".to_owned());
-        all.extend(behind.iter().map(|word| (*word).to_owned()));
+        all.extend(play.generator_behind.iter().map(|word| (*word).to_owned()));
         all.extend(words);
         Ok(Self {
             words: all,
             environment,
             result,
+            points,
             text,
             load,
         })
     }
 
     /// The file that `hopscope report` can join.
-    pub(crate) fn result(&self) -> &Path {
-        &self.result
+    pub(crate) fn points(&self) -> &Path {
+        &self.points
     }
 
     /// What it saw.

@@ -131,13 +131,17 @@ fn execute(args: &Args) -> Result<ExitCode> {
     })
 }
 
+fn is_family(word: &str) -> bool {
+    plays::FAMILIES.iter().any(|(family, _)| *family == word)
+}
+
 fn chosen(args: &Args) -> Vec<(&'static str, &'static Play)> {
     let wanted = |family: &str, play: &Play| {
         args.filter.is_empty()
             || args
                 .filter
                 .iter()
-                .any(|part| family == part || play.name.contains(part.as_str()))
+                .any(|part| family == part || !is_family(part) && play.name.contains(part.as_str()))
     };
     let mut chosen = Vec::new();
     for (family, plays) in plays::FAMILIES {

@@ -209,7 +209,8 @@ pub(crate) struct Play {
     pub(crate) load: Load,
     /// So many bursts of the load, a second apart, behind `hopscope proxy`; 0 is `hopscope run`.
     pub(crate) bursts: u32,
-    /// Words before the generator's, or before hopscope itself, such as a limit of descriptors.
+    /// Words before the generator's, or before hopscope itself, such as a limit of descriptors; `APP_HOST` and
+    /// `APP_PORT` in these are the application's.
     pub(crate) generator_behind: &'static [&'static str],
     pub(crate) hopscope_behind: &'static [&'static str],
     /// The report is joined with what the generator counted (k6 alone).

@@ -83,7 +83,7 @@ fn without(play: &Play) -> Result<Saw> {
     let mut calls = Vec::new();
     let zero = Instant::now();
     for number in 0..play.bursts.max(1) {
-        let call = Call::new(play.load, &url, play.generator_behind, folder.path(), number)?;
+        let call = Call::new(play, &url, folder.path(), number)?;
         let mut generator = generate(&stage, &call)?;
         if number == 0 {
             deeds(play, &mut stage, zero, None)?;
@@ -141,10 +141,12 @@ fn wait_until(moment: Instant) {
 
 /// hopscope with everything but its last words.
 fn hopscope(play: &Play, vantage: Vantage, stage: &Stage, folder: &Path, verb: &str) -> Result<Command> {
+    let application = stage.application()?;
+    let (host, port) = (application.ip().to_string(), application.port().to_string());
     let behind = play
         .hopscope_behind
         .iter()
-        .map(|word| (*word).to_owned())
+        .map(|word| word.replace("APP_HOST", &host).replace("APP_PORT", &port))
         .collect();
     let words = [stage.ground().near_words(), behind].concat();
     let program = program::hopscope()?;
@@ -193,7 +195,7 @@ fn run(play: &Play, vantage: Vantage, stage: &mut Stage, folder: &Path) -> Resul
     } else {
         format!("{}://{{addr}}", play.url)
     };
-    let call = Call::new(play.load, &url, play.generator_behind, folder, 0)?;
+    let call = Call::new(play, &url, folder, 0)?;
     let mut command = hopscope(play, vantage, stage, folder, "run")?;
     command.arg("--").args(&call.words);
     command.envs(call.environment.iter().map(|(name, value)| (name, value)));
@@ -219,7 +221,7 @@ fn bursts(play: &Play, vantage: Vantage, stage: &mut Stage, folder: &Path) -> Re
     let mut calls = Vec::new();
     for number in 0..play.bursts {
         let url = format!("{}://{address}", play.url);
-        let call = Call::new(play.load, &url, play.generator_behind, folder, number)?;
+        let call = Call::new(play, &url, folder, number)?;
         let mut generator = generate(stage, &call)?;
         if number == 0 {
             deeds(play, stage, zero, Some(process.id()))?;
@@ -246,7 +248,7 @@ fn report(play: &Play, agent: Option<&Agent>, calls: &[Call], folder: &Path) -> 
         words.extend(["--agent".to_owned(), format!("http://{}", agent.address)]);
     }
     if play.join {
-        let result = calls.first().context("no generator")?.result();
+        let result = calls.first().context("no generator")?.points();
         words.extend(["--k6".to_owned(), result.display().to_string()]);
     }
     if words.is_empty() {

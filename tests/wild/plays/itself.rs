@@ -4,8 +4,12 @@ use crate::play::{Answer, Load, PLAY, Part, Place, Play, Truth};
 
 const NODE: Part = Part::Node(&["--latency", "200:300"]);
 const MANY: Load = Load::K6(&[("FRESH", "1"), ("VUS", "40"), ("SECONDS", "3")]);
-/// Local ports for thirty connections, and none of them twice within a minute.
 const FEW_PORTS: Place = Place::Pair(&[]);
+/// Holds 90 of 100 local ports towards the application, then becomes hopscope. Ports towards other addresses are free.
+const HOG: &str = "sysctl -qw net.ipv4.ip_local_port_range='40000 40099' && \
+    { timeout 20 python3 -c 'import socket, time; \
+    held = [socket.create_connection((\"APP_HOST\", APP_PORT)) for _ in range(90)]; time.sleep(20)' & } && \
+    sleep 1 && exec \"$@\"";
 
 pub(super) const PLAYS: &[Play] = &[
     Play {
@@ -37,18 +41,13 @@ pub(super) const PLAYS: &[Play] = &[
         name: "observer-ports",
         mirror: "app-absent",
         truth: Truth::Observer,
-        done: "hopscope's host has no more than ten local ports towards the application.",
+        done: "Of the 100 local ports of hopscope's host 90 are taken by other connections to the application.",
         place: FEW_PORTS,
         path: &[NODE],
-        load: MANY,
-        hopscope_behind: &[
-            "sh",
-            "-c",
-            "sysctl -qw net.ipv4.ip_local_port_range='40000 40009' && exec \"$@\"",
-            "sh",
-        ],
+        load: Load::K6(&[("VUS", "20"), ("SECONDS", "3")]),
+        hopscope_behind: &["sh", "-c", HOG, "sh"],
         alone: &[Answer::Hop("observer", &["observer-ports-exhausted"])],
-        differs: "without hopscope the ports of that host are not limited in this play",
+        differs: "without hopscope nobody takes the ports of that host in this play",
         ..PLAY
     },
 ];
