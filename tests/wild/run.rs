@@ -249,7 +249,7 @@ fn report(play: &Play, agent: Option<&Agent>, calls: &[Call], folder: &Path) -> 
     }
     if play.join {
         let result = calls.first().context("no generator")?.points();
-        words.extend(["--k6".to_owned(), result.display().to_string()]);
+        words.extend(["--result".to_owned(), result.display().to_string()]);
     }
     if words.is_empty() {
         let text = std::fs::read_to_string(folder.join("report.json")).context("reading the report")?;

@@ -121,13 +121,13 @@ pub(super) const PLAYS: &[Play] = &[
         name: "race-node-kubectl",
         mirror: "forwarder-idle-cut",
         truth: Truth::Backend,
-        done: "node closes after 1 s behind kubectl, where its end arrives a second late.",
-        path: &[Part::Node(&["--keep-alive", "1000"]), Part::Kubectl],
+        done: "node closes after 2 s behind kubectl, where its end arrives a second late.",
+        path: &[Part::Node(&["--keep-alive", "2000"]), Part::Kubectl],
         load: Load::K6(&[
             ("POST", "1"),
             ("VUS", "8"),
-            ("PAUSE", "1.2:1.8"),
-            ("SECONDS", "6"),
+            ("PAUSE", "2.2:2.8"),
+            ("SECONDS", "7"),
         ]),
         alone: &[RACE],
         ..PLAY
