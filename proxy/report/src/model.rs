@@ -414,7 +414,7 @@ pub struct NotReadReport {
 /// The generator's own counts, and how they compare.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GeneratorReport {
-    /// `k6`, `oha` or `wrk`.
+    /// Its name, such as `k6`.
     pub tool: String,
     /// Requests that it counted.
     pub requests: u64,
@@ -424,6 +424,8 @@ pub struct GeneratorReport {
     pub requests_beyond_ours: i64,
     /// Its failures less ours.
     pub failed_beyond_ours: i64,
+    /// Attempts that failed here and that its HTTP library repeated by itself, so that it counts one request for both.
+    pub attempts_repeated: u64,
     /// Where its result has a time for each failure: how many were found among ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub joined: Option<JoinedReport>,

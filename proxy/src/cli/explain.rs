@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use hopscope_attribution::catalogue;
+use hopscope_attribution::cause::Cause;
 use hopscope_explain::{Keep, READERS, Reading, Summary};
 use hopscope_text::paint::Screen;
 use serde::Serialize;
@@ -19,7 +21,8 @@ Examples:
   hopscope explain summary.json
   k6 run script.js 2>&1 | tee k6.txt; hopscope explain k6.txt
   wrk -d10s --latency http://127.0.0.1:8080/ | hopscope explain -
-  hopscope explain results.jtl --json";
+  hopscope explain results.jtl --json
+  hopscope explain --cause backend-refused";
 
 /// What a load generator's result alone can and cannot say about whose fault the failures were
 ///
@@ -31,14 +34,18 @@ pub struct Args {
     /// The result file; `-` is standard input
     #[arg(
         value_name = "RESULT",
-        required_unless_present = "file",
-        conflicts_with = "file"
+        required_unless_present_any = ["file", "cause"],
+        conflicts_with_all = ["file", "cause"]
     )]
     result: Option<PathBuf>,
 
     /// The same, as run and report call it
-    #[arg(long = "result", value_name = "FILE", hide = true)]
+    #[arg(long = "result", value_name = "FILE", hide = true, conflicts_with = "cause")]
     file: Option<PathBuf>,
+
+    /// Print what a cause means, what shows it and what to do, such as backend-refused
+    #[arg(long, value_name = "WORD", conflicts_with = "json")]
+    cause: Option<String>,
 
     /// Print the reading as JSON
     #[arg(long)]
@@ -90,6 +97,14 @@ struct Run<'a> {
 /// # Errors
 /// When the result cannot be read or is none that is known, or standard output is gone.
 pub fn execute(args: &Args) -> Result<Exit, ResultError> {
+    if let Some(word) = &args.cause {
+        let text = catalogue::explain(word).ok_or_else(|| ResultError::NoCause {
+            word: word.clone(),
+            nearest: nearest(word),
+        })?;
+        to_stream(io::stdout(), &text)?;
+        return Ok(Exit::Ran);
+    }
     let Some(path) = args.result.as_ref().or(args.file.as_ref()) else {
         return Ok(Exit::Usage);
     };
@@ -110,4 +125,35 @@ pub fn execute(args: &Args) -> Result<Exit, ResultError> {
     };
     to_stream(io::stdout(), &text)?;
     Ok(Exit::Ran)
+}
+
+/// The causes whose words share most with a word: those of the same hop, or with the same part.
+fn nearest(word: &str) -> String {
+    let parts: Vec<&str> = word.split('-').filter(|part| part.len() > 1).collect();
+    let shared = |cause: &Cause| {
+        let words: Vec<&str> = cause.word().split('-').collect();
+        parts.iter().filter(|part| words.contains(part)).count()
+    };
+    let most = Cause::ALL.iter().map(shared).max().unwrap_or(0);
+    let near = Cause::ALL
+        .iter()
+        .filter(|cause| most > 0 && shared(cause) == most);
+    let near: Vec<&str> = near.map(|cause| cause.word()).collect();
+    if near.is_empty() {
+        "docs/causes.md lists all of them".to_owned()
+    } else {
+        format!("did you mean {}?", near.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn a_word_that_is_no_cause_is_answered_with_those_that_are_near() {
+        assert!(nearest("lb-refusd").contains("lb-reset"));
+        assert!(nearest("backend-refuse").contains("backend-refused"));
+        assert!(nearest("x").contains("docs/causes.md"));
+    }
 }

@@ -91,6 +91,14 @@ pub enum ResultError {
     /// It was there before the run.
     #[error("{} was written before this run began: it is another run's", .0.display())]
     Stale(PathBuf),
+    /// The word is no cause.
+    #[error("{word} is no cause: {nearest}")]
+    NoCause {
+        /// What was asked for.
+        word: String,
+        /// What may have been meant.
+        nearest: String,
+    },
     /// The reading cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -101,7 +109,7 @@ impl ResultError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Output(error) => error.exit(),
-            Self::AnotherTool { .. } => Exit::Usage,
+            Self::AnotherTool { .. } | Self::NoCause { .. } => Exit::Usage,
             Self::Open { .. }
             | Self::Unrecognised { .. }
             | Self::Several { .. }

@@ -6,7 +6,7 @@ use super::time::{Moment, Span};
 /// Totals from a generator's own result file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GeneratorResult {
-    /// `k6`, `oha` or `wrk`.
+    /// Its name, such as `k6`.
     pub tool: String,
     /// Requests that it counted.
     pub requests: u64,

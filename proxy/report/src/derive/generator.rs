@@ -23,6 +23,7 @@ pub(super) fn joined(result: &GeneratorResult, totals: &Totals, hops: &[HopRepor
         failed: result.failed,
         requests_beyond_ours: difference(result.requests, totals.requests),
         failed_beyond_ours: difference(result.failed, totals.failures_charged),
+        attempts_repeated: repeated(result, totals),
         joined: None,
         failures_by_hop: by_hop(result.failed, hops),
         errors,
@@ -77,6 +78,13 @@ impl GeneratorReport {
     }
 }
 
+/// Attempts that failed and were repeated within one request of the generator's: as many as are more than its requests,
+/// and no more than the failures that it did not see.
+fn repeated(result: &GeneratorResult, totals: &Totals) -> u64 {
+    let more = totals.attempts.saturating_sub(result.requests);
+    more.min(totals.failures_charged.saturating_sub(result.failed))
+}
+
 /// When the generator counted fewer failures than we charged, which of ours it left out is not known: a hop keeps only
 /// those that it must have even if all that were left out were its own.
 fn by_hop(failed: u64, hops: &[HopReport]) -> BTreeMap<&'static str, u64> {
@@ -102,6 +110,15 @@ fn by_hop(failed: u64, hops: &[HopReport]) -> BTreeMap<&'static str, u64> {
 fn remarks(result: &GeneratorResult, totals: &Totals) -> Vec<String> {
     let tool = &result.tool;
     let mut remarks = Vec::new();
+    let repeated = repeated(result, totals);
+    if repeated > 0 {
+        remarks.push(format!(
+            "{tool} saw {}; {} repeated: its HTTP library asks again on a fresh connection where a kept one ended (Go's \
+             does), and both are one request to {tool}.",
+            counted(result.failed, "failure"),
+            attempts_were(repeated),
+        ));
+    }
     if result.requests > totals.requests {
         remarks.push(format!(
             "{tool} counted {} more than passed through hopscope: they failed before a byte was sent, were still \
@@ -109,7 +126,7 @@ fn remarks(result: &GeneratorResult, totals: &Totals) -> Vec<String> {
             counted(result.requests - totals.requests, "request"),
         ));
     }
-    if result.requests < totals.requests {
+    if totals.requests.saturating_sub(result.requests) > repeated {
         remarks.push(format!(
             "hopscope saw {} more than {tool} counted: those under way when it stopped, those that its HTTP library \
              repeated by itself after a kept-alive connection had ended (Go's does), or another client's.",
@@ -123,7 +140,7 @@ fn remarks(result: &GeneratorResult, totals: &Totals) -> Vec<String> {
             counted(result.failed - totals.failures_charged, "failure"),
         ));
     }
-    if result.failed < totals.failures_charged {
+    if totals.failures_charged.saturating_sub(result.failed) > repeated {
         remarks.push(format!(
             "hopscope charged {} and {tool} counted {}: which of them it left out is not known, so a hop keeps only \
              what it must have in either case.",
@@ -137,6 +154,12 @@ fn remarks(result: &GeneratorResult, totals: &Totals) -> Vec<String> {
         ));
     }
     remarks
+}
+
+/// `900 attempts were`, `1 attempt was`.
+fn attempts_were(count: u64) -> String {
+    let were = if count == 1 { "was" } else { "were" };
+    format!("{} {were}", counted(count, "attempt"))
 }
 
 fn difference(theirs: u64, ours: u64) -> i64 {

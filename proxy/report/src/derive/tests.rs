@@ -160,6 +160,24 @@ fn failures_that_the_generator_left_out_are_taken_from_no_hop_for_certain() {
 }
 
 #[test]
+fn attempts_that_the_generator_repeated_are_no_failures_of_its_requests() {
+    // All that failed was asked again, and answered.
+    let generator = joined(29_826 - 25_163, 0);
+    assert_eq!(generator.attempts_repeated, 25_163);
+    let remarks = generator.remarks.join("\n");
+    assert!(
+        remarks.contains("k6 saw 0 failures; 25,163 attempts were repeated"),
+        "{remarks}"
+    );
+    assert!(!remarks.contains("which of them it left out"), "{remarks}");
+    // As many requests, and fewer failures: nothing was repeated, its rules for a failure are others.
+    assert_eq!(joined(29_826, 0).attempts_repeated, 0);
+    // More attempts than requests, and every failure seen: another client's.
+    assert_eq!(joined(29_000, 25_163).attempts_repeated, 0);
+    assert_eq!(joined(29_826 - 100, 25_000).attempts_repeated, 100);
+}
+
+#[test]
 fn differences_between_the_totals_are_stated() {
     let remarks = |requests, failed| joined(requests, failed).remarks.join("\n");
     assert!(remarks(29_826, 25_163).contains("the same requests and the same failures"));

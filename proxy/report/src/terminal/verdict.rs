@@ -64,6 +64,14 @@ fn summary(report: &Report, screen: Screen) -> String {
             Some(_) | None if report.observer.connections_not_read() > 0 => "none of them failed".to_owned(),
             Some(_) | None => "none failed".to_owned(),
         });
+        if let Some(generator) = report.generator.as_ref().filter(|of| of.attempts_repeated > 0) {
+            parts.push(format!(
+                "{} saw {} failed, {} repeated",
+                harmless(&generator.tool),
+                grouped(generator.failed),
+                counted(generator.attempts_repeated, "attempt")
+            ));
+        }
     }
     parts.push(length(report.run.duration_seconds));
     if !report.run.complete {
