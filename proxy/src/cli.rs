@@ -14,6 +14,7 @@ pub mod conduct;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
+pub mod generator;
 mod log;
 pub mod nodes;
 pub mod output;

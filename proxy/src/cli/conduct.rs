@@ -2,14 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use tokio::process::{Child, Command};
-use tokio::signal::unix::SignalKind;
-
 use super::Exit;
+use super::generator::{self, Reach};
 use super::nodes;
 use super::output::OutputError;
 use super::result::{Given, ResultOptions};
@@ -29,7 +26,7 @@ use hopscope_tunnel::paths::Via;
 pub enum Load {
     /// Somebody else makes it, until we are told to stop.
     Elsewhere,
-    /// A command that hopscope runs; `{url}` and `{addr}` in its arguments are filled in.
+    /// A command that hopscope runs; `{url}` and its like in its arguments are filled in.
     Command(Vec<String>),
 }
 
@@ -168,12 +165,13 @@ pub fn conduct(
             Load::Command(_) => Mode::Lines,
         };
         let display = Display::start(screen, mode);
+        let reach = Reach::of_listener(session.address());
         let exit_code = match load {
             Load::Elsewhere => {
                 signals.next().await;
                 None
             }
-            Load::Command(words) => match run_command(words, session.address(), &mut signals).await {
+            Load::Command(words) => match generator::run(words, reach, &mut signals).await {
                 Ok(code) => code,
                 Err(error) => {
                     drop(display);
@@ -249,65 +247,4 @@ fn announce(session: &Session, options: &SessionOptions, recording: &Path) {
         ));
     }
     tell(&format!("  recording to {}", recording.display()));
-}
-
-/// Runs the load generator to its end and gives its exit code. Signals are passed on to it.
-async fn run_command(
-    words: &[String],
-    address: SocketAddr,
-    signals: &mut StopSignals,
-) -> Result<Option<i32>, ConductError> {
-    let url = format!("http://{address}");
-    let filled: Vec<String> = words
-        .iter()
-        .map(|word| {
-            word.replace("{url}", &url)
-                .replace("{addr}", &address.to_string())
-        })
-        .collect();
-    let [program, arguments @ ..] = filled.as_slice() else {
-        return Ok(None);
-    };
-    let mut child = Command::new(PathBuf::from(program))
-        .args(arguments)
-        .env("HOPSCOPE_URL", &url)
-        // Its own group: the terminal's Ctrl-C reaches it through us, once.
-        .process_group(0)
-        .spawn()
-        .map_err(|source| ConductError::Command {
-            program: program.clone(),
-            source,
-        })?;
-    let ended = loop {
-        tokio::select! {
-            ended = child.wait() => break ended,
-            signal = signals.next() => pass_on(&child, signal),
-        }
-    };
-    let status = ended.map_err(|source| ConductError::Command {
-        program: program.clone(),
-        source,
-    })?;
-    Ok(exit_code(status))
-}
-
-/// The exit code as a shell counts it: a signal's number plus 128.
-fn exit_code(status: ExitStatus) -> Option<i32> {
-    use std::os::unix::process::ExitStatusExt;
-    status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal))
-}
-
-/// Sends a signal on to the child's group: generators such as `npm run k6` have children of their own.
-fn pass_on(child: &Child, signal: SignalKind) {
-    let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()) else {
-        return;
-    };
-    #[expect(unsafe_code, reason = "killpg has no safe wrapper")]
-    // SAFETY: killpg takes two numbers. The group is the child's own, and it has not been reaped: `id` still knows it.
-    let answer = unsafe { libc::killpg(group, signal.as_raw_value()) };
-    if answer != 0 {
-        tracing::debug!(error = %io::Error::last_os_error(), "a signal could not be passed on");
-    }
 }

@@ -8,12 +8,15 @@ use super::result::ResultOptions;
 use super::session::SessionOptions;
 
 const EXAMPLES: &str = "\
-In COMMAND's arguments {url} becomes http://ADDR and {addr} becomes ADDR; HOPSCOPE_URL is set as well.
+In COMMAND's arguments {url} becomes http://HOST:PORT, {addr} HOST:PORT, {host} HOST and {port} PORT of hopscope's own
+address; HOPSCOPE_URL is set as well. In a terminal, COMMAND runs as a shell would run it: it has the terminal, and Ctrl-C
+and Ctrl-Z are its own.
 
 Examples:
   hopscope run --via tunnel=127.0.0.1:3000 -- k6 run -e BASE_URL={url} test.js
   hopscope run --via lb=http://shop.example.com -- wrk -t2 -c64 -d30s {url}/products
   hopscope run --via tunnel=kubectl:shop/svc/api-gateway:3000 --markdown verdict.md -- k6 run test.js
+  hopscope run --via lb=http://shop.example.com -- locust --headless -u 50 -t 1m --host {url}
   hopscope run --via direct=127.0.0.1:3000 --fail-on 'any>1%' -- oha -z 10s {url}
   hopscope run --via direct=127.0.0.1:3000 --result points.json -- k6 run --out json=points.json test.js
       joins what k6 wrote, failure by failure

@@ -78,6 +78,9 @@ impl Display {
                 stopped.recv_timeout(next.saturating_duration_since(Instant::now()))
             {
                 next += every;
+                if mode == Mode::Lines && is_somebody_elses_screen() {
+                    continue;
+                }
                 let frame = source.frame();
                 let text = match mode {
                     Mode::Table => {
@@ -106,6 +109,13 @@ impl Display {
             thread,
         }
     }
+}
+
+/// Whether a full-screen program, such as a load generator's own display, has the terminal: it reads keys one by one
+/// (termios(3), `ICANON`), and a line would be drawn into its picture.
+fn is_somebody_elses_screen() -> bool {
+    rustix::termios::tcgetattr(std::io::stderr())
+        .is_ok_and(|modes| !modes.local_modes.contains(rustix::termios::LocalModes::ICANON))
 }
 
 impl Drop for Display {
