@@ -35,7 +35,7 @@ pub use facts::{FinalFacts, Options, Summary};
 pub use figures::{Figures, Latency, RouteFigures};
 pub use handle::{Closing, RecordingHandle, create};
 pub use losses::{LossKind, Losses};
-pub use reader::{CutOff, Recording};
+pub use reader::{CutOff, NoSuchPath, Recording};
 pub use recorder::Recorder;
 pub use second::{Buckets, Cell, PHASE_BOUNDS_US, PhaseCounts, Second};
 pub use watcher::Watcher;

@@ -5,6 +5,7 @@
 
 mod assemble;
 mod load;
+mod relabel;
 mod thinning;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ use super::losses::Losses;
 use super::schema::{APPLICATION_ID, VERSION};
 use hopscope_attribution::evidence::RunFacts;
 use hopscope_text::distribution::Distribution;
+
+pub use relabel::NoSuchPath;
 
 /// What the first bytes of every SQLite file are.
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::model::Report;
 use hopscope_text::figures::{float, grouped, percent, ratio};
+use hopscope_text::near::did_you_mean;
 
 /// One condition, as it was typed.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +53,7 @@ pub enum ConditionError {
     #[error("`{0}` compares with `<`, `=` or `!`: a limit on failures is `>` or `>=`")]
     WrongOperator(String),
     /// What stands left of the operator is not a subject.
-    #[error("`{0}` is not something that can fail: use any, undelivered, {hops}, several of these as in lb+backend, or cause:WORD", hops = hop_words())]
+    #[error("`{0}` is not something that can fail{near}: use any, undelivered, {hops}, several of these as in lb+backend, or cause:WORD", hops = hop_words(), near = near_subject(.0))]
     Subject(String),
     /// A cause without the prefix.
     #[error("`{0}` is a cause: write `cause:{0}`")]
@@ -151,12 +152,22 @@ fn plain_number(text: &str) -> Option<f64> {
         .flatten()
 }
 
+/// Subjects that a word which is none may be meant to be.
+fn near_subject(word: &str) -> String {
+    let hops = Hop::ALL.map(Hop::word);
+    did_you_mean(word, hops.into_iter().chain(["any", "undelivered"]))
+}
+
 fn hop_words() -> String {
     Hop::ALL.map(Hop::word).join(", ")
 }
 
 /// ` (nearest: ...)` when a cause shares a part of the word.
 fn nearest(word: &str) -> String {
+    let meant = did_you_mean(word, Cause::ALL.iter().map(|cause| cause.word()));
+    if !meant.is_empty() {
+        return meant;
+    }
     let near: Vec<_> = Cause::ALL
         .iter()
         .map(|cause| cause.word())

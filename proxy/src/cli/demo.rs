@@ -15,6 +15,7 @@ use crate::demo::words;
 use crate::diagnosis::of_recording;
 use crate::live::Mode;
 use hopscope_recording::{Recording, RecordingError};
+use hopscope_text::near::did_you_mean;
 use hopscope_text::paint::Screen;
 
 const EXAMPLES: &str = "\
@@ -80,7 +81,7 @@ fn positive(text: &str) -> Result<f64, String> {
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// There is no such scenario.
-    #[error("there is no scenario `{0}`; hopscope demo --list shows them all")]
+    #[error("there is no scenario `{0}`{near}; hopscope demo --list shows them all", near = near(.0))]
     NoSuchScenario(String),
     /// It could not be played.
     #[error(transparent)]
@@ -105,6 +106,12 @@ impl DemoError {
             Self::Play(_) | Self::Recording(_) | Self::Score(_) => Exit::CouldNotRun,
         }
     }
+}
+
+/// Scenarios that a name which is none may be meant to be.
+fn near(name: &str) -> String {
+    let scenarios = scenario::all();
+    did_you_mean(name, scenarios.iter().map(|scenario| scenario.name.as_str()))
 }
 
 /// Plays a scenario, or lists them.

@@ -1,13 +1,16 @@
 //! `hopscope report RECORDING`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
+
+use hopscope_attribution::evidence::PathKind;
 
 use super::Exit;
 use super::nodes::{NodeError, NodeOptions};
 use super::output::{OutputError, ReportOptions};
 use super::result::{Given, ResultError, ResultOptions};
 use crate::diagnosis::{Witnesses, of_recording_with};
-use hopscope_recording::{Recording, RecordingError};
+use hopscope_recording::{NoSuchPath, Recording, RecordingError};
 
 const EXAMPLES: &str = "\
 The same recording gives the same bytes. A recording that was cut off (kill -9, a full disk) is read as far as it goes,
@@ -21,6 +24,7 @@ Examples:
   hopscope report run.sqlite --result summary.json  (totals only)
   hopscope report run.sqlite --agent http://10.0.0.7:9464 --agent http://10.0.0.8:9464 --save-evidence nodes.jsonl
   hopscope report run.sqlite --agent-evidence nodes.jsonl
+  hopscope report run.sqlite --path staging=lb       (the path called staging led through a load balancer)
   hopscope report run.sqlite --fail-on 'tunnel>0.5%' --fail-on 'cause:backend-reset>0'";
 
 /// The diagnosis again, from a recording
@@ -30,6 +34,11 @@ pub struct Args {
     /// A file that run, proxy or demo recorded
     #[arg(value_name = "RECORDING")]
     recording: PathBuf,
+
+    /// Say what was on the way of a path where its name did not, or said it wrongly: KIND is tunnel, lb, direct or
+    /// unstated. More than once; the recording stays as it is
+    #[arg(long, value_name = "NAME=KIND", help_heading = "Paths")]
+    path: Vec<Relabel>,
 
     #[command(flatten)]
     generator: ResultOptions,
@@ -41,12 +50,38 @@ pub struct Args {
     output: ReportOptions,
 }
 
+/// `NAME=KIND`: what was on the way of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Relabel {
+    name: String,
+    kind: PathKind,
+}
+
+impl FromStr for Relabel {
+    type Err = String;
+
+    fn from_str(typed: &str) -> Result<Self, String> {
+        let (name, word) = typed
+            .split_once('=')
+            .ok_or_else(|| format!("`{typed}` is not NAME=KIND: write, for example, staging=lb"))?;
+        let kind = PathKind::from_word(word)
+            .ok_or_else(|| format!("`{word}` is no kind of path: write tunnel, lb, direct or unstated"))?;
+        Ok(Self {
+            name: name.to_owned(),
+            kind,
+        })
+    }
+}
+
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The recording cannot be read.
     #[error(transparent)]
     Recording(#[from] RecordingError),
+    /// A path was to be relabelled that the run did not have.
+    #[error(transparent)]
+    NoSuchPath(#[from] NoSuchPath),
     /// The generator's result cannot be read.
     #[error(transparent)]
     Result(#[from] ResultError),
@@ -63,6 +98,7 @@ impl ReportError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Output(error) => error.exit(),
+            Self::NoSuchPath(_) => Exit::Usage,
             Self::Result(error) => error.exit(),
             Self::Recording(_) | Self::Node(_) => Exit::CouldNotRun,
         }
@@ -74,7 +110,10 @@ impl ReportError {
 /// # Errors
 /// When the recording, the generator's result or an agent's evidence cannot be read, or the report cannot be written.
 pub fn execute(args: &Args) -> Result<Exit, ReportError> {
-    let recording = Recording::open(&args.recording)?;
+    let mut recording = Recording::open(&args.recording)?;
+    for Relabel { name, kind } in &args.path {
+        recording = recording.relabelled(name, *kind)?;
+    }
     args.output.check()?;
     let Given { result, failures } = args.generator.read(None)?;
     let node = args.nodes.ask(&recording)?;

@@ -6,5 +6,6 @@
 pub mod distribution;
 pub mod figures;
 pub mod latencies;
+pub mod near;
 pub mod paint;
 pub mod table;

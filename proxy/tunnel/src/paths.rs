@@ -8,7 +8,7 @@ use hopscope_attribution::evidence::{Path, PathKind};
 /// One `--via NAME=TARGET`, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Via {
-    /// The name, which says the kind by how it starts.
+    /// The name, whose first word may declare the kind.
     pub name: String,
     /// Where it leads.
     pub target: Target,
@@ -56,6 +56,19 @@ pub enum ViaError {
     /// The name has characters that a metric label or a table should not carry.
     #[error("`{0}` is no path name: use letters, digits, `-` and `_`, for example tunnel, lb-blue or direct")]
     Name(String),
+    /// The name begins with a word that is nearly one of those that declare what is on the way.
+    #[error(
+        "`{name}` says nothing of what is on the way, and is nearly `{word}`: write {word}={target} if that is meant, or \
+         choose a name that is further from it, such as path-{name}"
+    )]
+    NearlyAKind {
+        /// The name.
+        name: String,
+        /// The word that it nearly begins with.
+        word: &'static str,
+        /// The target.
+        target: String,
+    },
     /// The scheme is none of those known.
     #[error("`{0}://` is not known: use http://, https://, tcp://, kubectl: or a bare HOST:PORT")]
     Scheme(String),
@@ -97,6 +110,13 @@ impl FromStr for Via {
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || name.len() > 63 || !name.chars().all(allowed) {
             return Err(ViaError::Name(name.to_owned()));
+        }
+        if let (PathKind::Unstated, Some(word)) = (PathKind::from_name(name), PathKind::nearly(name)) {
+            return Err(ViaError::NearlyAKind {
+                name: name.to_owned(),
+                word,
+                target: target.to_owned(),
+            });
         }
         let parsed = match target.strip_prefix("kubectl:") {
             Some(forward) => Target::Kubectl(crate::Target::parse(forward)?),
@@ -216,6 +236,14 @@ mod tests {
         assert_eq!(kind("lb-blue=http://lb.test"), PathKind::Lb);
         assert_eq!(kind("direct2=10.0.0.7:3000"), PathKind::Direct);
         assert_eq!(kind("staging=10.0.0.7:3000"), PathKind::Unstated);
+        assert_eq!(kind("directus=10.0.0.7:3000"), PathKind::Unstated);
+    }
+
+    #[test]
+    fn a_name_that_is_nearly_a_kind_is_asked_about() {
+        let refused = |typed: &str| typed.parse::<Via>().unwrap_err().to_string();
+        assert!(refused("tunl=127.0.0.1:3000").contains("write tunnel=127.0.0.1:3000"));
+        assert!(refused("dircet=127.0.0.1:3000").contains("write direct=127.0.0.1:3000"));
     }
 
     #[test]
