@@ -1,5 +1,7 @@
 //! What to do next, most useful first.
 
+mod tls;
+
 use crate::case::Case;
 use crate::catalogue::{self, Remedy};
 use crate::cause::Cause;
@@ -28,6 +30,11 @@ pub(crate) fn of(case: &Case<'_>, hops: &[HopCharge]) -> Vec<Advice> {
         advice.extend(not_read::advice(case));
     }
     for (_, cause) in causes {
+        if matches!(cause, Cause::LbTls | Cause::BackendTls) {
+            let room = MOST.saturating_sub(advice.len());
+            advice.extend(tls::of(case).into_iter().take(room));
+            continue;
+        }
         for (action, why) in remedies(cause, tunnel) {
             let one = Advice {
                 action: catalogue::with_forwarder(action, forwarder),

@@ -114,6 +114,7 @@ const fn of_connect(failure: ConnectFailure) -> bool {
         | ConnectFailure::Tls(TlsFailure::Ended | TlsFailure::TimedOut) => true,
         ConnectFailure::Dns
         | ConnectFailure::Tls(_)
+        | ConnectFailure::OwnAddress
         | ConnectFailure::NoLocalPort
         | ConnectFailure::NoDescriptor
         | ConnectFailure::Errno(_) => false,

@@ -50,6 +50,8 @@ causes! {
     ObserverFdLimit = "observer-fd-limit" => Observer,
     /// hopscope's host ran out of ephemeral ports towards the upstream.
     ObserverPortsExhausted = "observer-ports-exhausted" => Observer,
+    /// The path's target led back to hopscope itself.
+    ObserverOwnAddress = "observer-own-address" => Observer,
     /// hopscope was stopped or killed while the exchange was under way.
     ObserverStopped = "observer-stopped" => Observer,
     /// So much evidence was lost that what is left proves nothing.

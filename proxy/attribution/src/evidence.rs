@@ -3,6 +3,7 @@
 //! One module a vantage point. [`Evidence`] gathers them; a vantage point that was not manned is
 //! [`Observation::Unseen`] with the reason, never an empty list that could be read as health.
 
+pub mod address;
 pub mod arrival;
 pub mod connection;
 pub mod cpu;
@@ -21,6 +22,7 @@ pub mod traffic;
 pub mod tunnel;
 pub mod tuple;
 
+pub use address::{AddressFailures, FailedAddress};
 pub use arrival::{Arrival, Arrived};
 pub use connection::{
     ConnectFailure, Connection, ConnectionId, Ending, Opaque, Protocol, Side, SideEnd, TcpFacts, TlsFailure,
@@ -54,6 +56,8 @@ pub struct Evidence {
     pub duration: Span,
     /// Every connection, in the order in which they were accepted.
     pub connections: Vec<Connection>,
+    /// Addresses that failed beside others of the same name, in the order in which they first did.
+    pub failed_addresses: Vec<AddressFailures>,
     /// Every failed exchange, and a sample of the successful ones, in the order in which they ended.
     pub exchanges: Vec<Exchange>,
     /// Exact counts of all exchanges per second, path and route.

@@ -49,6 +49,7 @@ pub(crate) const fn symptom(what: What) -> &'static str {
                 TlsFailure::TimedOut => "TLS handshake timed out",
                 TlsFailure::Protocol => "answer that is not TLS",
             },
+            ConnectFailure::OwnAddress => "hopscope's own address",
             ConnectFailure::NoLocalPort => "no local port left",
             ConnectFailure::NoDescriptor => "no descriptor left",
             ConnectFailure::Errno(_) => "connect failed",

@@ -5,6 +5,7 @@
 //! earlier charge. What no rule decides stays `undetermined`.
 
 mod accept_queue;
+mod address_contrast;
 mod client;
 mod connect;
 mod delivered;
@@ -96,6 +97,7 @@ pub const RULES: &[Rule] = &[
     route_contrast::RULE,
     path_contrast::RULE,
     messenger::RULE,
+    address_contrast::RULE,
     rate_limit::RULE,
     generator::TIMEOUT,
     throttled::RULE,

@@ -52,6 +52,12 @@ pub fn connections_within(descriptors: u64) -> u64 {
     (descriptors.saturating_sub(RESERVED) / 2).max(1)
 }
 
+/// Pipes that may be open at a time within so many descriptors, while connections leave room for them. A pipe needs as
+/// many descriptors as a connection.
+pub fn pipes_within(descriptors: u64) -> u64 {
+    connections_within(descriptors) / 4
+}
+
 /// CPU time that the process has used, user and system (getrusage(2)).
 pub fn cpu_time() -> Duration {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();

@@ -1,7 +1,13 @@
 //! TLS towards others: whose certificates are believed.
 
+mod given;
+mod unchecked;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use self::given::Given;
+use self::unchecked::Unchecked;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -36,42 +42,68 @@ pub enum TrustError {
     Provider(#[from] rustls::Error),
 }
 
-/// A client that trusts the host's authorities, or only those in the file `authorities`, which `option` names, where
-/// that is given.
+/// Whose certificates are believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Those of the host's own authorities.
+    #[default]
+    Host,
+    /// Those of the authorities in this PEM file, and the certificates in it themselves.
+    Only(PathBuf),
+    /// Any: the other side may be anybody.
+    Anybody,
+}
+
+/// A client that believes certificates as `trust` says; `option` names the option that gives a file.
 ///
 /// # Errors
 /// When nobody would be trusted.
-pub fn client(authorities: Option<&Path>, option: &'static str) -> Result<ClientConfig, TrustError> {
+pub fn client(trust: &Trust, option: &'static str) -> Result<ClientConfig, TrustError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots(authorities, option)?)
-        .with_no_client_auth())
+    let builder =
+        ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    Ok(match trust {
+        Trust::Host => builder
+            .with_root_certificates(host(option)?)
+            .with_no_client_auth(),
+        Trust::Only(path) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Given::new(read(path, option)?, &provider)?))
+            .with_no_client_auth(),
+        Trust::Anybody => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Unchecked::new(&provider)))
+            .with_no_client_auth(),
+    })
 }
 
-fn roots(authorities: Option<&Path>, option: &'static str) -> Result<RootCertStore, TrustError> {
+/// The host's own authorities.
+fn host(option: &'static str) -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
-    let Some(path) = authorities else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return if roots.is_empty() {
-            Err(TrustError::Nobody { option })
-        } else {
-            Ok(roots)
-        };
-    };
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err(TrustError::Nobody { option });
+    }
+    Ok(roots)
+}
+
+/// The certificates in a PEM file, at least one, each of which can be used.
+fn read(path: &Path, option: &'static str) -> Result<Vec<CertificateDer<'static>>, TrustError> {
     let refused = |why: String| TrustError::File {
         path: path.to_owned(),
         why,
         option,
     };
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| refused(error.to_string()))? {
-        let certificate = certificate.map_err(|error| refused(error.to_string()))?;
-        roots
-            .add(certificate)
-            .map_err(|error| refused(error.to_string()))?;
-    }
-    if roots.is_empty() {
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| refused(error.to_string()))?;
+    if certificates.is_empty() {
         return Err(refused("it has no certificate in it".to_owned()));
     }
-    Ok(roots)
+    for certificate in &certificates {
+        RootCertStore::empty()
+            .add(certificate.clone())
+            .map_err(|error| refused(error.to_string()))?;
+    }
+    Ok(certificates)
 }

@@ -4,7 +4,7 @@ mod answer;
 mod finish;
 mod http2;
 mod in_flight;
-mod reading;
+pub(super) mod reading;
 mod request;
 mod response;
 mod switch;

@@ -313,6 +313,7 @@ fn outcome(connection: &Connection) -> &'static str {
             ConnectFailure::Reset => "connect-reset",
             ConnectFailure::Dns => "dns",
             ConnectFailure::Tls(_) => "tls",
+            ConnectFailure::OwnAddress => "own-address",
             ConnectFailure::NoLocalPort => "no-local-port",
             ConnectFailure::NoDescriptor => "no-descriptor",
             ConnectFailure::Errno(_) => "connect-error",

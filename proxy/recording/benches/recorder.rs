@@ -114,6 +114,7 @@ fn facts() -> RunFacts {
         target: "127.0.0.1:3000".to_owned(),
     };
     RunFacts {
+        notes: Vec::new(),
         paths: vec![path],
         ..RunFacts::default()
     }

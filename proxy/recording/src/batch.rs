@@ -4,8 +4,8 @@ use std::sync::mpsc::SyncSender;
 
 use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow};
 use hopscope_attribution::evidence::{
-    Connection, Exchange, GeneratorResult, Moment, Observation, ObserverDelay, ObserverSample, PathId,
-    RouteId, Span, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess,
+    Connection, Exchange, FailedAddress, GeneratorResult, Moment, Observation, ObserverDelay, ObserverSample,
+    PathId, RouteId, Span, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess,
 };
 
 use super::facts::FinalFacts;
@@ -86,6 +86,8 @@ pub struct Batch {
     pub not_read: Vec<u64>,
     /// Connections that ended.
     pub connections: Vec<Connection>,
+    /// Addresses that failed beside others of the same name.
+    pub failed_addresses: Vec<FailedAddress>,
     /// Exchanges that failed.
     pub failed: Vec<Exchange>,
     /// Seconds that are over, with the exact counts of all exchanges and a sample of the successful ones.
@@ -104,6 +106,7 @@ impl Batch {
             accepted: vec![0; paths],
             not_read: vec![0; paths],
             connections: Vec::new(),
+            failed_addresses: Vec::new(),
             failed: Vec::new(),
             seconds: Vec::new(),
             home,
@@ -116,6 +119,7 @@ impl Batch {
         self.accepted.fill(0);
         self.not_read.fill(0);
         self.connections.clear();
+        self.failed_addresses.clear();
         self.failed.clear();
         self.seconds.iter_mut().for_each(Second::clear);
     }
@@ -123,6 +127,7 @@ impl Batch {
     /// Whether there is nothing to hand over.
     pub(super) fn is_empty(&self) -> bool {
         self.connections.is_empty()
+            && self.failed_addresses.is_empty()
             && self.failed.is_empty()
             && self.seconds.is_empty()
             && self

@@ -41,6 +41,8 @@ impl Shared {
         self.losses
             .add(LossKind::Connection, batch.connections.len() as u64);
         self.losses
+            .add(LossKind::FailedAddress, batch.failed_addresses.len() as u64);
+        self.losses
             .add(LossKind::FailedExchange, batch.failed.len() as u64);
         self.losses.add(LossKind::Counted, counted);
     }

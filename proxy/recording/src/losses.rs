@@ -56,6 +56,8 @@ macro_rules! loss_kinds {
 loss_kinds! {
     /// Connection rows.
     Connection connections = "connection",
+    /// Rows of addresses that failed beside others.
+    FailedAddress failed_addresses = "failed-address",
     /// Rows of failed exchanges.
     FailedExchange failed_exchanges = "failed-exchange",
     /// Sampled rows of successful exchanges.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
-use hopscope_attribution::evidence::{Connection, Exchange, Moment, PathId, Span};
+use hopscope_attribution::evidence::{Connection, Exchange, FailedAddress, Moment, PathId, Span};
 
 use super::batch::{Batch, Message};
 use super::handle::Shared;
@@ -88,6 +88,15 @@ impl Recorder {
         if self.batch.connections.len().is_multiple_of(EAGER_ROWS) {
             self.hand_over(self.batch.until);
         }
+    }
+
+    /// An address of a target that has several failed.
+    pub fn failed_address(&mut self, failed: FailedAddress) {
+        if self.batch.failed_addresses.len() >= HELD_ROWS {
+            self.shared.losses.add(LossKind::FailedAddress, 1);
+            return;
+        }
+        self.batch.failed_addresses.push(failed);
     }
 
     /// An exchange has ended. All of them are counted; the failed ones and a sample of the others are kept.

@@ -2,8 +2,8 @@
 
 use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow};
 use hopscope_attribution::evidence::{
-    Connection, Exchange, ObserverDelay, ObserverSample, Path, PathId, TunnelGauge, TunnelLifeEvent,
-    TunnelLine, TunnelProcess,
+    Connection, Exchange, FailedAddress, ObserverDelay, ObserverSample, Path, PathId, TunnelGauge,
+    TunnelLifeEvent, TunnelLine, TunnelProcess,
 };
 
 use super::batch::{NodeWatch, TunnelRow};
@@ -25,6 +25,7 @@ pub(super) struct Table {
 }
 
 pub(super) const CONNECTION: &str = "connection";
+pub(super) const FAILED_ADDRESS: &str = "failed_address";
 pub(super) const EXCHANGE: &str = "exchange";
 pub(super) const TRAFFIC: &str = "traffic";
 pub(super) const ADDED: &str = "added";
@@ -53,6 +54,7 @@ pub(super) fn tables() -> Vec<Table> {
         plain("route", &["route", "name"], ", PRIMARY KEY (route)"),
         of::<(PathId, Path)>(PATH),
         of::<Connection>(CONNECTION),
+        of::<FailedAddress>(FAILED_ADDRESS),
         of::<Exchange>(EXCHANGE),
         of::<TrafficRow>(TRAFFIC),
         of::<AddedRow>(ADDED),

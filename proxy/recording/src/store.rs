@@ -122,6 +122,12 @@ impl Store {
                 &serde_json::Value::from(command.as_slice()).to_string(),
             )?;
         }
+        if !facts.notes.is_empty() {
+            self.set_text(
+                "notes",
+                &serde_json::Value::from(facts.notes.as_slice()).to_string(),
+            )?;
+        }
         self.set("closed_properly", 0)?;
         self.commit()
     }

@@ -1,5 +1,6 @@
 //! What is recorded is what is read, whatever happens to the file.
 
+mod addresses;
 mod arbitrary;
 mod damage;
 mod documented;

@@ -17,8 +17,8 @@ use super::facts::{FinalFacts, Options, Summary};
 use super::handle::Shared;
 use super::losses::{LossKind, Losses};
 use super::schema::{
-    ADDED, CONNECTION, DELAY, EXCHANGE, KERNEL_SOCKET, KERNEL_WINDOW, NODE, OBSERVER, TRAFFIC, TUNNEL,
-    TUNNEL_GAUGE, TUNNEL_LIFE, TUNNEL_LINE, TUNNEL_PROCESS,
+    ADDED, CONNECTION, DELAY, EXCHANGE, FAILED_ADDRESS, KERNEL_SOCKET, KERNEL_WINDOW, NODE, OBSERVER,
+    TRAFFIC, TUNNEL, TUNNEL_GAUGE, TUNNEL_LIFE, TUNNEL_LINE, TUNNEL_PROCESS,
 };
 use super::store::Store;
 use super::traffic::Assembly;
@@ -205,6 +205,11 @@ impl Writer {
         }) {
             self.rows_under_way.0 += batch.connections.len() as u64;
         }
+        self.write(
+            LossKind::FailedAddress,
+            batch.failed_addresses.len() as u64,
+            |store| store.insert(FAILED_ADDRESS, batch.failed_addresses.iter()),
+        );
         self.failed(&batch.failed);
         for second in &batch.seconds {
             self.summary.exchanges += second.requests();

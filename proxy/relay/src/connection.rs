@@ -1,5 +1,7 @@
 //! One accepted connection from its first moment to its record.
 
+mod addresses;
+
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -51,6 +53,8 @@ struct Log {
     observer: Option<hopscope_http::Observer>,
     /// Whether it has been told that it is not read any more.
     unread: Notice,
+    /// What replaces the `Host` of requests, where that is wanted.
+    host: Option<Box<hopscope_http::HostRewriter>>,
     /// What hopscope added on the way up to the exchange under way, on a stamped connection.
     added_up: Option<Span>,
     /// When the generator said FIN, if it did.
@@ -80,6 +84,7 @@ impl Accepted {
             upstream_tuple: None,
             observer: worker.observer(id, path),
             unread: Notice::default(),
+            host: worker.host_rewriter(path),
             added_up: None,
             downstream_finished: None,
             unconfirmed: Vec::new(),
@@ -133,9 +138,7 @@ impl Accepted {
         };
         let attempted = attempt_unless_gone(&downstream, *attempt).await;
         self.log.upstream = attempted.outcome;
-        if let Some(resolved) = attempted.resolved {
-            worker::with(|worker| worker.remember(self.log.path, resolved));
-        }
+        self.log.learn_addresses(&attempted);
         let Some(upstream) = attempted.stream else {
             self.downstream = Some(downstream);
             return false;
@@ -201,12 +204,9 @@ async fn attempt_unless_gone(downstream: &TcpStream, attempt: Attempt) -> Attemp
         biased;
         attempted = attempt.run() => attempted,
         // Only EPOLLERR is waited for: unread bytes and a half-close are no reason to give up.
-        _ready = downstream.ready(Interest::ERROR) => Attempted {
-            stream: None,
-            outcome: Upstream::Abandoned { after: clock.now().since(began) },
-            remote: None,
-            resolved: None,
-        },
+        _ready = downstream.ready(Interest::ERROR) => {
+            Attempted::nothing(Upstream::Abandoned { after: clock.now().since(began) })
+        }
     }
 }
 
@@ -401,6 +401,8 @@ impl WakeUp<'_> {
                 None
             }
             Side::Downstream => {
+                let renamed = self.log.host.as_mut().and_then(|host| host.bytes(bytes));
+                let bytes = renamed.as_deref().unwrap_or(bytes);
                 let mut rewritten: Option<(Vec<u8>, usize)> = None;
                 self.log.read(|observer, mut out| {
                     observer.request_bytes(bytes, at, &mut out, &mut |insertion| {
@@ -411,10 +413,11 @@ impl WakeUp<'_> {
                         insertion.write_to(line);
                     });
                 });
-                rewritten.map(|(mut line, copied)| {
+                let rewritten = rewritten.map(|(mut line, copied)| {
                     line.extend_from_slice(&bytes[copied..]);
                     line
-                })
+                });
+                rewritten.or(renamed)
             }
         }
     }
@@ -443,16 +446,23 @@ impl Watch for WakeUp<'_> {
     }
 
     fn unread_run(&self, from: Side) -> u64 {
-        self.log
+        let unread = self
+            .log
             .observer
             .as_ref()
-            .map_or(u64::MAX, |observer| observer.opaque_run(direction(from)))
+            .map_or(u64::MAX, |observer| observer.opaque_run(direction(from)));
+        match (from, &self.log.host) {
+            (Side::Downstream, Some(host)) => unread.min(host.unchanged_run()),
+            (Side::Downstream | Side::Upstream, _) => unread,
+        }
     }
 
     fn skip(&mut self, from: Side, count: u64) {
         let at = self.now();
-        if from == Side::Upstream {
-            self.down_last_byte = Some(at);
+        match (from, &mut self.log.host) {
+            (Side::Upstream, _) => self.down_last_byte = Some(at),
+            (Side::Downstream, Some(host)) => host.skip(count),
+            (Side::Downstream, None) => {}
         }
         self.log
             .read(|observer, mut out| observer.skip(direction(from), count, at, &mut out));

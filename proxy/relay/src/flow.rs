@@ -17,6 +17,7 @@ use super::arrival::{self, Arrival};
 use super::socket;
 use super::splice::{Pipe, WORTHWHILE};
 use super::stream::{Stream, poll_write_at_once};
+use super::worker;
 
 /// Bytes read at once at first. What one read brings is also the most that a direction ever holds back.
 const FIRST_READ: usize = 64 * 1024;
@@ -260,7 +261,12 @@ impl Flow {
     ) {
         let run = watch.unread_run(self.from);
         let many = run >= WORTHWHILE && (full || run != u64::MAX);
-        if many && !self.holds() && source.plain().is_some() && sink.plain().is_some() {
+        if many
+            && !self.holds()
+            && source.plain().is_some()
+            && sink.plain().is_some()
+            && worker::has_room_for_pipes()
+        {
             self.hurry(sink);
             self.pipe = Pipe::take().ok().map(Box::new);
         }

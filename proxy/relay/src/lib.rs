@@ -15,6 +15,7 @@ mod connection;
 mod deal;
 mod flow;
 mod health;
+mod host_header;
 mod listener;
 mod refusal;
 mod relay;
@@ -30,5 +31,6 @@ mod upstream;
 mod worker;
 
 pub use clock::RunClock;
+pub use host_header::HostHeader;
 pub use refusal::OnRefusal;
 pub use session::{Config, Hurry, Session, StartError};

@@ -14,6 +14,10 @@ use super::{socket, worker};
 
 /// Asked of the kernel, which cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
+/// Bytes that wait in a generator's socket, at most, beyond those that its window has room for (tcp(7),
+/// `TCP_NOTSENT_LOWAT`). What a generator does not take must not be read ahead by the megabyte: a reset behind it would
+/// destroy less than it does without hopscope. Accepted sockets inherit it.
+const READ_AHEAD: u32 = 128 * 1024;
 /// How long accepting pauses after an error that is ours, such as no memory: the next try would meet it again.
 const PAUSE: Duration = Duration::from_millis(10);
 /// How often that is tried again when hopscope stops.
@@ -44,6 +48,7 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
     if shared {
         // Accepted sockets inherit it (net/core/sock.c, `sk_clone_lock`), which spares a system call each.
         socket.set_tcp_nodelay(true)?;
+        socket.set_tcp_notsent_lowat(READ_AHEAD)?;
         socket.listen(BACKLOG)?;
     }
     Ok(socket.into())

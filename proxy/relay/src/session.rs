@@ -17,13 +17,15 @@ use super::arrival::Stamping;
 use super::clock::RunClock;
 use super::deal::Deal;
 use super::health::{self, Pulse, Watched};
-use super::listener;
+use super::host_header::HostHeader;
 use super::refusal::OnRefusal;
 use super::tls::UpstreamTls;
 use super::tunnels::Tunnels;
-use super::upstream::{Connector, ForwardConnector};
+use super::upstream::{Addresses, Connector, ForwardConnector, OwnAddress, Terms};
 use super::worker::{self, Counters, Way, Worker};
-use hopscope_host::trust::TrustError;
+use super::{listener, splice};
+use hopscope_host::limits;
+use hopscope_host::trust::{Trust, TrustError};
 use hopscope_http::ObserverConfig;
 use hopscope_recording::{Closing, FinalFacts, RecordingError, RecordingHandle, Summary, Watcher};
 use hopscope_tunnel::paths::{Target, Transport, Via};
@@ -42,8 +44,10 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// What the generator is told when no upstream connection stands.
     pub on_refusal: OnRefusal,
-    /// Authorities to trust for `https://` paths, in place of the host's own.
-    pub upstream_ca: Option<PathBuf>,
+    /// Whose certificates are believed on `https://` paths.
+    pub upstream_trust: Trust,
+    /// Which `Host` requests carry.
+    pub host_header: HostHeader,
     /// What to do when a kubectl that hopscope runs was lost.
     pub tunnel_restart: RestartPolicy,
     /// Whether the owner of a forward that hopscope does not run is looked for and watched. Not in a demo: there
@@ -79,6 +83,17 @@ pub enum StartError {
         path: String,
         /// The name.
         host: String,
+    },
+    /// A path leads to hopscope's own listener.
+    #[error(
+        "path {path} leads to {address}, where hopscope itself listens: every connection would come back to it; give --via \
+         the application's address, or --listen another port"
+    )]
+    OwnAddress {
+        /// The path.
+        path: String,
+        /// The address that it leads to.
+        address: SocketAddr,
     },
     /// TLS cannot be set up.
     #[error(transparent)]
@@ -153,6 +168,8 @@ impl Session {
             .first()
             .map_or(Ok(config.listen), StdListener::local_addr)
             .map_err(system("read the listening address"))?;
+        let own = OwnAddress::new(address);
+        endpoints.refuse_own(config, own)?;
 
         let clock = RunClock::start();
         let facts = RunFacts {
@@ -160,6 +177,7 @@ impl Session {
             paths: config.vias.iter().map(Via::path).collect::<Vec<Path>>(),
             command: config.command.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            notes: notes(config, address),
         };
         let (recording, closing) =
             hopscope_recording::create(&config.recording, &facts, &recording_options(config), watchers)?;
@@ -171,9 +189,8 @@ impl Session {
                 return Err(error);
             }
         };
-        let counters = Arc::new(Counters::new(hopscope_host::limits::connections_within(
-            descriptor_limit,
-        )));
+        splice::allow(limits::pipes_within(descriptor_limit));
+        let counters = Arc::new(Counters::new(limits::connections_within(descriptor_limit)));
         let (stop, stopping) = watch::channel(Stop::Running);
         let mut workers = Vec::new();
         let mut pulses = Vec::new();
@@ -183,7 +200,13 @@ impl Session {
             let worker = endpoints.worker(
                 config,
                 &tunnels,
-                clock,
+                Terms {
+                    limit: config.connect_timeout,
+                    clock,
+                    workers: config.workers,
+                    own,
+                    listening: address,
+                },
                 recording.recorder(),
                 Arc::clone(&counters),
             );
@@ -273,6 +296,21 @@ impl Session {
     }
 }
 
+/// What was changed on the way, or not checked: what a reader of the report must know first.
+fn notes(config: &Config, listening: SocketAddr) -> Vec<String> {
+    let encrypted = config
+        .vias
+        .iter()
+        .any(|via| matches!(&via.target, Target::Endpoint(endpoint) if endpoint.transport == Transport::Tls));
+    let unchecked = (encrypted && config.upstream_trust == Trust::Anybody)
+        .then(|| "Certificates were not checked (--insecure): who answered is not known.".to_owned());
+    let hosts = config
+        .vias
+        .iter()
+        .filter_map(|via| config.host_header.note(via, listening));
+    hosts.chain(unchecked).collect()
+}
+
 /// How the recording is made, within what the system lets a file grow to.
 fn recording_options(config: &Config) -> hopscope_recording::Options {
     let mut options = config.recording_options.clone();
@@ -298,71 +336,86 @@ impl Hurry {
 /// What all workers connect to.
 struct Endpoints {
     tls: Option<UpstreamTls>,
+    /// What each path's host stood for when the run began; `None` for a forward that hopscope runs.
+    resolved: Vec<Option<Addresses>>,
 }
 
 impl Endpoints {
     /// Checks what can be checked before the first connection: names resolve, TLS can be set up.
     fn prepare(config: &Config) -> Result<Self, StartError> {
         let mut tls = None;
+        let mut resolved = Vec::new();
         for via in &config.vias {
             let Target::Endpoint(endpoint) = &via.target else {
+                resolved.push(None);
                 continue;
             };
             if endpoint.transport == Transport::Tls && tls.is_none() {
-                tls = Some(UpstreamTls::new(config.upstream_ca.as_deref())?);
+                tls = Some(UpstreamTls::new(&config.upstream_trust)?);
             }
             let known = (endpoint.host.as_str(), endpoint.port).to_socket_addrs();
-            if !known.is_ok_and(|mut addresses| addresses.next().is_some()) {
+            let addresses = known.ok().and_then(Addresses::of);
+            if addresses.is_none() {
                 return Err(StartError::Unresolvable {
                     path: via.name.clone(),
                     host: endpoint.host.clone(),
                 });
             }
+            resolved.push(addresses);
         }
-        Ok(Self { tls })
+        Ok(Self { tls, resolved })
+    }
+
+    /// Makes sure that no path leads to where hopscope itself listens.
+    fn refuse_own(&self, config: &Config, own: OwnAddress) -> Result<(), StartError> {
+        for (via, addresses) in config.vias.iter().zip(&self.resolved) {
+            let mut addresses = addresses.iter().flat_map(Addresses::iter);
+            if let Some(address) = addresses.find(|address| own.is_reached_by(*address)) {
+                return Err(StartError::OwnAddress {
+                    path: via.name.clone(),
+                    address,
+                });
+            }
+        }
+        Ok(())
     }
 
     fn worker(
         &self,
         config: &Config,
         tunnels: &Tunnels,
-        clock: RunClock,
+        terms: Terms,
         recorder: hopscope_recording::Recorder,
         counters: Arc<Counters>,
     ) -> Worker {
-        let ways = config
-            .vias
-            .iter()
-            .enumerate()
-            .filter_map(|(index, via)| match &via.target {
+        let paths = config.vias.iter().enumerate().filter_map(|(index, via)| {
+            let way = match &via.target {
                 Target::Endpoint(endpoint) => Some(Way::Endpoint {
                     observed: endpoint.transport != Transport::Unread,
                     connector: Connector::new(
                         endpoint.clone(),
                         self.tls.clone(),
-                        config.connect_timeout,
-                        clock,
-                        config.workers,
+                        self.resolved.get(index).cloned().flatten(),
+                        terms,
                     ),
                 }),
-                Target::Kubectl(_) => tunnels.of(index).map(|tunnel| {
-                    Way::Forward(
-                        tunnel,
-                        ForwardConnector::new(config.connect_timeout, clock, config.workers),
-                    )
-                }),
-            });
+                Target::Kubectl(_) => tunnels
+                    .of(index)
+                    .map(|tunnel| Way::Forward(tunnel, ForwardConnector::new(terms))),
+            };
+            Some((way?, config.host_header.rule(via, terms.listening)))
+        });
         let weights = if config.weights.is_empty() {
             vec![1; config.vias.len()]
         } else {
             config.weights.clone()
         };
         Worker::new(
-            clock,
+            terms.clock,
             recorder,
             counters,
             Deal::by_weights(&weights),
-            ways.collect(),
+            paths.collect(),
             config.vias.iter().map(|via| via.name.clone()).collect(),
             Arc::clone(&config.observing),
         )

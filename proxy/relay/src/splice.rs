@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -18,12 +19,64 @@ const PIPE_SIZE: libc::c_int = 1024 * 1024;
 /// Empty pipes that a thread keeps for the next body.
 const KEPT: usize = 8;
 
+/// Pipes that may be open at a time, and those that are.
+#[derive(Debug)]
+struct Allowance {
+    open: AtomicU64,
+    most: AtomicU64,
+}
+
+/// This process's pipes, those that are kept among them. Each counts as a connection does when another one wants to be
+/// admitted (`worker::Worker::enter`).
+static PIPES: Allowance = Allowance {
+    open: AtomicU64::new(0),
+    most: AtomicU64::new(0),
+};
+
+/// Lets so many pipes be open at a time. Bodies beyond them are copied, which is only dearer; a pipe that took the
+/// descriptor of an admitted connection's upstream would break that connection.
+pub(super) fn allow(pipes: u64) {
+    PIPES.most.fetch_max(pipes, Ordering::Relaxed);
+}
+
+/// Pipes that are open.
+pub(super) fn open() -> u64 {
+    PIPES.open.load(Ordering::Relaxed)
+}
+
+/// Closes the pipes that this thread keeps: connections need the descriptors.
+pub(super) fn close_kept() {
+    EMPTY.with_borrow_mut(Vec::clear);
+}
+
+/// A pipe's place among those that may be open.
+#[derive(Debug)]
+struct Place(&'static Allowance);
+
+impl Allowance {
+    fn take(&'static self) -> io::Result<Place> {
+        let place = Place(self);
+        if self.open.fetch_add(1, Ordering::Relaxed) >= self.most.load(Ordering::Relaxed) {
+            drop(place);
+            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A pipe with bytes on their way from one socket to the other.
 #[derive(Debug)]
 pub(super) struct Pipe {
     out: OwnedFd,
     into: OwnedFd,
     filled: usize,
+    _place: Place,
 }
 
 thread_local! {
@@ -34,11 +87,12 @@ impl Pipe {
     /// An empty pipe, kept or new.
     ///
     /// # Errors
-    /// When there are no descriptors for it.
+    /// When there are no descriptors for it, or none are left for pipes.
     pub(super) fn take() -> io::Result<Self> {
         if let Some(kept) = EMPTY.with_borrow_mut(Vec::pop) {
             return Ok(kept);
         }
+        let place = PIPES.take()?;
         let mut ends = [0; 2];
         #[expect(unsafe_code, reason = "pipe2 has no safe wrapper")]
         // SAFETY: the kernel writes two descriptors into the array.
@@ -54,7 +108,12 @@ impl Pipe {
         if size < 0 {
             tracing::debug!(error = %io::Error::last_os_error(), "a pipe keeps its default size");
         }
-        Ok(Self { out, into, filled: 0 })
+        Ok(Self {
+            out,
+            into,
+            filled: 0,
+            _place: place,
+        })
     }
 
     /// Bytes in the pipe.
@@ -108,4 +167,24 @@ fn splice(from: &impl AsRawFd, to: &impl AsRawFd, limit: usize) -> io::Result<us
         )
     };
     usize::try_from(moved).map_err(|_negative| io::Error::last_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_places_are_taken_than_are_allowed_and_one_that_is_left_is_free_again() {
+        static TWO: Allowance = Allowance {
+            open: AtomicU64::new(0),
+            most: AtomicU64::new(2),
+        };
+        let (first, second) = (TWO.take().unwrap(), TWO.take().unwrap());
+        assert_eq!(TWO.take().unwrap_err().raw_os_error(), Some(libc::EMFILE));
+        drop(first);
+        let third = TWO.take().unwrap();
+        assert!(TWO.take().is_err());
+        drop((second, third));
+        assert_eq!(TWO.open.load(Ordering::Relaxed), 0);
+    }
 }

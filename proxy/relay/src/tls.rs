@@ -1,7 +1,6 @@
 //! TLS towards an `https://` upstream, and what its failures mean.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use hopscope_attribution::evidence::TlsFailure;
@@ -11,16 +10,16 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use hopscope_host::trust::{self, TrustError};
+use hopscope_host::trust::{self, Trust, TrustError};
 
 /// What is needed to speak TLS to upstreams. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct UpstreamTls(Arc<ClientConfig>);
 
 impl UpstreamTls {
-    /// Trusts the host's authorities, or only those in `authorities` where that is given.
-    pub(super) fn new(authorities: Option<&Path>) -> Result<Self, TrustError> {
-        let mut config = trust::client(authorities, "--upstream-ca")?;
+    /// Believes certificates as it is told.
+    pub(super) fn new(trust: &Trust) -> Result<Self, TrustError> {
+        let mut config = trust::client(trust, "--upstream-ca")?;
         // The generator speaks HTTP/1 to us and its bytes are not rewritten, so nothing else may be agreed upon.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config)))

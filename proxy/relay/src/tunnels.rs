@@ -1,6 +1,6 @@
 //! The forwards that a session's paths run through: those that it runs, and those that it finds running.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use hopscope_attribution::evidence::{Moment, PathId, PathKind};
@@ -43,9 +43,9 @@ impl Tunnels {
                     sink,
                 )?)),
                 Target::Endpoint(endpoint) => {
-                    let address = endpoint.host.parse().map(|ip| SocketAddr::new(ip, endpoint.port));
-                    if let (true, PathKind::Tunnel, Ok(address)) =
-                        (config.watch_forwards, via.path().kind, address)
+                    if config.watch_forwards
+                        && via.path().kind == PathKind::Tunnel
+                        && let Some(address) = watched(&endpoint.host, endpoint.port)
                     {
                         let watch = Watch::start(address, now, sink);
                         tunnels.watched.push(watch.map_err(|source| StartError::System {
@@ -65,6 +65,17 @@ impl Tunnels {
     pub(super) fn of(&self, path: usize) -> Option<Arc<Tunnel>> {
         self.run.get(path).cloned().flatten()
     }
+}
+
+/// The address of a forward that may run on this host. A name such as `localhost` has two, and a forward that got only
+/// one of them is found by either; kubectl takes IPv4 first.
+fn watched(host: &str, port: u16) -> Option<SocketAddr> {
+    if let Ok(ip) = host.parse() {
+        return Some(SocketAddr::new(ip, port));
+    }
+    let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().ok()?.collect();
+    let of_this_host = addresses.iter().filter(|address| address.ip().is_loopback());
+    of_this_host.min_by_key(|address| address.is_ipv6()).copied()
 }
 
 /// Hands what is seen of a path's forward to the recording.

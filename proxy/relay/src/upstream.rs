@@ -1,23 +1,27 @@
 //! Making the upstream connection: name, source address, TCP, TLS. Every failure is an outcome, none is an error.
 
-use std::io;
-use std::net::SocketAddr;
+mod addresses;
+mod dial;
+mod own;
+
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use hopscope_attribution::evidence::{ConnectFailure, Moment, Span, TlsFailure, Upstream};
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use self::addresses::Known;
+use self::dial::{Candidate, Dialled};
 use super::clock::RunClock;
 use super::source_address::SourceAddresses;
 use super::stream::UpstreamStream;
 use super::tls::UpstreamTls;
 use hopscope_tunnel::paths::{Endpoint, Transport};
 
-/// How long a resolved name is believed before it is asked for again.
-const NAME_LIFETIME: Span = Span::from_secs(5);
+pub(super) use addresses::Addresses;
+pub(super) use dial::Failed;
+pub(super) use own::OwnAddress;
 
 /// One worker's way to one endpoint.
 #[derive(Debug)]
@@ -27,9 +31,17 @@ pub(super) struct Connector {
     limit: Duration,
     clock: RunClock,
     sources: SourceAddresses,
-    /// The endpoint's address, where it is given by one and not by a name.
-    literal: Option<SocketAddr>,
-    resolved: Option<(Moment, SocketAddr)>,
+    place: Place,
+    own: OwnAddress,
+}
+
+/// Where an endpoint is.
+#[derive(Debug)]
+enum Place {
+    /// It is given by its address.
+    Address(SocketAddr),
+    /// It is given by a name, which stood for this when it was asked for last.
+    Name(Option<Known>),
 }
 
 /// An attempt, prepared: what the worker's shared state has to say is already in it, so that it can run by itself.
@@ -38,20 +50,40 @@ pub(super) struct Attempt {
     began: Moment,
     limit: Duration,
     clock: RunClock,
-    address: Address,
-    source: Option<std::net::Ipv4Addr>,
+    goal: Goal,
     tls: Option<(UpstreamTls, String)>,
 }
 
 #[derive(Debug)]
-enum Address {
+enum Goal {
     /// No forward listens at the moment: what a refused connection would be to a client of the forward itself.
     NoForward,
-    Known(SocketAddr),
+    One(Candidate),
+    Several(Vec<Candidate>),
     ToResolve {
-        host: String,
-        port: u16,
+        name: Name,
+        own: OwnAddress,
     },
+}
+
+/// A name to be resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Name {
+    host: String,
+    port: u16,
+}
+
+impl Name {
+    /// What it stands for now; `None` where the resolver has no answer.
+    pub(super) async fn resolve(&self) -> Option<Addresses> {
+        match Addresses::resolve(&self.host, self.port).await {
+            Ok(addresses) => Some(addresses),
+            Err(error) => {
+                tracing::debug!(host = self.host, %error, "a name did not resolve");
+                None
+            }
+        }
+    }
 }
 
 /// What an attempt came to.
@@ -63,47 +95,77 @@ pub(super) struct Attempted {
     pub(super) outcome: Upstream,
     /// The address that the stream is connected to.
     pub(super) remote: Option<SocketAddr>,
-    /// The address that the name resolved to, to be remembered.
-    pub(super) resolved: Option<SocketAddr>,
+    /// The addresses that the name resolved to, to be remembered.
+    pub(super) resolved: Option<Addresses>,
+    /// Of several addresses, those that did not take the connection.
+    pub(super) failed: Vec<Failed>,
+}
+
+impl Attempted {
+    /// One that came to nothing.
+    pub(super) fn nothing(outcome: Upstream) -> Self {
+        Self {
+            stream: None,
+            outcome,
+            remote: None,
+            resolved: None,
+            failed: Vec::new(),
+        }
+    }
+}
+
+/// What all connectors of a run share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// The longest that connecting may take, name and TLS included.
+    pub(super) limit: Duration,
+    pub(super) clock: RunClock,
+    /// Workers that connect to the same upstream.
+    pub(super) workers: usize,
+    /// Where hopscope itself listens.
+    pub(super) own: OwnAddress,
+    /// The same, as it was bound.
+    pub(super) listening: SocketAddr,
 }
 
 impl Connector {
+    /// A way to an endpoint, whose name was resolved to these addresses just now.
     pub(super) fn new(
         endpoint: Endpoint,
         tls: Option<UpstreamTls>,
-        limit: Duration,
-        clock: RunClock,
-        workers: usize,
+        resolved: Option<Addresses>,
+        terms: Terms,
     ) -> Self {
-        let literal = endpoint.host.parse().ok();
+        let place = match endpoint.host.parse() {
+            Ok(ip) => Place::Address(SocketAddr::new(ip, endpoint.port)),
+            Err(_) => Place::Name(resolved.map(|addresses| Known::new(addresses, terms.clock.now()))),
+        };
         Self {
-            literal: literal.map(|ip| SocketAddr::new(ip, endpoint.port)),
             endpoint,
             tls,
-            limit,
-            clock,
-            sources: SourceAddresses::shared_by(workers),
-            resolved: None,
+            limit: terms.limit,
+            clock: terms.clock,
+            sources: SourceAddresses::shared_by(terms.workers),
+            place,
+            own: terms.own,
         }
     }
 
     /// Prepares an attempt that begins now.
     pub(super) fn attempt(&mut self) -> Attempt {
         let began = self.clock.now();
-        let remembered = self
-            .resolved
-            .filter(|(at, _)| began.since(*at) < NAME_LIFETIME)
-            .map(|(_, address)| address);
-        let address = match self.literal.or(remembered) {
-            Some(address) => Address::Known(address),
-            None => Address::ToResolve {
-                host: self.endpoint.host.clone(),
-                port: self.endpoint.port,
+        let sources = &mut self.sources;
+        let mut candidate = |address| (address, sources.next(address));
+        let goal = match &mut self.place {
+            Place::Address(address) => Goal::One(candidate(*address)),
+            Place::Name(Some(known)) if !known.is_stale(began) => match known.only() {
+                Some(address) => Goal::One(candidate(address)),
+                None => Goal::Several(known.in_order().into_iter().map(candidate).collect()),
             },
-        };
-        let source = match address {
-            Address::Known(address) => self.sources.next(address),
-            Address::ToResolve { .. } | Address::NoForward => None,
+            Place::Name(_) => Goal::ToResolve {
+                name: self.name(),
+                own: self.own,
+            },
         };
         let tls = match self.endpoint.transport {
             Transport::Tls => self.tls.clone().map(|tls| (tls, self.endpoint.host.clone())),
@@ -113,15 +175,50 @@ impl Connector {
             began,
             limit: self.limit,
             clock: self.clock,
-            address,
-            source,
+            goal,
             tls,
         }
     }
 
-    /// Remembers what a name resolved to.
-    pub(super) fn remember(&mut self, address: SocketAddr) {
-        self.resolved = Some((self.clock.now(), address));
+    fn name(&self) -> Name {
+        Name {
+            host: self.endpoint.host.clone(),
+            port: self.endpoint.port,
+        }
+    }
+
+    /// The name, where it is time to ask for it again. Meanwhile connections go where they went.
+    pub(super) fn name_to_renew(&mut self) -> Option<Name> {
+        let now = self.clock.now();
+        let due = match &mut self.place {
+            Place::Name(Some(known)) => known.is_due(now),
+            Place::Name(None) | Place::Address(_) => false,
+        };
+        due.then(|| self.name())
+    }
+
+    /// Remembers what the name resolved to, without what has become hopscope's own.
+    pub(super) fn remember(&mut self, addresses: &Addresses) {
+        let (own, now) = (self.own, self.clock.now());
+        let Place::Name(known) = &mut self.place else {
+            return;
+        };
+        match (
+            addresses.only_those(|address| !own.is_reached_by(address)),
+            &mut *known,
+        ) {
+            (Some(addresses), Some(known)) => known.renew(addresses, now),
+            (Some(addresses), None) => *known = Some(Known::new(addresses, now)),
+            // Asked once more at the next attempt, which then says so.
+            (None, _) => *known = None,
+        }
+    }
+
+    /// Remembers that an address failed while another one took the connection.
+    pub(super) fn avoid(&mut self, address: SocketAddr) {
+        if let Place::Name(Some(known)) = &mut self.place {
+            known.failed(address);
+        }
     }
 }
 
@@ -134,23 +231,24 @@ pub(super) struct ForwardConnector {
 }
 
 impl ForwardConnector {
-    pub(super) fn new(limit: Duration, clock: RunClock, workers: usize) -> Self {
+    pub(super) fn new(terms: Terms) -> Self {
         Self {
-            limit,
-            clock,
-            sources: SourceAddresses::shared_by(workers),
+            limit: terms.limit,
+            clock: terms.clock,
+            sources: SourceAddresses::shared_by(terms.workers),
         }
     }
 
     /// Prepares an attempt at the pool's member whose turn it is, where one listens.
     pub(super) fn attempt(&mut self, member: Option<(SocketAddr, u16)>) -> Attempt {
-        let address = member.map(|(address, _member)| address);
+        let goal = member.map_or(Goal::NoForward, |(address, _member)| {
+            Goal::One((address, self.sources.next(address)))
+        });
         Attempt {
             began: self.clock.now(),
             limit: self.limit,
             clock: self.clock,
-            source: address.and_then(|address| self.sources.next(address)),
-            address: address.map_or(Address::NoForward, Address::Known),
+            goal,
             tls: None,
         }
     }
@@ -177,145 +275,84 @@ impl Attempt {
             began,
             limit,
             clock,
-            address,
-            source,
+            goal,
             tls,
         } = self;
         let deadline = Instant::now() + limit;
-        let failed = |failure, resolved| Attempted {
-            stream: None,
+        let mut attempted = Attempted::nothing(Upstream::Abandoned { after: Span::ZERO });
+        let failed = |failure, attempted: Attempted| Attempted {
             outcome: Upstream::Failed {
                 after: Self::lasted(began, clock),
                 failure,
             },
-            remote: None,
-            resolved,
+            ..attempted
         };
-        let (address, resolved) = match address {
-            Address::NoForward => return failed(ConnectFailure::Refused, None),
-            Address::Known(address) => (address, None),
-            Address::ToResolve { host, port } => match timeout_at(deadline, resolve(&host, port)).await {
-                Ok(Some(address)) => (address, Some(address)),
-                Ok(None) | Err(_) => return failed(ConnectFailure::Dns, None),
+        let (goal, resolved) = match goal {
+            Goal::ToResolve { name, own } => match timeout_at(deadline, name.resolve()).await {
+                Ok(Some(addresses)) => match addresses.only_those(|address| !own.is_reached_by(address)) {
+                    Some(addresses) => (several(&addresses), Some(addresses)),
+                    None => return failed(ConnectFailure::OwnAddress, attempted),
+                },
+                Ok(None) | Err(_) => return failed(ConnectFailure::Dns, attempted),
             },
+            goal @ (Goal::NoForward | Goal::One(_) | Goal::Several(_)) => (goal, None),
         };
-        let tcp = match begin(address, source) {
-            Ok(Begun::Stands(tcp)) => tcp,
-            Ok(Begun::UnderWay(tcp)) => match timeout_at(deadline, stands(&tcp)).await {
-                Ok(Ok(())) => tcp,
-                Ok(Err(error)) => return failed(connect_failure(&error), resolved),
-                Err(_) => return failed(ConnectFailure::TimedOut, resolved),
-            },
-            Err(error) => return failed(connect_failure(&error), resolved),
+        attempted.resolved = resolved;
+        let connected = match goal {
+            Goal::NoForward | Goal::ToResolve { .. } => Err(ConnectFailure::Refused),
+            Goal::One(candidate) => dial::one(candidate, deadline).await,
+            Goal::Several(candidates) => {
+                let Dialled { connected, failed } = Box::pin(dial::any(candidates, deadline, clock)).await;
+                attempted.failed = failed;
+                connected
+            }
+        };
+        let (tcp, remote) = match connected {
+            Ok(connected) => connected,
+            Err(failure) => return failed(failure, attempted),
         };
         let tcp_after = Self::lasted(began, clock);
-        let Some((tls, host)) = tls else {
-            let outcome = Upstream::Connected {
-                tcp: tcp_after,
-                tls: None,
-            };
-            return Attempted {
-                stream: Some(UpstreamStream::Plain(tcp)),
-                outcome,
-                remote: Some(address),
-                resolved,
-            };
+        let (stream, tls_after) = match tls {
+            None => (UpstreamStream::Plain(tcp), None),
+            Some((tls, host)) => match secure(&tls, &host, tcp, deadline).await {
+                Ok(stream) => (stream, Some(Self::lasted(began, clock) - tcp_after)),
+                Err(failure) => return failed(failure, attempted),
+            },
         };
-        // Its messages are small, and several of ours come after one another.
-        if let Err(error) = tcp.set_nodelay(true) {
-            return failed(connect_failure(&error), resolved);
-        }
-        match timeout_at(deadline, tls.handshake(&host, tcp)).await {
-            Ok(Ok(stream)) => {
-                let tls_after = Self::lasted(began, clock) - tcp_after;
-                let outcome = Upstream::Connected {
-                    tcp: tcp_after,
-                    tls: Some(tls_after),
-                };
-                Attempted {
-                    stream: Some(UpstreamStream::Tls(Box::new(stream))),
-                    outcome,
-                    remote: Some(address),
-                    resolved,
-                }
-            }
-            Ok(Err(failure)) => failed(ConnectFailure::Tls(failure), resolved),
-            Err(_) => failed(ConnectFailure::Tls(TlsFailure::TimedOut), resolved),
+        Attempted {
+            stream: Some(stream),
+            outcome: Upstream::Connected {
+                tcp: tcp_after,
+                tls: tls_after,
+            },
+            remote: Some(remote),
+            ..attempted
         }
     }
 }
 
-/// The first address that a name resolves to, if it does.
-async fn resolve(host: &str, port: u16) -> Option<SocketAddr> {
-    match tokio::net::lookup_host((host, port)).await {
-        Ok(mut addresses) => addresses.next(),
-        Err(error) => {
-            tracing::debug!(host, %error, "a name did not resolve");
-            None
-        }
+/// Addresses that have just been resolved, in their order.
+fn several(addresses: &Addresses) -> Goal {
+    let candidate = |address| (address, None::<Ipv4Addr>);
+    match addresses.only() {
+        Some(address) => Goal::One(candidate(address)),
+        None => Goal::Several(addresses.iter().map(candidate).collect()),
     }
 }
 
-/// A connection as `connect()` leaves it.
-enum Begun {
-    Stands(TcpStream),
-    UnderWay(TcpStream),
-}
-
-fn begin(address: SocketAddr, source: Option<std::net::Ipv4Addr>) -> io::Result<Begun> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking(),
-        Some(Protocol::TCP),
-    )?;
-    if let Some(source) = source {
-        super::socket::bind_address_without_port(&socket, source)?;
+async fn secure(
+    tls: &UpstreamTls,
+    host: &str,
+    tcp: TcpStream,
+    deadline: Instant,
+) -> Result<UpstreamStream, ConnectFailure> {
+    // Its messages are small, and several of ours come after one another.
+    if let Err(error) = tcp.set_nodelay(true) {
+        return Err(dial::connect_failure(&error));
     }
-    let mut stands = connect(&socket, address)?;
-    // On loopback the handshake has mostly been made when the call returns, although it cannot say so: the answer came
-    // while the call still held the socket. Asked again it can (net/ipv4/af_inet.c, `__inet_stream_connect`), which is
-    // sooner than the event loop, and costs less.
-    if !stands && address.ip().is_loopback() {
-        stands = connect(&socket, address)?;
-    }
-    let stream = TcpStream::from_std(socket.into())?;
-    Ok(if stands {
-        Begun::Stands(stream)
-    } else {
-        Begun::UnderWay(stream)
-    })
-}
-
-/// connect(2); whether the connection stands already.
-fn connect(socket: &Socket, address: SocketAddr) -> io::Result<bool> {
-    match socket.connect(&address.into()) {
-        Ok(()) => Ok(true),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EALREADY)) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Waits until the connection stands.
-async fn stands(stream: &TcpStream) -> io::Result<()> {
-    // Not `TcpSocket::connect`: that asks every socket for its error, which epoll has told already.
-    let ready = stream.ready(Interest::WRITABLE | Interest::ERROR).await?;
-    if (ready.is_error() || ready.is_write_closed())
-        && let Some(error) = stream.take_error()?
-    {
-        return Err(error);
-    }
-    Ok(())
-}
-
-/// What a failed `connect()` says (connect(2), tcp(7)).
-fn connect_failure(error: &io::Error) -> ConnectFailure {
-    match error.raw_os_error() {
-        Some(libc::ECONNREFUSED) => ConnectFailure::Refused,
-        Some(libc::ETIMEDOUT) => ConnectFailure::TimedOut,
-        Some(libc::EHOSTUNREACH | libc::ENETUNREACH) => ConnectFailure::Unreachable,
-        Some(libc::ECONNRESET | libc::ECONNABORTED) | None => ConnectFailure::Reset,
-        Some(libc::EADDRNOTAVAIL) => ConnectFailure::NoLocalPort,
-        Some(libc::EMFILE | libc::ENFILE) => ConnectFailure::NoDescriptor,
-        Some(errno) => ConnectFailure::Errno(errno),
+    match timeout_at(deadline, tls.handshake(host, tcp)).await {
+        Ok(Ok(stream)) => Ok(UpstreamStream::Tls(Box::new(stream))),
+        Ok(Err(failure)) => Err(ConnectFailure::Tls(failure)),
+        Err(_) => Err(ConnectFailure::Tls(TlsFailure::TimedOut)),
     }
 }

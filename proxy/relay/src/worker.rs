@@ -14,8 +14,9 @@ use hopscope_attribution::evidence::{ConnectionId, Exchange, PathId};
 use super::clock::RunClock;
 use super::deal::Deal;
 use super::flow::LARGEST_READ;
-use super::upstream::{Attempt, Connector, ForwardConnector};
-use hopscope_http::ObserverConfig;
+use super::splice;
+use super::upstream::{Addresses, Attempt, Connector, ForwardConnector, Name};
+use hopscope_http::{HostRewriter, HostRule, ObserverConfig};
 use hopscope_recording::Recorder;
 use hopscope_tunnel::Tunnel;
 
@@ -58,6 +59,8 @@ pub(super) struct Worker {
     counters: Arc<Counters>,
     deal: Deal,
     ways: Vec<Way>,
+    /// One entry a path: which `Host` is replaced there.
+    hosts: Vec<Option<Arc<HostRule>>>,
     names: Arc<[String]>,
     observing: Arc<ObserverConfig>,
     random: fastrand::Rng,
@@ -84,16 +87,18 @@ impl Worker {
         recorder: Recorder,
         counters: Arc<Counters>,
         deal: Deal,
-        ways: Vec<Way>,
+        paths: Vec<(Way, Option<Arc<HostRule>>)>,
         names: Arc<[String]>,
         observing: Arc<ObserverConfig>,
     ) -> Self {
+        let (ways, hosts) = paths.into_iter().unzip();
         Self {
             clock,
             recorder,
             counters,
             deal,
             ways,
+            hosts,
             names,
             observing,
             random: fastrand::Rng::new(),
@@ -107,11 +112,20 @@ impl Worker {
 
     /// Takes a place for a connection; false when there are no descriptors for it.
     pub(super) fn enter(&self) -> bool {
-        let admitted = self.counters.open.fetch_add(1, Ordering::Relaxed) < self.counters.limit;
+        let before = self.counters.open.fetch_add(1, Ordering::Relaxed);
+        if before + splice::open() >= self.counters.limit {
+            splice::close_kept();
+        }
+        let admitted = before + splice::open() < self.counters.limit;
         if !admitted {
             self.counters.turned_away.fetch_add(1, Ordering::Relaxed);
         }
         admitted
+    }
+
+    /// Whether a pipe may take descriptors: while connections need less than half of them.
+    pub(super) fn has_room_for_pipes(&self) -> bool {
+        self.counters.open() < self.counters.limit / 2
     }
 
     /// Gives a connection's place back.
@@ -148,19 +162,44 @@ impl Worker {
         observed.then(|| hopscope_http::Observer::new(&self.observing, id, path))
     }
 
+    /// What replaces the `Host` of a connection's requests, where its path wants that.
+    pub(super) fn host_rewriter(&self, path: PathId) -> Option<Box<HostRewriter>> {
+        let rule = self.hosts.get(usize::from(path.0))?.clone()?;
+        Some(Box::new(HostRewriter::new(rule, self.observing.head_limit)))
+    }
+
     /// An attempt to connect on that path.
     pub(super) fn attempt(&mut self, path: PathId) -> Option<Attempt> {
         self.ways.get_mut(usize::from(path.0)).map(|way| match way {
-            Way::Endpoint { connector, .. } => connector.attempt(),
+            Way::Endpoint { connector, .. } => {
+                if let Some(name) = connector.name_to_renew() {
+                    drop(tokio::spawn(renew(path, name)));
+                }
+                connector.attempt()
+            }
             Way::Forward(tunnel, connector) => connector.attempt(tunnel.upstream()),
         })
     }
 
     /// Remembers what the path's name resolved to.
-    pub(super) fn remember(&mut self, path: PathId, address: SocketAddr) {
+    pub(super) fn remember(&mut self, path: PathId, addresses: &Addresses) {
         if let Some(Way::Endpoint { connector, .. }) = self.ways.get_mut(usize::from(path.0)) {
-            connector.remember(address);
+            connector.remember(addresses);
         }
+    }
+
+    /// Remembers that one of the path's addresses failed while another one took the connection.
+    pub(super) fn avoid(&mut self, path: PathId, address: SocketAddr) {
+        if let Some(Way::Endpoint { connector, .. }) = self.ways.get_mut(usize::from(path.0)) {
+            connector.avoid(address);
+        }
+    }
+}
+
+/// Asks for a path's name again, beside the connections that go where they went.
+async fn renew(path: PathId, name: Name) {
+    if let Some(addresses) = name.resolve().await {
+        with(|worker| worker.remember(path, &addresses));
     }
 }
 
@@ -187,6 +226,11 @@ pub(super) fn with<R>(act: impl FnOnce(&mut Worker) -> R) -> Option<R> {
 /// Lends this thread's buffer, which every connection of the thread reads into.
 pub(super) fn with_scratch<R>(act: impl FnOnce(&mut [u8]) -> R) -> R {
     SCRATCH.with_borrow_mut(|scratch| act(scratch))
+}
+
+/// Whether a body may go through a pipe: see [`Worker::has_room_for_pipes`].
+pub(super) fn has_room_for_pipes() -> bool {
+    with(|worker| worker.has_room_for_pipes()).unwrap_or(true)
 }
 
 /// Hands a finished exchange to this thread's recorder.

@@ -14,9 +14,14 @@ use super::model::{
 use hopscope_attribution::evidence::RunFacts;
 use hopscope_text::figures::{float, ratio, rfc3339, rounded};
 
+mod addresses;
 mod forwards;
 mod generator;
+mod misdirected;
+mod notes;
 mod quantiles;
+#[cfg(test)]
+mod told_of_the_run;
 
 /// Buckets of a timeline, at most: a strip that fits a page.
 const MOST_BUCKETS: u32 = 120;
@@ -57,14 +62,7 @@ impl Report {
                     experiment: unknown.experiment.clone(),
                 })
                 .collect(),
-            advice: diagnosis
-                .advice
-                .iter()
-                .map(|advice| AdviceReport {
-                    action: advice.action.clone(),
-                    why: advice.why.clone(),
-                })
-                .collect(),
+            advice: advice(run, measured, evidence, diagnosis),
             observer: observer(evidence, diagnosis),
             generator: match &evidence.generator {
                 Observation::Seen(result) => Some(generator::joined(result, &totals, &hops)),
@@ -122,7 +120,25 @@ fn run_section(run: &RunFacts, exit_code: Option<i32>, evidence: &Evidence) -> R
         exit_code,
         recorded_by: run.version.clone(),
         complete: evidence.observer.closed_properly,
+        notes: notes::notes(run, evidence),
     }
+}
+
+/// First that the load came to the wrong door: then nothing else that is advised matters.
+fn advice(
+    run: &RunFacts,
+    measured: &[RouteMeasurement],
+    evidence: &Evidence,
+    diagnosis: &Diagnosis,
+) -> Vec<AdviceReport> {
+    let concluded = diagnosis.advice.iter().map(|advice| AdviceReport {
+        action: advice.action.clone(),
+        why: advice.why.clone(),
+    });
+    misdirected::advice(run, measured, evidence)
+        .into_iter()
+        .chain(concluded)
+        .collect()
 }
 
 fn totals(evidence: &Evidence, diagnosis: &Diagnosis) -> Totals {
@@ -226,6 +242,7 @@ fn paths(measured: &[RouteMeasurement], evidence: &Evidence, diagnosis: &Diagnos
             PathReport {
                 path: path.name.clone(),
                 kind: path.kind.word(),
+                addresses: addresses::of(evidence, id),
                 connections: connections.get(&id).copied().unwrap_or(0),
                 requests: tally.requests,
                 failed: tally.failed(),

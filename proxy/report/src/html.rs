@@ -121,6 +121,9 @@ fn verdict(out: &mut Page, report: &Report) {
         );
     }
     page!(out, "</dl>\n");
+    for note in &report.run.notes {
+        page!(out, "<p class=\"next\"><b>Note</b> {}</p>\n", Escaped(note));
+    }
     if let Some(advice) = report.advice.first() {
         page!(
             out,

@@ -119,6 +119,10 @@ fn verdict(page: &mut Page, report: &Report) {
         length(report.run.duration_seconds)
     ));
     page.line(&format!("{}.", facts.join(" · ")));
+    for note in &report.run.notes {
+        page.line("");
+        page.line(&format!("> {}", escaped(note)));
+    }
     if let Some(command) = &report.run.command {
         page.line("");
         page.line(&format!("Load: {}", escaped(&command.join(" "))));

@@ -63,6 +63,8 @@ pub struct Run {
     pub recorded_by: String,
     /// Whether the recording was closed properly. Otherwise it says nothing of what came after its end.
     pub complete: bool,
+    /// What hopscope changed on the way or did not check, and what the generator saw because hopscope was there.
+    pub notes: Vec<String>,
 }
 
 /// A path, as it was given.
@@ -306,6 +308,23 @@ pub struct PathReport {
     pub latency: Latency,
     /// Failures on it by cause, most first.
     pub charges: Vec<ChargeReport>,
+    /// Figures by address; empty where the target had only one.
+    pub addresses: Vec<AddressReport>,
+}
+
+/// Figures of one address of a target that had several.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AddressReport {
+    /// The address.
+    pub address: String,
+    /// Connections that were made to it.
+    pub connections: u64,
+    /// Requests on them.
+    pub requests: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Connections that it did not take, for which another address was tried.
+    pub not_taken: u64,
 }
 
 /// Failures of one path that share a cause.

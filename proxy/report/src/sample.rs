@@ -182,7 +182,7 @@ fn measurement(route: RouteId, requests: u64, failed: u64) -> RouteMeasurement {
     sample
 }
 
-fn connection(id: u64) -> Connection {
+pub(crate) fn connection(id: u64) -> Connection {
     let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
     let port = 40_000 + u16::try_from(id).expect("a few hundred");
     let closed = Moment(421_000_000);

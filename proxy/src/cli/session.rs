@@ -9,9 +9,10 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::output::{OutputError, OutputOptions};
+use hopscope_host::trust::Trust;
 use hopscope_http::{ObserverConfig, Pattern, RouteTable};
 use hopscope_metrics::serve::AccessFiles;
-use hopscope_relay::{Config, OnRefusal};
+use hopscope_relay::{Config, HostHeader, OnRefusal};
 use hopscope_tunnel::RestartPolicy;
 use hopscope_tunnel::paths::Via;
 
@@ -89,9 +90,31 @@ pub struct SessionOptions {
     #[arg(long, value_enum, default_value_t, help_heading = "Paths")]
     pub on_refusal: OnRefusal,
 
-    /// Trust only the authorities in this PEM file for https:// paths [default: the host's own]
-    #[arg(long, value_name = "FILE", help_heading = "Paths")]
+    /// Believe only the authorities in this PEM file for https:// paths, and the certificates in it themselves, as curl
+    /// does with --cacert [default: the host's own authorities]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Paths",
+        conflicts_with = "insecure"
+    )]
     pub upstream_ca: Option<PathBuf>,
+
+    /// Do not check the certificates of https:// paths: for a staging system, where they are not what is tested
+    #[arg(long, help_heading = "Paths")]
+    pub insecure: bool,
+
+    /// The Host that requests carry: NAME, the target's (target), or the generator's (keep). By default only a Host that
+    /// is hopscope's own address is replaced, by the target's, and only where the target is a name. HTTP/2 carries its
+    /// name elsewhere, and keeps it
+    #[arg(
+        long,
+        value_name = "NAME|target|keep",
+        default_value = "auto",
+        hide_default_value = true,
+        help_heading = "HTTP"
+    )]
+    pub host_header: HostHeader,
 
     /// What to do with a kubectl that hopscope runs when it is lost or damaged: start another, or leave it as it is
     #[arg(long, value_name = "WHEN", default_value = "lost", value_parser = restart_policy, help_heading = "Paths")]
@@ -185,6 +208,14 @@ pub enum SessionOptionsError {
 }
 
 impl SessionOptions {
+    fn trust(&self) -> Trust {
+        match &self.upstream_ca {
+            _ if self.insecure => Trust::Anybody,
+            Some(file) => Trust::Only(file.clone()),
+            None => Trust::Host,
+        }
+    }
+
     /// Checks what can be checked without touching the network, and makes the configuration.
     ///
     /// # Errors
@@ -220,7 +251,8 @@ impl SessionOptions {
             weights: self.weights.clone(),
             connect_timeout: self.connect_timeout,
             on_refusal: self.on_refusal,
-            upstream_ca: self.upstream_ca.clone(),
+            upstream_trust: self.trust(),
+            host_header: self.host_header.clone(),
             tunnel_restart: self.tunnel_restart,
             watch_forwards: true,
             observing: Arc::new(ObserverConfig {

@@ -220,7 +220,8 @@ fn config(staged: &Staged, options: &Options) -> Result<Config, ViaError> {
         weights: Vec::new(),
         connect_timeout: CONNECT_TIMEOUT,
         on_refusal: OnRefusal::default(),
-        upstream_ca: None,
+        host_header: hopscope_relay::HostHeader::Keep,
+        upstream_trust: hopscope_host::trust::Trust::Host,
         tunnel_restart: RestartPolicy::Never,
         watch_forwards: false,
         observing: Arc::new(ObserverConfig {

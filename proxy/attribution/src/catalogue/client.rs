@@ -77,6 +77,15 @@ pub(super) const ENTRIES: &[Entry] = &[
         )],
     ),
     entry(
+        Cause::ObserverOwnAddress,
+        "the path's target led back to hopscope itself",
+        "the address that the target's name stood for, and the one that hopscope listens on",
+        &[(
+            "Give --via the application's address, and --listen another port than that.",
+            "The target's name led to the address that hopscope listens on itself.",
+        )],
+    ),
+    entry(
         Cause::ObserverStopped,
         "they were under way when hopscope was stopped",
         "hopscope's own stop came first",

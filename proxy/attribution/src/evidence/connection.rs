@@ -106,6 +106,9 @@ pub enum ConnectFailure {
     Dns,
     /// The TLS handshake failed.
     Tls(TlsFailure),
+    /// The target's address was hopscope's own: a connection to it would have come back to hopscope, and so on without
+    /// end.
+    OwnAddress,
     /// `EADDRNOTAVAIL`: hopscope's host has no free local port towards this address.
     NoLocalPort,
     /// `EMFILE` or `ENFILE`: hopscope has no descriptor left.

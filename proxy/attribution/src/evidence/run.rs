@@ -13,4 +13,6 @@ pub struct RunFacts {
     pub command: Option<Vec<String>>,
     /// The version of hopscope that records.
     pub version: String,
+    /// What was changed on the way, or not checked, in sentences.
+    pub notes: Vec<String>,
 }

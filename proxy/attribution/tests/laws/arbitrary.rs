@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
-    Accounting, Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, EnvoyReply,
-    Evidence, Exchange, FourTuple, GeneratorExit, GeneratorResult, Method, Moment, Observation,
+    Accounting, AddressFailures, Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending,
+    EnvoyReply, Evidence, Exchange, FourTuple, GeneratorExit, GeneratorResult, Method, Moment, Observation,
     ObserverDelay, ObserverHealth, ObserverSample, Opaque, PackedTuple, Path, PathId, PathKind, Phases,
     Protocol, Route, RouteId, SideEnd, Span, TcpFacts, TlsFailure, TrafficCell, TunnelEvidence, TunnelGauge,
     TunnelLifeEvent, TunnelLine, TunnelProcess, Unread, Upstream, WhyUnseen,
@@ -131,6 +131,7 @@ pub(crate) fn evidence(draw: &mut Draw<'_>) -> Evidence {
         generator: draw.seen(generator),
         generator_exit: draw.seen(generator_exit),
         cut_by_the_end: Vec::new(),
+        failed_addresses: failed_addresses(draw),
         paths,
         connections,
         exchanges,
@@ -167,6 +168,7 @@ fn connection(draw: &mut Draw<'_>, id: u64) -> Connection {
         ConnectFailure::Reset,
         ConnectFailure::Dns,
         ConnectFailure::Tls(TlsFailure::Ended),
+        ConnectFailure::OwnAddress,
         ConnectFailure::NoLocalPort,
         ConnectFailure::NoDescriptor,
         ConnectFailure::Errno(22),
@@ -228,6 +230,20 @@ fn connection(draw: &mut Draw<'_>, id: u64) -> Connection {
         downstream_tcp: draw.seen(tcp),
         upstream_tcp: draw.seen(tcp),
     }
+}
+
+fn failed_addresses(draw: &mut Draw<'_>) -> Vec<AddressFailures> {
+    let count = draw.below(4);
+    (0..count)
+        .map(|_| AddressFailures {
+            path: path(draw),
+            address: SocketAddr::from(([10, 0, 0, 1], u16::try_from(draw.below(4)).expect("below four"))),
+            failure: ConnectFailure::Refused,
+            times: u64::from(draw.below(1_000)),
+            first: draw.moment(),
+            last: draw.moment(),
+        })
+        .collect()
 }
 
 fn exchange(draw: &mut Draw<'_>, connections: &[Connection]) -> Exchange {

@@ -114,6 +114,9 @@ fn render(evidence: &Evidence, diagnosis: &Diagnosis) -> String {
             writeln!(out, "  against {}: {}", finding.rule, finding.statement).unwrap();
         }
     }
+    for finding in &diagnosis.contrasts {
+        writeln!(out, "contrast {}: {}", finding.rule, finding.statement).unwrap();
+    }
     for unknown in &diagnosis.unknowns {
         writeln!(out, "unknown {} -> {}", unknown.question, unknown.experiment).unwrap();
     }

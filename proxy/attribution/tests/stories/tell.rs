@@ -4,9 +4,10 @@
 //! path NAME=TARGET                       a path, its kind by its name
 //! seconds N                              how long the run lasted
 //! load PATH ROUTE RATE/s OUTCOME [from=S] [to=S] [took=T] [size=BYTES] [idle=T] [used=N] [keep=N] [sample=N]
-//!      [spread=T] [stall=T] [connect=T] [early] [half-close] [fin-with-request] [left=T] [unacked] [status=N]
+//!      [address=IP] [spread=T] [stall=T] [connect=T] [early] [half-close] [fin-with-request] [left=T] [unacked] [status=N]
 //! unread PATH REASON connections=N bytes=N [after=REQUESTS] [rst]    connections that were not read to their end
 //! unused PATH connections=N              connections on which the generator sent nothing
+//! passed-over PATH ADDRESS FAILURE times=N    an address of the path's target that took no connection, beside others
 //! kernel ROUTE OWNER END [peer=HOP] [sent=BYTES]    what a host's kernel saw of the failed connections of a route
 //! pod NAMESPACE/NAME AT CHANGE [error=T] [address=IP] [reason=R] [exit=N]    what the Kubernetes API told of a pod
 //! home ROUTE NAMESPACE/NAME              the failed connections of a route ended in this pod, as a kernel saw
@@ -29,12 +30,13 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use hopscope_attribution::evidence::node::KernelWindow;
 use hopscope_attribution::evidence::tunnel::TunnelLife;
 use hopscope_attribution::evidence::{
-    Evidence, Moment, Observation, Path, PathId, PathKind, Route, RouteId, Span, TrafficCell,
-    TunnelLifeEvent, WatchedNode, WhyUnseen,
+    AddressFailures, Evidence, Moment, Observation, Path, PathId, PathKind, Route, RouteId, Span,
+    TrafficCell, TunnelLifeEvent, WatchedNode, WhyUnseen,
 };
 
 use crate::Truth;
@@ -103,6 +105,7 @@ impl Told {
             "load" => self.load(arg(0)?, arg(1)?, arg(2)?, words::outcome(arg(3)?)?, &options),
             "unread" => self.unread(arg(0)?, arg(1)?, &options),
             "unused" => self.unused(arg(0)?, &options),
+            "passed-over" => self.passed_over(arg(0)?, arg(1)?, arg(2)?, &options),
             "kernel" => self.kernel(arg(0)?, arg(1)?, arg(2)?, &options),
             "pod" => self.pod(arg(0)?, arg(1)?, arg(2)?, &options),
             "home" => self.home(arg(0)?, arg(1)?),
@@ -200,6 +203,28 @@ impl Told {
             "never" => words::hop(arg(0)?).map(|hop| self.truth.never.push(hop)),
             _ => Err("not a word that a story knows".to_owned()),
         }
+    }
+
+    fn passed_over(
+        &mut self,
+        path: &str,
+        address: &str,
+        failure: &str,
+        options: &Options<'_>,
+    ) -> Result<(), String> {
+        let path = self.path(path)?;
+        let words::Outcome::NotConnected(failure) = words::outcome(failure)? else {
+            return Err(format!("{failure} is no failure to connect"));
+        };
+        self.evidence.failed_addresses.push(AddressFailures {
+            path,
+            address: SocketAddr::new(words::address(address)?, 3_000 + u16::from(path.0)),
+            failure,
+            times: option(options, "times", words::number, 1)?,
+            first: Moment(0),
+            last: Moment(self.seconds * 1_000_000),
+        });
+        Ok(())
     }
 
     fn path(&self, name: &str) -> Result<PathId, String> {

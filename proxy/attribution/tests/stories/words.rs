@@ -1,5 +1,7 @@
 //! The words of a story: numbers with units, outcomes, hops, authors.
 
+use std::net::IpAddr;
+
 use hopscope_attribution::evidence::node::KernelEnd;
 use hopscope_attribution::evidence::{Author, ConnectFailure, Cut, EnvoyReply, Span, TlsFailure, grpc};
 use hopscope_attribution::hop::Hop;
@@ -36,6 +38,10 @@ pub(crate) fn number(word: &str) -> Result<u64, String> {
     word.replace('_', "")
         .parse()
         .map_err(|_| format!("`{word}` is not a whole number"))
+}
+
+pub(crate) fn address(word: &str) -> Result<IpAddr, String> {
+    word.parse().map_err(|_| format!("`{word}` is not an address"))
 }
 
 pub(crate) fn hop(word: &str) -> Result<Hop, String> {
@@ -89,6 +95,7 @@ pub(crate) fn outcome(word: &str) -> Result<Outcome, String> {
         "dns" => Outcome::NotConnected(ConnectFailure::Dns),
         "tls-ended" => Outcome::NotConnected(ConnectFailure::Tls(TlsFailure::Ended)),
         "tls" => Outcome::NotConnected(ConnectFailure::Tls(TlsFailure::CertificateExpired)),
+        "own-address" => Outcome::NotConnected(ConnectFailure::OwnAddress),
         "no-local-port" => Outcome::NotConnected(ConnectFailure::NoLocalPort),
         "no-descriptor" => Outcome::NotConnected(ConnectFailure::NoDescriptor),
         "abandoned" => Outcome::Abandoned,

@@ -8,7 +8,7 @@ use crate::head::{self, Framing};
 
 /// Where in one direction's stream the reader is.
 #[derive(Debug)]
-pub(super) enum Reading {
+pub(crate) enum Reading {
     /// Before a head, or in one of which this much has come.
     Head(Option<Box<PartialHead>>),
     /// In a body of which this many bytes are still to come; never none.
@@ -23,15 +23,15 @@ pub(super) enum Reading {
 
 /// A head that is split over reads. The only thing that is buffered, and gone when the head is whole.
 #[derive(Debug, Default)]
-pub(super) struct PartialHead {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct PartialHead {
+    pub(crate) bytes: Vec<u8>,
     /// Its first line has been judged.
-    pub(super) line_seen: bool,
+    pub(crate) line_seen: bool,
 }
 
 impl PartialHead {
     /// Appends as much of `bytes` as belongs to the head. Gives how much that was, and whether the head is whole.
-    pub(super) fn take(&mut self, bytes: &[u8], limit: usize) -> (usize, bool) {
+    pub(crate) fn take(&mut self, bytes: &[u8], limit: usize) -> (usize, bool) {
         let searched = self.bytes.len();
         // One byte above the limit is enough to know; what comes after it is not copied.
         let room = (limit + 1).saturating_sub(searched);
@@ -48,10 +48,10 @@ impl PartialHead {
 }
 
 impl Reading {
-    pub(super) const HEAD: Self = Self::Head(None);
+    pub(crate) const HEAD: Self = Self::Head(None);
 
     /// In the body that a head announced; `None` when there is none.
-    pub(super) const fn body(framing: Framing, direction: Direction) -> Option<Result<Self, Opaque>> {
+    pub(crate) const fn body(framing: Framing, direction: Direction) -> Option<Result<Self, Opaque>> {
         match (framing, direction) {
             (Framing::Length(0), _) | (Framing::Unstated, Direction::Up) => None,
             (Framing::Length(length), _) => Some(Ok(Self::Length(length))),
@@ -62,7 +62,7 @@ impl Reading {
     }
 
     /// How many of the next bytes need no reading.
-    pub(super) const fn run(&self) -> u64 {
+    pub(crate) const fn run(&self) -> u64 {
         match self {
             Self::Head(_) => 0,
             Self::Length(left) => *left,
@@ -72,7 +72,7 @@ impl Reading {
     }
 
     /// Bytes that are kept of a head that has not come in full.
-    pub(super) fn buffered(&self) -> usize {
+    pub(crate) fn buffered(&self) -> usize {
         match self {
             Self::Head(Some(partial)) => partial.bytes.len(),
             Self::Head(None) | Self::Length(_) | Self::Chunked(_) | Self::UntilEnd | Self::Unread(_) => 0,

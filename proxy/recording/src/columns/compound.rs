@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, KernelWindow, SocketBytes};
 use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
-    Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, Exchange, FourTuple, Method,
-    Moment, Observation, ObserverDelay, ObserverSample, PackedTuple, Path, PathId, PathKind, Phases,
-    PortOwner, Protocol, RouteId, SideEnd, Span, TcpFacts, TunnelGauge, TunnelLifeEvent, TunnelLine,
-    TunnelProcess, Unread, Upstream,
+    AddressFailures, Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, Exchange,
+    FailedAddress, FourTuple, Method, Moment, Observation, ObserverDelay, ObserverSample, PackedTuple, Path,
+    PathId, PathKind, Phases, PortOwner, Protocol, RouteId, SideEnd, Span, TcpFacts, TunnelGauge,
+    TunnelLifeEvent, TunnelLine, TunnelProcess, Unread, Upstream,
 };
 use hopscope_attribution::hop::Hop;
 
@@ -83,6 +83,24 @@ record!(Connection {
 });
 
 record!(Unread { up: u64, down: u64 });
+
+record!(FailedAddress {
+    connection: ConnectionId,
+    path: PathId,
+    at: Moment,
+    address: SocketAddr,
+    after: Span,
+    failure: ConnectFailure,
+});
+
+record!(AddressFailures {
+    path: PathId,
+    address: SocketAddr,
+    failure: ConnectFailure,
+    times: u64,
+    first: Moment,
+    last: Moment,
+});
 
 record!(FourTuple {
     local: SocketAddr,

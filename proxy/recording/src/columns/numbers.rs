@@ -220,6 +220,7 @@ numbered!(ConnectFailure {
     Dns = 6 "dns",
     NoLocalPort = 7 "no-local-port",
     NoDescriptor = 8 "no-descriptor",
+    OwnAddress = 9 "own-address",
     ..Errno(i32) = ERRNO,
     ..Tls(TlsFailure) = TLS,
 });

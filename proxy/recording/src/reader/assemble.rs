@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use hopscope_attribution::end_of_load;
 use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow};
 use hopscope_attribution::evidence::{
-    Accounting, Connection, Evidence, Exchange, GeneratorExit, GeneratorResult, Moment, NodeEvidence,
-    Observation, ObserverDelay, ObserverHealth, ObserverSample, Path, PathId, PathKind, Route, RouteId, Span,
-    TrafficCell, TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess, WhyUnseen,
+    Accounting, AddressFailures, Connection, Evidence, Exchange, GeneratorExit, GeneratorResult, Moment,
+    NodeEvidence, Observation, ObserverDelay, ObserverHealth, ObserverSample, Path, PathId, PathKind, Route,
+    RouteId, Span, TrafficCell, TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess,
+    WhyUnseen,
 };
 
 use super::load::Damage;
@@ -26,6 +27,7 @@ pub(super) struct Parts {
     pub(super) facts_started: u64,
     pub(super) version: String,
     pub(super) command: Option<Vec<String>>,
+    pub(super) notes: Vec<String>,
     pub(super) closed_properly: bool,
     pub(super) until: u64,
     pub(super) ended: Option<u64>,
@@ -37,6 +39,7 @@ pub(super) struct Parts {
     pub(super) losses: Losses,
     pub(super) routes: BTreeMap<u16, Route>,
     pub(super) generator: Option<GeneratorResult>,
+    pub(super) failed_addresses: Vec<AddressFailures>,
     pub(super) connections: Vec<Connection>,
     pub(super) exchanges: Vec<Exchange>,
     pub(super) traffic: Vec<TrafficRow>,
@@ -74,6 +77,7 @@ pub(super) fn assemble(mut parts: Parts) -> Result<Recording, Damage> {
     let mut evidence = Evidence {
         routes: parts.routes(),
         duration: Span::from_micros(parts.ended.unwrap_or(parts.until)),
+        failed_addresses: parts.failed_addresses,
         connections: parts.connections,
         exchanges: parts.exchanges,
         traffic,
@@ -113,6 +117,7 @@ pub(super) fn assemble(mut parts: Parts) -> Result<Recording, Damage> {
             paths: parts.paths,
             command: parts.command,
             version: parts.version,
+            notes: parts.notes,
         },
         exit_code: parts.exit_code,
         kernel: parts.kernel,
@@ -154,6 +159,10 @@ impl Parts {
         check(
             schema::EXCHANGE,
             &mut self.exchanges.iter().map(|exchange| exchange.path),
+        )?;
+        check(
+            schema::FAILED_ADDRESS,
+            &mut self.failed_addresses.iter().map(|failures| failures.path),
         )?;
         check(schema::TRAFFIC, &mut self.traffic.iter().map(|row| row.path))?;
         check(schema::TUNNEL, &mut self.tunnels.iter().map(|(path, _)| *path))?;

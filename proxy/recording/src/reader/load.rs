@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 use hopscope_attribution::evidence::{
-    self, Exchange, GeneratorResult, Path, PathId, Protocol, Route, Span, Unread,
+    self, AddressFailures, Exchange, GeneratorResult, Path, PathId, Protocol, Route, Span, Unread,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Rows};
@@ -45,6 +45,9 @@ pub(super) enum Damage {
     },
 }
 
+/// Kinds of failure of addresses that are read, at most: a balancer's name has a few addresses.
+const MOST_ADDRESSES: u32 = 10_000;
+
 /// A file's tables, read row by row.
 #[derive(Debug)]
 struct Tables<'d> {
@@ -78,6 +81,11 @@ pub(super) fn load(database: &Connection, most: Bounds) -> Result<Recording, Dam
             .get("command")
             .and_then(Value::text)
             .and_then(|json| serde_json::from_str(&json).ok()),
+        notes: run
+            .get("notes")
+            .and_then(Value::text)
+            .and_then(|json| serde_json::from_str(&json).ok())
+            .unwrap_or_default(),
         closed_properly: run.get("closed_properly").and_then(Value::number) == Some(1),
         until: run.get("until_us").and_then(Value::number).unwrap_or(0),
         ended: run.get("ended_us").and_then(Value::number),
@@ -92,6 +100,7 @@ pub(super) fn load(database: &Connection, most: Bounds) -> Result<Recording, Dam
         losses,
         routes: tables.routes()?,
         generator: tables.generator()?,
+        failed_addresses: tables.failed_addresses()?,
         connections,
         exchanges,
         traffic: tables.rows(schema::TRAFFIC)?,
@@ -187,6 +196,31 @@ impl Tables<'_> {
         }
         losses.connections = losses.connections.saturating_add(all.left_out());
         Ok(connections)
+    }
+
+    /// What failed of each address. A recording of an earlier version has no such table, and no such failure.
+    fn failed_addresses(&self) -> Result<Vec<AddressFailures>, Damage> {
+        let table = schema::FAILED_ADDRESS;
+        let mut failures = Vec::new();
+        if !self.has(table) {
+            return Ok(failures);
+        }
+        let select = format!(
+            "SELECT path, address_host, address_port, failure, count(*), min(at_us), max(at_us) FROM {table} \
+             GROUP BY path, address_host, address_port, failure ORDER BY min(rowid) LIMIT {MOST_ADDRESSES}"
+        );
+        self.each(table, &select, |row| {
+            failures.push(AddressFailures::read(&mut Cursor::new(row, &self.hosts))?);
+            Ok(())
+        })?;
+        Ok(failures)
+    }
+
+    /// Whether the file has a table. What was added to the schema is missing in recordings of earlier versions.
+    fn has(&self, table: &str) -> bool {
+        let select = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?";
+        let found: rusqlite::Result<i64> = self.database.query_row(select, (table,), |row| row.get(0));
+        found.is_ok_and(|tables| tables > 0)
     }
 
     /// The exchanges; where there are more than `most`, of those that went well and of the others as many as lie evenly

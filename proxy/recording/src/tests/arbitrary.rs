@@ -112,6 +112,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
             ConnectFailure::Unreachable,
             ConnectFailure::Reset,
             ConnectFailure::Dns,
+            ConnectFailure::OwnAddress,
             ConnectFailure::NoLocalPort,
             ConnectFailure::NoDescriptor,
             ConnectFailure::Tls(TlsFailure::CertificateExpired),

@@ -2,8 +2,8 @@
 
 use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, NodeEvidence};
 use hopscope_attribution::evidence::{
-    ConnectionId, Evidence, Moment, Observation, PathId, RouteId, Span, TrafficCell, TunnelEvidence,
-    WhyUnseen,
+    ConnectionId, Evidence, Moment, Observation, Path, PathId, PathKind, RouteId, Span, TrafficCell,
+    TunnelEvidence, WhyUnseen,
 };
 use hopscope_attribution::hop::Hop;
 use proptest::prelude::*;
@@ -35,6 +35,31 @@ fn an_empty_run_is_a_recording() {
         recording.evidence().tunnels,
         [(PathId(0), Observation::Unseen(WhyUnseen::NotWatched))]
     );
+}
+
+#[test]
+fn a_path_of_a_finished_run_can_be_given_another_kind() {
+    let place = place();
+    record(&place, |_, _| {});
+    let relabelled = read(&place)
+        .relabelled("tunnel", PathKind::Lb)
+        .and_then(|recording| recording.relabelled("direct", PathKind::Tunnel))
+        .expect("both paths are there");
+    let kinds = |paths: &[Path]| paths.iter().map(|path| path.kind).collect::<Vec<_>>();
+    assert_eq!(
+        kinds(&relabelled.evidence().paths),
+        [PathKind::Lb, PathKind::Tunnel]
+    );
+    assert_eq!(kinds(&relabelled.facts().paths), [PathKind::Lb, PathKind::Tunnel]);
+    assert_eq!(
+        relabelled.evidence().tunnels,
+        [(PathId(1), Observation::Unseen(WhyUnseen::NotWatched))]
+    );
+    let unknown = read(&place)
+        .relabelled("lb", PathKind::Lb)
+        .expect_err("no path is called lb");
+    assert_eq!(unknown.known, ["tunnel", "direct"]);
+    assert_eq!(read(&place).facts(), &super::facts(), "the file is as it was");
 }
 
 #[test]
@@ -317,6 +342,7 @@ fn expected(told: &Told, recording: &super::Recording) -> Evidence {
         paths: super::facts().paths,
         routes: told.routes.clone(),
         duration: read.duration,
+        failed_addresses: Vec::new(),
         connections,
         exchanges,
         traffic: read.traffic.clone(),

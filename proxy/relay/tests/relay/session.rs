@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hopscope_host::trust::Trust;
 use hopscope_http::{ObserverConfig, RouteTable};
 use hopscope_recording::Recording;
-use hopscope_relay::{Config, OnRefusal, Session};
+use hopscope_relay::{Config, HostHeader, OnRefusal, Session};
 
 /// Starts one on a free port; its recording lies in `folder`.
 pub(crate) fn start(application: SocketAddr, folder: &tempfile::TempDir) -> Session {
@@ -16,7 +17,8 @@ pub(crate) fn start(application: SocketAddr, folder: &tempfile::TempDir) -> Sess
         weights: Vec::new(),
         connect_timeout: Duration::from_secs(5),
         on_refusal: OnRefusal::Reset,
-        upstream_ca: None,
+        upstream_trust: Trust::Host,
+        host_header: HostHeader::Auto,
         tunnel_restart: hopscope_tunnel::RestartPolicy::Never,
         watch_forwards: true,
         observing: Arc::new(ObserverConfig {

@@ -53,6 +53,9 @@ fn run(out: &mut String, report: &Report, screen: Screen) {
     if let Some(line) = under_way(report.totals.cut_by_the_end) {
         screen.hang(out, "  ", Ink::Plain, &line);
     }
+    for note in &run.notes {
+        screen.hang(out, "  ! ", Ink::Doubt, note);
+    }
     if let Some(command) = &run.command {
         let ended = match run.exit_code {
             Some(code) => format!(" (exit code {code})"),

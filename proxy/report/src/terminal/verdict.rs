@@ -8,6 +8,9 @@ use crate::model::{CauseReport, Report, either};
 use hopscope_text::figures::{confidence, counted, grouped, length, percent};
 use hopscope_text::paint::{Ink, Screen, columns, cut, harmless, wrap};
 
+/// Notes among the first lines, at most; the section on the run has them all, in full.
+const MOST_NOTES: usize = 2;
+
 /// Columns before the text of a labelled line.
 const LABEL: usize = 9;
 
@@ -23,6 +26,9 @@ pub(super) fn lines(report: &Report, screen: Screen) -> Vec<String> {
             line.clone()
         };
         lines.push(screen.paint(Ink::Strong, &cut(&line, screen.width)));
+    }
+    for note in report.run.notes.iter().take(MOST_NOTES) {
+        lines.push(labelled(screen, "note", Ink::Doubt, note));
     }
     if let Some(cause) = charged(report) {
         if let Some(first) = cause.speaks_for.first() {

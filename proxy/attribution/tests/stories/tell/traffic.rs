@@ -78,6 +78,12 @@ impl Told {
         let index = self.evidence.connections.len();
         self.port = if self.port > 60_000 { 20_000 } else { self.port + 1 };
         let address = |port: u16| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        let remote = option(
+            options,
+            "address",
+            words::address,
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+        )?;
         let port = option(options, "port", words::number, u64::from(self.port))?;
         let connect = option(options, "connect", words::span, Span::from_micros(300))?;
         let end = Moment(self.seconds * 1_000_000);
@@ -98,7 +104,7 @@ impl Told {
             upstream_tuple: Some(
                 FourTuple {
                     local: address(u16::try_from(port).map_err(|_| "a port")?),
-                    remote: address(3_000 + u16::from(path.0)),
+                    remote: SocketAddr::new(remote, 3_000 + u16::from(path.0)),
                 }
                 .into(),
             ),
