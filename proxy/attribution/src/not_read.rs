@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::between::Between;
 use crate::case::Case;
 use crate::cause::Cause;
-use crate::evidence::{Evidence, Opaque, PathId};
-use crate::failure::{Failure, NONE};
+use crate::evidence::{Cut, Evidence, Opaque, PathId};
+use crate::failure::{Failure, NONE, What};
 use crate::figures::{count, counted};
 use crate::hop::Hop;
 use crate::verdict::{Advice, Confidence, NotRead, Verdict};
@@ -23,7 +23,7 @@ pub(crate) fn gather(evidence: &Evidence, failures: &[Failure]) -> Vec<NotRead> 
     };
     let broken: BTreeSet<u32> = failures
         .iter()
-        .filter(|failure| failure.exchange == NONE)
+        .filter(|failure| failure.exchange == NONE || unreadable(failure))
         .map(|failure| failure.connection)
         .filter(unread)
         .collect();
@@ -51,6 +51,17 @@ pub(crate) fn gather(evidence: &Evidence, failures: &[Failure]) -> Vec<NotRead> 
         group.examples.truncate(EXAMPLES);
     }
     groups.into_values().collect()
+}
+
+/// What could not be read is the answer itself, and its request has failed for it: there is no more doubt.
+const fn unreadable(failure: &Failure) -> bool {
+    matches!(
+        failure.what,
+        What::Broken {
+            by: Cut::Unreadable,
+            ..
+        }
+    )
 }
 
 /// The verdict where nothing failed and that proves nothing: something was not read, or nothing was sent.

@@ -422,7 +422,7 @@ pub struct NotReadReport {
     pub connections: u64,
     /// Those of them that were read up to some byte: the requests before it are in every count.
     pub read_at_first: u64,
-    /// Those of them that failed as connections, and are charged as such.
+    /// Those of them that failed as connections, or whose unread bytes failed a request: they are charged for it.
     pub failed: u64,
     /// Payload bytes of theirs, in both directions, that were not read.
     pub bytes: u64,

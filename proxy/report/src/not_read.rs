@@ -27,7 +27,7 @@ fn line(of: &NotReadReport) -> String {
     };
     let failed = match of.failed {
         0 => String::new(),
-        failed => format!(", {} of them failed as connections", grouped(failed)),
+        failed => format!(", {} of them failed", grouped(failed)),
     };
     let examples: Vec<String> = of.examples.iter().map(u64::to_string).collect();
     format!(
