@@ -138,16 +138,15 @@ pub(crate) fn enumerate(evidence: &Evidence) -> Vec<Failure> {
     for (index, (connection, rows)) in (0..NONE).zip(evidence.connections.iter().zip(rows)) {
         let told = match (rows, connection.exchanges) {
             (Rows::Failed, _) | (Rows::Good, 0) => true,
-            (Rows::None, 0) => false,
             (Rows::None | Rows::Good, _) => false,
         };
         let mut failure = of_connection(connection, index).filter(|_| !told);
         // Where rows were lost, it may be the failure of one of them, told twice: nobody is charged with it.
         if connection.exchanges > 0 && evidence.observer.accounting.exchanges_lost > 0 {
             let open = Ruling::charge(Cause::Undetermined, 0.0);
-            failure
-                .iter_mut()
-                .for_each(|failure| failure.charge(open, "observer-first"));
+            if let Some(failure) = &mut failure {
+                failure.charge(open, "observer-first");
+            }
         }
         failures.extend(failure);
     }
@@ -231,9 +230,10 @@ pub(crate) fn what_of(exchange: &Exchange, connection: Option<&Connection>) -> O
 
 /// A generator that gives one stream up has left it, as it leaves a connection.
 const fn left(cut: Cut) -> Cut {
-    match cut {
-        Cut::DownstreamStream(_) => Cut::DownstreamReset,
-        other => other,
+    if let Cut::DownstreamStream(_) = cut {
+        Cut::DownstreamReset
+    } else {
+        cut
     }
 }
 

@@ -216,14 +216,14 @@ fn read(events: &[(Direction, Vec<u8>)], cuts: &[Index]) -> Read {
                     observer.request_forwarded(forwarded, at);
                 }
                 Direction::Down => {
-                    observer.response_bytes(piece, at, &mut |exchange| exchanges.push(exchange))
+                    observer.response_bytes(piece, at, &mut |exchange| exchanges.push(exchange));
                 }
             }
             assert!(observer.buffered() <= 4 * 64 * 1_024, "what is kept is bounded");
         }
     }
     observer.ended(Cut::UpstreamFin, Moment(u64::MAX), &mut |exchange| {
-        exchanges.push(exchange)
+        exchanges.push(exchange);
     });
     let name = |exchange: &Exchange| config.routes.name(exchange.route).unwrap().to_owned();
     Read {

@@ -117,9 +117,12 @@ pub(super) fn select<T: Columns>(table: &str, missing: &[&str]) -> String {
     // Each with its table: SQLite takes a quoted name that it does not know for a text.
     let columns: Vec<_> = columns
         .iter()
-        .map(|column| match missing.contains(&column.as_str()) {
-            true => format!("NULL AS \"{column}\""),
-            false => format!("{table}.\"{column}\""),
+        .map(|column| {
+            if missing.contains(&column.as_str()) {
+                format!("NULL AS \"{column}\"")
+            } else {
+                format!("{table}.\"{column}\"")
+            }
         })
         .collect();
     format!("SELECT {} FROM {table} ORDER BY rowid", columns.join(", "))

@@ -256,9 +256,12 @@ impl Condition {
             Limit::Count(limit) => (Some(float(failures)), limit),
             Limit::Share(limit) => (ratio(failures, attempts), limit),
         };
-        measured.is_some_and(|measured| match self.inclusive {
-            true => measured >= limit,
-            false => measured > limit,
+        measured.is_some_and(|measured| {
+            if self.inclusive {
+                measured >= limit
+            } else {
+                measured > limit
+            }
         })
     }
 }

@@ -94,12 +94,11 @@ impl Decoder {
 
     fn indexed(&self, index: usize, field: &mut impl FnMut(Name, &[u8])) -> Result<(), Broken> {
         let at = index.checked_sub(1).ok_or(Broken)?;
-        let (name, value) = match STATIC.get(at) {
-            Some((name, value)) => (Name::of(name.as_bytes()), value.as_bytes()),
-            None => {
-                let entry = self.entries.get(at - STATIC.len()).ok_or(Broken)?;
-                (entry.name, &*entry.value)
-            }
+        let (name, value) = if let Some((name, value)) = STATIC.get(at) {
+            (Name::of(name.as_bytes()), value.as_bytes())
+        } else {
+            let entry = self.entries.get(at - STATIC.len()).ok_or(Broken)?;
+            (entry.name, &*entry.value)
         };
         if name != Name::Other {
             field(name, value);
@@ -116,20 +115,13 @@ impl Decoder {
         field: &mut impl FnMut(Name, &[u8]),
     ) -> Result<(), Broken> {
         let index = integer(block, prefix)?;
-        let (name, name_length) = match index.checked_sub(1) {
-            None => {
-                let text = text(block)?;
-                value.clear();
-                text.decode(|byte| value.push(byte))?;
-                (Name::of(value), value.len())
-            }
-            Some(at) => match STATIC.get(at) {
-                Some((name, _)) => (Name::of(name.as_bytes()), name.len()),
-                None => {
-                    let entry = self.entries.get(at - STATIC.len()).ok_or(Broken)?;
-                    (entry.name, entry.name_length)
-                }
-            },
+        let (name, name_length) = if let Some(at) = index.checked_sub(1) {
+            self.name(at)?
+        } else {
+            let text = text(block)?;
+            value.clear();
+            text.decode(|byte| value.push(byte))?;
+            (Name::of(value), value.len())
         };
         let text = text(block)?;
         value.clear();
@@ -145,6 +137,15 @@ impl Decoder {
             self.add(name, name_length, length, value);
         }
         Ok(())
+    }
+
+    /// The name of an entry, and its length.
+    fn name(&self, at: usize) -> Result<(Name, usize), Broken> {
+        if let Some((name, _)) = STATIC.get(at) {
+            return Ok((Name::of(name.as_bytes()), name.len()));
+        }
+        let entry = self.entries.get(at - STATIC.len()).ok_or(Broken)?;
+        Ok((entry.name, entry.name_length))
     }
 
     fn add(&mut self, name: Name, name_length: usize, value_length: usize, value: &[u8]) {

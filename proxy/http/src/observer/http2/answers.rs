@@ -137,9 +137,8 @@ impl Http2 {
         stream.answer.bytes = stream.answer.bytes.saturating_add(block.bytes);
         match (stream.answer.status, response.status) {
             (Some(_), _) => stream.trailers(response),
-            (None, Some(100..200)) => {}
+            (None, Some(100..200) | None) => {}
             (None, Some(status)) => stream.answered(status, response, at),
-            (None, None) => {}
         }
     }
 

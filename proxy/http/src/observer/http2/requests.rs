@@ -105,7 +105,7 @@ impl Http2 {
             }
             return Ok(());
         }
-        if block.stream % 2 == 0 || self.streams.len() >= LIMIT {
+        if block.stream.is_multiple_of(2) || self.streams.len() >= LIMIT {
             return Err(Broken);
         }
         self.last_begun = block.stream;

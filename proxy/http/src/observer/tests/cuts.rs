@@ -182,7 +182,7 @@ fn a_farewell_to_a_connection_that_was_never_used_is_the_first_requests_answer()
         assert_eq!(talk.deliveries(), [complete(408)]);
         assert_eq!(talk.observer.protocol(), Protocol::Http1);
         assert_eq!(talk.observer.unread(), None);
-        assert!(!talk.exchanges[0].phases.idle.is_some());
+        assert!(talk.exchanges[0].phases.idle.is_none());
     }
     let unused = Conversation::new().down(farewell).ended(Cut::UpstreamFin);
     assert_eq!(unused.deliveries(), [], "nobody asked, and nobody read it");

@@ -186,7 +186,7 @@ fn more_requests_than_are_kept_end_the_reading_and_say_so() {
     let cut = Conversation::new()
         .up(GET.repeat(LIMIT + 44))
         .ended(Cut::UpstreamFin);
-    assert_eq!(cut.deliveries(), [nothing(Cut::UpstreamFin); LIMIT]);
+    assert_eq!(cut.deliveries(), vec![nothing(Cut::UpstreamFin); LIMIT]);
 }
 
 #[test]
