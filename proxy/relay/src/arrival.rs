@@ -14,6 +14,8 @@ use hopscope_attribution::evidence::{ConnectionId, Span};
 use tokio::io::{Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::socket;
+
 /// One connection in so many is stamped: reading a stamp costs a longer system call.
 const ONE_IN: u64 = 16;
 
@@ -89,7 +91,7 @@ pub(super) fn poll_read(
             Ok((read, arrival)) => {
                 buffer.advance(read);
                 if 0 < read && read < room {
-                    drained(stream);
+                    socket::drained(stream);
                 }
                 return Poll::Ready(Ok(arrival));
             }
@@ -98,13 +100,6 @@ pub(super) fn poll_read(
             Err(error) => return Poll::Ready(Err(error)),
         }
     }
-}
-
-/// Clears the readiness of a socket that gave less than was asked for: it is empty, and epoll, which tells of edges,
-/// will say when it is not. tokio does this for reads of its own only; the next read would ask the kernel in vain.
-fn drained(stream: &TcpStream) {
-    let empty: io::Result<()> = stream.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
-    debug_assert!(empty.is_err(), "it was told to be empty");
 }
 
 /// Room for one control message with a timespec, aligned as the kernel wants it.

@@ -1,29 +1,30 @@
 //! One accepted connection from its first moment to its record.
 
-mod addresses;
-
 use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hopscope_attribution::evidence::{
-    ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, Exchange, FourTuple, Moment,
-    Observation, Opaque, PackedTuple, PathId, Protocol, Side, SideEnd, Span, Upstream, WhyUnseen,
+    ConnectFailure, Connection, Cut, Ending, FourTuple, Moment, Observation, Opaque, PackedTuple, PathId,
+    Protocol, Side, SideEnd, Span, Upstream, WhyUnseen,
 };
-use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::arrival::{self, Arrival};
-use super::clock::RunClock;
-use super::flow::Watch;
+use self::log::{Log, WakeUp};
+use super::arrival;
+use super::flow::Flow;
 use super::refusal::{self, OnRefusal};
 use super::relay::Relay;
+use super::stream::Socket;
 use super::unread::{self, Notice};
 use super::upstream::{Attempt, Attempted};
+use super::waiting::Waiting;
 use super::{socket, worker};
+
+mod addresses;
+mod log;
 
 /// How long a refused connection waits for the request that it will not serve, so that the failure has a route.
 const REQUEST_BEFORE_REFUSAL: Duration = Duration::from_millis(5);
@@ -31,37 +32,14 @@ const REQUEST_BEFORE_REFUSAL: Duration = Duration::from_millis(5);
 /// An accepted connection. Its record is written when it is dropped, however that comes about.
 #[derive(Debug)]
 pub(super) struct Accepted {
-    downstream: Option<TcpStream>,
+    /// Until the upstream stands.
+    waiting: Option<Box<Waiting>>,
+    /// From then on.
     relay: Option<Relay>,
     over: bool,
     /// Whether it counts among its worker's connections with something under way.
     busy: bool,
     log: Log,
-}
-
-/// What is known of the connection beside its bytes.
-#[derive(Debug)]
-struct Log {
-    id: ConnectionId,
-    path: PathId,
-    clock: RunClock,
-    opened: Moment,
-    downstream_tuple: FourTuple,
-    upstream: Upstream,
-    upstream_tuple: Option<FourTuple>,
-    /// `None` on a `tcp://` path.
-    observer: Option<hopscope_http::Observer>,
-    /// Whether it has been told that it is not read any more.
-    unread: Notice,
-    /// What replaces the `Host` of requests, where that is wanted.
-    host: Option<Box<hopscope_http::HostRewriter>>,
-    /// What hopscope added on the way up to the exchange under way, on a stamped connection.
-    added_up: Option<Span>,
-    /// When the generator said FIN, if it did.
-    downstream_finished: Option<Moment>,
-    /// Exchanges that were completed after that. Whether the generator had half-closed and took them, or had given up,
-    /// shows only by what its socket does with them.
-    unconfirmed: Vec<Exchange>,
 }
 
 impl Accepted {
@@ -81,6 +59,7 @@ impl Accepted {
             opened: worker.clock.now(),
             downstream_tuple,
             upstream: Upstream::Abandoned { after: Span::ZERO },
+            attempted: None,
             upstream_tuple: None,
             observer: worker.observer(id, path),
             unread: Notice::default(),
@@ -92,7 +71,7 @@ impl Accepted {
         // Until its first bytes have been looked for, it may have a request under way.
         worker.turned(true);
         Self {
-            downstream: Some(downstream),
+            waiting: Some(Box::new(Waiting::new(Socket::new(downstream)))),
             relay: None,
             over: false,
             busy: true,
@@ -106,8 +85,8 @@ impl Accepted {
             after: Span::ZERO,
             failure: ConnectFailure::NoDescriptor,
         };
-        if let Some(downstream) = &self.downstream {
-            socket::reset_on_close(downstream);
+        if let Some(waiting) = &self.waiting {
+            socket::reset_on_close(&waiting.downstream);
         }
         self.over = true;
     }
@@ -133,19 +112,40 @@ impl Accepted {
 
     /// Connects upstream; true when bytes can be relayed.
     async fn connect(&mut self, attempt: Box<Attempt>) -> bool {
-        let Some(downstream) = self.downstream.take() else {
-            return false;
+        let (began, clock) = (attempt.began(), attempt.clock());
+        self.log.attempted = Some(began);
+        let attempted = tokio::select! {
+            biased;
+            attempted = attempt.run() => attempted,
+            () = poll_fn(|cx| self.poll_waiting(cx)) => {
+                Attempted::nothing(Upstream::Abandoned { after: clock.now().since(began) })
+            }
         };
-        let attempted = attempt_unless_gone(&downstream, *attempt).await;
+        self.log.attempted = None;
         self.log.upstream = attempted.outcome;
         self.log.learn_addresses(&attempted);
         let Some(upstream) = attempted.stream else {
-            self.downstream = Some(downstream);
+            return false;
+        };
+        let Some(waiting) = self.waiting.take() else {
             return false;
         };
         self.log.upstream_tuple = attempted.remote.and_then(|remote| tuple(upstream.tcp(), remote));
-        self.relay = Some(Relay::new(downstream, upstream, arrival::sampled(self.log.id)));
+        self.relay = Some(Relay::new(*waiting, upstream, arrival::sampled(self.log.id)));
         true
+    }
+
+    /// Ready when nobody waits for the upstream any more.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(waiting) = &mut self.waiting else {
+            return Poll::Ready(());
+        };
+        let mut wake_up = WakeUp {
+            log: &mut self.log,
+            now: None,
+            down_last_byte: None,
+        };
+        worker::with_scratch(|scratch| waiting.poll(cx, &mut wake_up, scratch))
     }
 
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -169,25 +169,25 @@ impl Accepted {
 
     /// No upstream stands: the downstream side is told, as it would have been by the failure itself.
     async fn refuse(&mut self, on_refusal: OnRefusal) {
-        let Some(mut downstream) = self.downstream.take() else {
+        let Some(waiting) = &mut self.waiting else {
             return;
         };
+        let downstream = &mut waiting.downstream;
         if let (Upstream::Failed { failure, .. }, OnRefusal::BadGateway, Some(observer)) =
             (self.log.upstream, on_refusal, &mut self.log.observer)
         {
             let clock = self.log.clock;
-            refusal::answer(&mut downstream, observer, self.log.path, failure, clock).await;
-        } else if let Upstream::Failed { .. } = self.log.upstream {
-            let readable = timeout(REQUEST_BEFORE_REFUSAL, downstream.readable()).await;
-            if matches!(readable, Ok(Ok(()))) {
-                self.log.see_what_was_asked(&downstream);
-            }
-            socket::reset_on_close(&downstream);
+            refusal::answer(downstream, observer, self.log.path, failure, clock).await;
         } else {
-            socket::reset_on_close(&downstream);
+            if matches!(self.log.upstream, Upstream::Failed { .. }) && !self.log.asked() {
+                let readable = timeout(REQUEST_BEFORE_REFUSAL, downstream.readable()).await;
+                if matches!(readable, Ok(Ok(()))) {
+                    self.log.see_what_was_asked(downstream);
+                }
+            }
+            socket::reset_on_close(downstream);
         }
         self.over = true;
-        self.downstream = Some(downstream);
     }
 }
 
@@ -197,80 +197,14 @@ fn tuple(stream: &TcpStream, remote: SocketAddr) -> Option<FourTuple> {
     Some(FourTuple { local, remote })
 }
 
-/// Makes the attempt, unless the downstream side resets first.
-async fn attempt_unless_gone(downstream: &TcpStream, attempt: Attempt) -> Attempted {
-    let (began, clock) = (attempt.began(), attempt.clock());
-    tokio::select! {
-        biased;
-        attempted = attempt.run() => attempted,
-        // Only EPOLLERR is waited for: unread bytes and a half-close are no reason to give up.
-        _ready = downstream.ready(Interest::ERROR) => {
-            Attempted::nothing(Upstream::Abandoned { after: clock.now().since(began) })
-        }
-    }
-}
-
-impl Log {
-    fn see_what_was_asked(&mut self, downstream: &TcpStream) {
-        let now = self.clock.now();
-        worker::with_scratch(|scratch| match downstream.try_read(scratch) {
-            Ok(read) => {
-                let bytes = &scratch[..read];
-                if let Some(observer) = &mut self.observer {
-                    observer.request_bytes(bytes, now, &mut worker::record_exchange, &mut |_nowhere| {});
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => tracing::trace!(%error, "nothing could be read before a refusal"),
-        });
-    }
-
-    /// Whether something is under way: an exchange, or bytes that cannot be read as exchanges.
-    fn busy(&self) -> bool {
-        self.observer
-            .as_ref()
-            .is_none_or(|observer| match observer.protocol() {
-                Protocol::Silent | Protocol::Http1 | Protocol::Http2 => {
-                    observer.in_flight() > 0 || !self.unconfirmed.is_empty()
-                }
-                Protocol::Opaque(_) => true,
-            })
-    }
-
-    fn cut(&mut self, cut: Cut, at: Moment) {
-        self.read(|observer, mut out| observer.ended(cut, at, &mut out));
-    }
-
-    /// Lets the observer read, and records what it finishes, or keeps it back where it must be confirmed first.
-    fn read(&mut self, read: impl FnOnce(&mut hopscope_http::Observer, &mut dyn FnMut(Exchange))) {
-        let Some(observer) = &mut self.observer else {
-            return;
-        };
-        if self.downstream_finished.is_none() {
-            read(observer, &mut worker::record_exchange);
-        } else {
-            let unconfirmed = &mut self.unconfirmed;
-            read(observer, &mut |exchange| unconfirmed.push(exchange));
-        }
-    }
-
-    /// The generator was gone before the answers came that are not confirmed.
-    fn nobody_got(&mut self) {
-        for exchange in &mut self.unconfirmed {
-            if let Delivery::Complete { status, author } = exchange.delivery {
-                exchange.delivery = Delivery::Truncated {
-                    status,
-                    author,
-                    cut: Cut::DownstreamFin,
-                };
-            }
-        }
-    }
-}
-
 impl Drop for Accepted {
     fn drop(&mut self) {
         let now = self.log.clock.now();
+        if let Some(began) = self.log.attempted {
+            self.log.upstream = Upstream::Abandoned {
+                after: now.since(began),
+            };
+        }
         let last_cut = match (self.over, self.log.upstream) {
             (false, _) => Cut::Stopped,
             (true, Upstream::Connected { .. }) => Cut::UpstreamFin,
@@ -297,7 +231,7 @@ impl Drop for Accepted {
         {
             self.log.nobody_got();
         }
-        self.log.unconfirmed.drain(..).for_each(worker::record_exchange);
+        self.log.record_unconfirmed();
         let connection = self.record(now);
         self.log.unread.ended(&connection);
         worker::with(|worker| {
@@ -328,7 +262,10 @@ impl Accepted {
             at: now,
             how: Ending::Reset,
         });
-        let relay = self.relay.as_ref();
+        let (relay, waiting) = (self.relay.as_ref(), self.waiting.as_deref());
+        let up = relay
+            .map(|relay| &relay.up)
+            .or(waiting.map(|waiting| &waiting.up));
         let since_opened = |at: Moment| at.since(log.opened);
         let never = Observation::Unseen(WhyUnseen::NeverHappened);
         Connection {
@@ -345,6 +282,7 @@ impl Accepted {
             upstream_tuple: log.upstream_tuple.map(PackedTuple::from),
             downstream_end: relay
                 .and_then(Relay::downstream_end)
+                .or_else(|| waiting.and_then(Waiting::downstream_end))
                 .or(abandoned)
                 .unwrap_or_else(|| unended(Side::Downstream)),
             upstream_end: relay
@@ -352,9 +290,11 @@ impl Accepted {
                 .unwrap_or_else(|| unended(Side::Upstream)),
             bytes_up: relay.map_or(0, |relay| relay.up.passed()),
             bytes_down: relay.map_or(0, |relay| relay.down.passed()),
-            first_byte_up: relay.and_then(|relay| relay.up.first_byte()).map(since_opened),
+            first_byte_up: up.and_then(Flow::first_byte).map(since_opened),
             first_byte_down: relay.and_then(|relay| relay.down.first_byte()).map(since_opened),
-            last_byte: relay.and_then(|relay| relay.up.last_byte().max(relay.down.last_byte())),
+            last_byte: up
+                .and_then(Flow::last_byte)
+                .max(relay.and_then(|relay| relay.down.last_byte())),
             blocked_up: relay.map_or(Span::ZERO, |relay| relay.up.blocked(now)),
             blocked_down: relay.map_or(Span::ZERO, |relay| relay.down.blocked(now)),
             protocol: log.observer.as_ref().map_or_else(
@@ -371,145 +311,12 @@ impl Accepted {
                 .observer
                 .as_ref()
                 .map_or(0, hopscope_http::Observer::exchanges),
-            downstream_tcp: match (relay, &self.downstream) {
+            downstream_tcp: match (relay, waiting) {
                 (Some(relay), _) => socket::tcp_facts(&relay.downstream),
-                (None, Some(downstream)) => socket::tcp_facts(downstream),
+                (None, Some(waiting)) => socket::tcp_facts(&waiting.downstream),
                 (None, None) => never,
             },
             upstream_tcp: relay.map_or(never, |relay| socket::tcp_facts(relay.upstream.tcp())),
         }
-    }
-}
-
-/// One wake-up of a connection: everything seen in it shares one moment.
-struct WakeUp<'a> {
-    log: &'a mut Log,
-    now: Option<Moment>,
-    /// When the last byte came from upstream.
-    down_last_byte: Option<Moment>,
-}
-
-impl WakeUp<'_> {
-    /// Shows the observer what was read; gives what is to be written in its place.
-    fn show(&mut self, from: Side, bytes: &[u8]) -> Option<Vec<u8>> {
-        let at = self.now();
-        match from {
-            Side::Upstream => {
-                self.down_last_byte = Some(at);
-                self.log
-                    .read(|observer, mut out| observer.response_bytes(bytes, at, &mut out));
-                None
-            }
-            Side::Downstream => {
-                let renamed = self.log.host.as_mut().and_then(|host| host.bytes(bytes));
-                let bytes = renamed.as_deref().unwrap_or(bytes);
-                let mut rewritten: Option<(Vec<u8>, usize)> = None;
-                self.log.read(|observer, mut out| {
-                    observer.request_bytes(bytes, at, &mut out, &mut |insertion| {
-                        let (line, copied) =
-                            rewritten.get_or_insert_with(|| (Vec::with_capacity(bytes.len() + 64), 0));
-                        line.extend_from_slice(&bytes[*copied..insertion.at]);
-                        *copied = insertion.at;
-                        insertion.write_to(line);
-                    });
-                });
-                let rewritten = rewritten.map(|(mut line, copied)| {
-                    line.extend_from_slice(&bytes[copied..]);
-                    line
-                });
-                rewritten.or(renamed)
-            }
-        }
-    }
-}
-
-impl Watch for WakeUp<'_> {
-    fn now(&mut self) -> Moment {
-        *self.now.get_or_insert_with(|| self.log.clock.now())
-    }
-
-    fn see(&mut self, from: Side, bytes: &[u8]) -> Option<Vec<u8>> {
-        let rewritten = self.show(from, bytes);
-        self.log
-            .unread
-            .passed(from, self.log.observer.as_ref(), self.log.path);
-        rewritten
-    }
-
-    fn taken(&mut self, from: Side, total: u64) {
-        if from == Side::Downstream {
-            let at = self.now();
-            if let Some(observer) = &mut self.log.observer {
-                observer.request_forwarded(total, at);
-            }
-        }
-    }
-
-    fn unread_run(&self, from: Side) -> u64 {
-        let unread = self
-            .log
-            .observer
-            .as_ref()
-            .map_or(u64::MAX, |observer| observer.opaque_run(direction(from)));
-        match (from, &self.log.host) {
-            (Side::Downstream, Some(host)) => unread.min(host.unchanged_run()),
-            (Side::Downstream | Side::Upstream, _) => unread,
-        }
-    }
-
-    fn skip(&mut self, from: Side, count: u64) {
-        let at = self.now();
-        match (from, &mut self.log.host) {
-            (Side::Upstream, _) => self.down_last_byte = Some(at),
-            (Side::Downstream, Some(host)) => host.skip(count),
-            (Side::Downstream, None) => {}
-        }
-        self.log
-            .read(|observer, mut out| observer.skip(direction(from), count, at, &mut out));
-    }
-
-    fn relayed(&mut self, from: Side, arrival: Arrival) {
-        match from {
-            Side::Downstream => self.log.added_up = Some(arrival.age()),
-            // One exchange, or what looks like one: some bytes up, some bytes down.
-            Side::Upstream => {
-                if let Some(up) = self.log.added_up.take() {
-                    let added = up + arrival.age();
-                    worker::with(|worker| worker.recorder.added(added));
-                }
-            }
-        }
-    }
-
-    fn ended(&mut self, side: Side, end: SideEnd) {
-        let finished = self.log.downstream_finished;
-        match (side, end.how) {
-            (Side::Downstream, Ending::Fin) => self.log.downstream_finished = Some(end.at),
-            // It had not half-closed: it was gone, and did not get what came since.
-            (Side::Downstream, _) => self.log.nobody_got(),
-            (Side::Upstream, _) => {}
-        }
-        let cut = match (side, end.how) {
-            (Side::Downstream, Ending::Reset | Ending::TimedOut | Ending::Errno(_)) => Cut::DownstreamReset,
-            (Side::Upstream, Ending::Fin) => match finished {
-                // The generator had closed its side, and the upstream sent nothing more after that: it gave way.
-                Some(closed) if self.down_last_byte.is_none_or(|last| last < closed) => Cut::DownstreamFin,
-                Some(_) | None => Cut::UpstreamFin,
-            },
-            (Side::Upstream, Ending::Reset) => Cut::UpstreamReset,
-            (Side::Upstream, Ending::TimedOut) => Cut::UpstreamErrno(libc::ETIMEDOUT),
-            (Side::Upstream, Ending::Errno(errno)) => Cut::UpstreamErrno(errno),
-            // A half-close of the generator's: the answer may still come.
-            (Side::Downstream, Ending::Fin)
-            | (_, Ending::EndedByRelay | Ending::StillOpen | Ending::NeverStood) => return,
-        };
-        self.log.cut(cut, end.at);
-    }
-}
-
-fn direction(from: Side) -> hopscope_http::Direction {
-    match from {
-        Side::Downstream => hopscope_http::Direction::Up,
-        Side::Upstream => hopscope_http::Direction::Down,
     }
 }

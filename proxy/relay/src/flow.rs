@@ -2,6 +2,7 @@
 //!
 //! Long bodies go through a pipe ([`super::splice`]). Not `tokio::io::copy`: that hides which side failed, and turns a reset into a clean end.
 
+mod ahead;
 mod behind;
 
 use std::io;

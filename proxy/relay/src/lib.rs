@@ -1,7 +1,8 @@
 //! Listen, relay, observe.
 //!
 //! *Life of a connection.* A worker thread accepts it ([`listener`]) and deals it to a path ([`deal`]). One upstream
-//! connection is made for it ([`upstream`], [`source_address`], [`tls`]); where that fails the generator is told
+//! connection is made for it ([`upstream`], [`source_address`], [`tls`]), and what the generator sends meanwhile is read
+//! ([`waiting`]); where that fails the generator is told
 //! ([`refusal`]). Two flows carry its bytes ([`flow`]), joined so that every end is handed on as what it was
 //! ([`relay`]). The HTTP observer is shown what passes. When both sides have ended its record is written
 //! ([`connection`]). [`tunnels`] runs or watches the
@@ -28,6 +29,7 @@ mod tls;
 mod tunnels;
 mod unread;
 mod upstream;
+mod waiting;
 mod worker;
 
 pub use clock::RunClock;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use hopscope_attribution::evidence::{ConnectFailure, PathId};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::clock::RunClock;
+use super::stream::Socket;
 use super::worker;
 
 /// What the generator is told when no upstream connection stands.
@@ -27,7 +27,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 
 /// Answers the request, once it has come, with hopscope's own 502, and closes.
 pub(super) async fn answer(
-    downstream: &mut TcpStream,
+    downstream: &mut Socket,
     observer: &mut hopscope_http::Observer,
     path: PathId,
     failure: ConnectFailure,
@@ -76,7 +76,7 @@ pub(super) async fn answer(
 }
 
 /// Reads what is there. False at the end of the stream.
-fn read_once(downstream: &TcpStream, observer: &mut hopscope_http::Observer, clock: RunClock) -> bool {
+fn read_once(downstream: &Socket, observer: &mut hopscope_http::Observer, clock: RunClock) -> bool {
     let now = clock.now();
     worker::with_scratch(|scratch| match downstream.try_read(scratch) {
         Ok(0) => false,

@@ -11,26 +11,28 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hopscope_attribution::evidence::{Ending, Moment, Side, SideEnd, Span};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
+use self::failure::Failures;
 use super::arrival;
 use super::flow::{Flow, Turn, Watch};
 use super::socket;
-use super::stream::UpstreamStream;
+use super::stream::{Socket, UpstreamStream};
+use super::waiting::Waiting;
 
-/// How often a side that cannot be read at the moment is asked whether it has been reset meanwhile. epoll reports a
-/// reset on a socket with unread bytes only as more readiness, which nobody is waiting for.
-const CHECK_EVERY: Duration = Duration::from_millis(100);
-/// How often, and for how long, a reset waits for bytes before it that the other side has not acknowledged: the
-/// reset would overtake them.
-const SETTLE_EVERY: Duration = Duration::from_millis(1);
+pub(super) mod failure;
+
+/// For how long a reset waits for bytes before it that the other side has not acknowledged: the reset would overtake
+/// them.
 const SETTLE_LIMIT: Span = Span::from_secs(1);
+/// How often the kernel is asked about them; no event tells of an acknowledgement. The pauses grow with the time that
+/// was waited, from the shortest to the longest of these.
+const SETTLE_EVERY: (Span, Span) = (Span::from_micros(1_000), Span::from_micros(50_000));
 
 /// One connection's two sockets and what flows between them.
 #[derive(Debug)]
 pub(super) struct Relay {
-    pub(super) downstream: TcpStream,
+    pub(super) downstream: Socket,
     pub(super) upstream: UpstreamStream,
     pub(super) up: Flow,
     pub(super) down: Flow,
@@ -38,21 +40,25 @@ pub(super) struct Relay {
     upstream_end: Option<SideEnd>,
     /// The upstream failed, and what it had sent before is still being read: nobody has been told yet.
     untold: Option<SideEnd>,
+    failures: Failures,
     alarm: Option<Pin<Box<Sleep>>>,
     settling_since: Option<Moment>,
 }
 
 impl Relay {
-    /// Joins two connected sockets; `stamped` asks the kernel when bytes arrive, to learn what we add.
-    pub(super) fn new(downstream: TcpStream, upstream: UpstreamStream, stamped: bool) -> Self {
+    /// Joins what waited to the upstream that stands now; `stamped` asks the kernel when bytes arrive, to learn what we
+    /// add.
+    pub(super) fn new(waiting: Waiting, upstream: UpstreamStream, stamped: bool) -> Self {
+        let downstream_end = waiting.downstream_end();
         let mut relay = Self {
-            downstream,
+            downstream: waiting.downstream,
             upstream,
-            up: Flow::new(Side::Downstream),
+            up: waiting.up,
             down: Flow::new(Side::Upstream),
-            downstream_end: None,
+            downstream_end,
             upstream_end: None,
             untold: None,
+            failures: waiting.failures,
             alarm: None,
             settling_since: None,
         };
@@ -60,7 +66,7 @@ impl Relay {
         if stamped
             && both
                 .into_iter()
-                .all(|socket| arrival::ask_for_stamps(socket).is_ok())
+                .all(|socket| arrival::ask_for_stamps(&**socket).is_ok())
         {
             relay.up.stamp();
             relay.down.stamp();
@@ -101,14 +107,9 @@ impl Relay {
             if self.up.over() && self.down.over() {
                 return self.poll_last_act(cx, watch);
             }
-            if !may_be_reset_unseen(up, down) {
-                self.alarm = None;
+            if !may_be_reset_unseen(up, down) || !self.look_for_failures(cx, watch) {
                 return Poll::Pending;
             }
-            if self.poll_alarm(cx, CHECK_EVERY).is_pending() {
-                return Poll::Pending;
-            }
-            self.look_for_unread_resets(watch);
         }
     }
 
@@ -197,34 +198,49 @@ impl Relay {
         end.is_some_and(|end| end.how != Ending::Fin)
     }
 
-    fn look_for_unread_resets(&mut self, watch: &mut impl Watch) {
-        if let Some(how) = socket::pending_failure(&self.downstream) {
+    /// Whether a side has failed that is not read at the moment. Wakes the connection when one does.
+    fn look_for_failures(&mut self, cx: &mut Context<'_>, watch: &mut impl Watch) -> bool {
+        let mut any = false;
+        if self.poll_failure(cx, Side::Downstream).is_ready()
+            && let Some(how) = socket::pending_failure(&self.downstream)
+        {
             self.end(Side::Downstream, how, watch);
             // Whoever sent what is held is gone, and who should take it does not: the reset comes first.
             self.up.break_off(watch.now());
+            any = true;
         }
-        if let Some(how) = socket::pending_failure(self.upstream.tcp()) {
+        if self.poll_failure(cx, Side::Upstream).is_ready()
+            && let Some(how) = socket::pending_failure(self.upstream.tcp())
+        {
             // What it sent before is still unread: the flow goes on to its end.
             self.end(Side::Upstream, how, watch);
+            any = true;
         }
+        any
+    }
+
+    fn poll_failure(&mut self, cx: &mut Context<'_>, side: Side) -> Poll<()> {
+        let socket = match side {
+            Side::Downstream => &self.downstream,
+            Side::Upstream => self.upstream.tcp(),
+        };
+        self.failures.poll(cx, side, socket)
     }
 
     /// Both directions are over. If one side failed, the other is reset, once it has what came before.
     fn poll_last_act(&mut self, cx: &mut Context<'_>, watch: &mut impl Watch) -> Poll<()> {
         let now = watch.now();
-        if self.settling_since.is_none() {
-            self.alarm = None;
-        }
         let since = *self.settling_since.get_or_insert(now);
         if let Some(survivor) = self.unsettled()
             && now.since(since) < SETTLE_LIMIT
         {
             self.up.finish_now(self.upstream.tcp());
             self.down.finish_now(&self.downstream);
-            while socket::unacknowledged(self.tcp(survivor)) > 0 {
-                if self.poll_alarm(cx, SETTLE_EVERY).is_pending() {
-                    return Poll::Pending;
-                }
+            if self
+                .poll_settled(cx, survivor, now.since(since), watch)
+                .is_pending()
+            {
+                return Poll::Pending;
             }
         }
         if !self.failed(Side::Downstream)
@@ -237,6 +253,36 @@ impl Relay {
             (true, false) => socket::reset_on_close(self.upstream.tcp()),
             (false, true) => socket::reset_on_close(&self.downstream),
             (true, true) | (false, false) => {}
+        }
+        Poll::Ready(())
+    }
+
+    /// Waits until the survivor has acknowledged all that it was sent, or has failed: a reset socket acknowledges
+    /// nothing any more, and the kernel goes on counting its bytes.
+    fn poll_settled(
+        &mut self,
+        cx: &mut Context<'_>,
+        survivor: Side,
+        waited: Span,
+        watch: &mut impl Watch,
+    ) -> Poll<()> {
+        let (shortest, longest) = SETTLE_EVERY;
+        let pause = Duration::from_micros(waited.clamp(shortest, longest).as_micros());
+        while socket::unacknowledged(self.tcp(survivor)) > 0 {
+            let told = self.poll_failure(cx, survivor).is_ready();
+            let failure = socket::pending_failure(self.tcp(survivor));
+            if let Some(how) = failure
+                && survivor == Side::Downstream
+                && self.answered_after_fin()
+            {
+                self.end(survivor, how, watch);
+            }
+            if told || failure.is_some() {
+                break;
+            }
+            if self.poll_alarm(cx, pause).is_pending() {
+                return Poll::Pending;
+            }
         }
         Poll::Ready(())
     }
@@ -260,7 +306,7 @@ impl Relay {
         }
     }
 
-    fn tcp(&self, side: Side) -> &TcpStream {
+    fn tcp(&self, side: Side) -> &Socket {
         match side {
             Side::Downstream => &self.downstream,
             Side::Upstream => self.upstream.tcp(),

@@ -77,6 +77,13 @@ pub(super) fn write_at_once(stream: &TcpStream, bytes: &[u8], more: bool) -> io:
     written
 }
 
+/// Clears the readiness of a socket that gave less than was asked for: it is empty, and epoll, which tells of edges,
+/// will say when it is not. The next read would ask the kernel in vain.
+pub(super) fn drained(stream: &TcpStream) {
+    let empty: io::Result<()> = stream.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
+    debug_assert!(empty.is_err(), "it was told to be empty");
+}
+
 /// Bytes written and not yet acknowledged by the other side (`SIOCOUTQ`, tcp(7)); 0 where the kernel does not tell.
 pub(super) fn unacknowledged(stream: &TcpStream) -> u32 {
     let mut bytes: libc::c_int = 0;

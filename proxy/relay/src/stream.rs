@@ -1,10 +1,12 @@
 //! The sides' byte streams: TCP, or, upstream, TLS over it.
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::ops::Deref;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
@@ -16,16 +18,111 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {
     fn plain(&self) -> Option<&TcpStream>;
 }
 
+/// A TCP socket. It is shared so that its failure can be awaited by one future while another reads and writes it.
+#[derive(Clone, Debug)]
+pub(super) struct Socket(Arc<TcpStream>);
+
+impl Socket {
+    pub(super) fn new(tcp: TcpStream) -> Self {
+        Self(Arc::new(tcp))
+    }
+
+    /// Waits until the kernel reports an error on the socket (`EPOLLERR`): the other side reset it, or it timed out.
+    /// Unread bytes and an end of stream do not count, and do not stand in the way.
+    pub(super) async fn failed(self) {
+        // An error of the event loop itself ends the wait as well: the socket is asked then.
+        drop(self.0.ready(Interest::ERROR).await);
+    }
+}
+
+impl Deref for Socket {
+    type Target = TcpStream;
+
+    fn deref(&self) -> &TcpStream {
+        &self.0
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.poll_read_ready(cx))?;
+            let space = buf.initialize_unfilled();
+            let room = space.len();
+            match self.0.try_read(space) {
+                Ok(read) => {
+                    buf.advance(read);
+                    if 0 < read && read < room {
+                        socket::drained(&self.0);
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                // Readiness is cleared: asked once more, it registers the waker.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_with(cx, |tcp| tcp.try_write(buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(cx, |tcp| tcp.try_write_vectored(bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        socket::finish(&self.0);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Socket {
+    fn poll_write_with(
+        &self,
+        cx: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_write_ready(cx))?;
+            match write(&self.0) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+}
+
 /// What the upstream's bytes travel in. TLS is boxed: most connections carry none, and idle ones must stay small.
 #[derive(Debug)]
 pub(super) enum UpstreamStream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 impl UpstreamStream {
+    /// Bytes that travel as they are.
+    pub(super) fn plain(tcp: TcpStream) -> Self {
+        Self::Plain(Socket::new(tcp))
+    }
+
     /// The TCP socket underneath.
-    pub(super) fn tcp(&self) -> &TcpStream {
+    pub(super) fn tcp(&self) -> &Socket {
         match self {
             Self::Plain(tcp) => tcp,
             Self::Tls(tls) => tls.get_ref().0,
@@ -74,7 +171,7 @@ impl Stream for UpstreamStream {
     }
 }
 
-impl Stream for TcpStream {
+impl Stream for Socket {
     fn plain(&self) -> Option<&TcpStream> {
         Some(self)
     }

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::stream::Socket;
 use hopscope_host::trust::{self, Trust, TrustError};
 
 /// What is needed to speak TLS to upstreams. Cheap to clone.
@@ -30,12 +31,12 @@ impl UpstreamTls {
         &self,
         host: &str,
         tcp: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, TlsFailure> {
+    ) -> Result<TlsStream<Socket>, TlsFailure> {
         let name = ServerName::try_from(host.to_owned())
             .ok()
             .ok_or(TlsFailure::CertificateWrongName)?;
         TlsConnector::from(Arc::clone(&self.0))
-            .connect(name, tcp)
+            .connect(name, Socket::new(tcp))
             .await
             .map_err(|error| failure(&error))
     }

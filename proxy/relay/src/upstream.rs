@@ -313,7 +313,7 @@ impl Attempt {
         };
         let tcp_after = Self::lasted(began, clock);
         let (stream, tls_after) = match tls {
-            None => (UpstreamStream::Plain(tcp), None),
+            None => (UpstreamStream::plain(tcp), None),
             Some((tls, host)) => match secure(&tls, &host, tcp, deadline).await {
                 Ok(stream) => (stream, Some(Self::lasted(began, clock) - tcp_after)),
                 Err(failure) => return failed(failure, attempted),

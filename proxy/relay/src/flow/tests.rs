@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::stream::Socket;
 
 /// Somebody who does not look.
 struct Blind;
@@ -28,20 +29,23 @@ impl Watch for Blind {
 }
 
 /// Two connected sockets.
-async fn pair() -> (TcpStream, TcpStream) {
+async fn pair() -> (Socket, Socket) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let connected = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (connected, listener.accept().await.unwrap().0)
+    (
+        Socket::new(connected),
+        Socket::new(listener.accept().await.unwrap().0),
+    )
 }
 
 /// One turn of the flow, whether or not there is anything to move.
-async fn turned(flow: &mut Flow, source: &mut TcpStream, sink: &mut TcpStream) -> Turn {
+async fn turned(flow: &mut Flow, source: &mut Socket, sink: &mut Socket) -> Turn {
     let mut scratch = vec![0; FIRST_READ];
     poll_fn(|cx| Poll::Ready(flow.poll(cx, source, sink, &mut scratch, &mut Blind, false))).await
 }
 
 /// Lets the flow move what there is until the sink has passed on `bytes`, or the flow is over.
-async fn flown(flow: &mut Flow, source: &mut TcpStream, sink: &mut TcpStream, bytes: u64, last: bool) {
+async fn flown(flow: &mut Flow, source: &mut Socket, sink: &mut Socket, bytes: u64, last: bool) {
     let mut scratch = vec![0; FIRST_READ];
     poll_fn(|cx| {
         let turn = flow.poll(cx, source, sink, &mut scratch, &mut Blind, last);
@@ -90,8 +94,11 @@ async fn the_first_fin_is_said_and_the_last_is_left_to_the_close() {
 #[tokio::test]
 async fn a_connection_is_written_to_before_the_event_loop_has_heard_of_it() {
     let (mut generator, mut downstream) = pair().await;
-    let (upstream, mut server) = pair().await;
-    let mut unheard_of = TcpStream::from_std(upstream.into_std().unwrap()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let mut server = listener.accept().await.unwrap().0;
+    upstream.set_nonblocking(true).unwrap();
+    let mut unheard_of = Socket::new(TcpStream::from_std(upstream).unwrap());
     generator.write_all(b"request").await.unwrap();
     downstream.readable().await.unwrap();
     let mut up = Flow::new(Side::Downstream);
@@ -142,7 +149,7 @@ async fn a_reset_behind_the_last_bytes_is_not_taken_for_a_fin() {
 }
 
 /// A socket at which somebody's last words wait, and the reset behind them.
-async fn last_words_and_a_reset() -> TcpStream {
+async fn last_words_and_a_reset() -> Socket {
     let (mut generator, downstream) = pair().await;
     generator.write_all(b"last words").await.unwrap();
     // They are to arrive before the reset does.
@@ -154,7 +161,7 @@ async fn last_words_and_a_reset() -> TcpStream {
 }
 
 /// Two connected sockets; at the second wait the first one's last words and its FIN, and the event loop has told of both.
-async fn last_words_and_a_fin() -> (TcpStream, TcpStream) {
+async fn last_words_and_a_fin() -> (Socket, Socket) {
     let (mut generator, downstream) = pair().await;
     generator.write_all(b"last words").await.unwrap();
     generator.shutdown().await.unwrap();

@@ -2,5 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here is the test")]
 
 mod close_order;
+mod connecting;
 mod delivery;
+mod given_up;
 mod session;

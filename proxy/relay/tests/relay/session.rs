@@ -36,7 +36,12 @@ pub(crate) fn start(application: SocketAddr, folder: &tempfile::TempDir) -> Sess
 
 /// Ends a session and reads its recording.
 pub(crate) fn finish(session: Session, folder: &tempfile::TempDir) -> Recording {
-    let summary = session.finish(Duration::from_secs(5), None).unwrap();
+    finish_within(Duration::from_secs(5), session, folder)
+}
+
+/// The same, with that much time for what is under way.
+pub(crate) fn finish_within(grace: Duration, session: Session, folder: &tempfile::TempDir) -> Recording {
+    let summary = session.finish(grace, None).unwrap();
     assert!(summary.accounting.balanced(), "{:?}", summary.accounting);
     Recording::open(&folder.path().join("recording")).unwrap()
 }
