@@ -1,83 +1,80 @@
-//! Requests that were under way when the generator ended: neither answered nor failed.
+//! Requests and connects that were under way when the load ended: neither answered nor failed.
 //!
 //! A generator that runs for a given time closes its sockets when that time is over, with a request under way on many of
 //! them. It counts none of these, and nobody failed them. They are set aside before anything is judged, and told as a
-//! count of their own; every doubt leaves a request where it was, among the failures.
+//! count of their own. Two things make one of them a failure: its age ([`limits`]), and the generator's own count.
 
-use std::collections::BTreeMap;
+mod limits;
+mod load;
 
-use crate::case::{Baseline, baselines, route_baselines};
+use std::collections::BTreeSet;
+
+use self::limits::Limits;
+use self::load::Loads;
 use crate::evidence::{
-    Connection, ConnectionId, Cut, Ending, Evidence, Exchange, Moment, Observation, Span, TrafficCell,
+    Connection, ConnectionId, Cut, Delivery, Evidence, Exchange, Moment, Span, TrafficCell, Upstream,
 };
 use crate::failure::{self, NONE, What};
-use crate::rules::early;
 
-/// From the first cut to the last end. A process that exits has its sockets closed by the kernel one after the other,
-/// microseconds each; k6 leaves those that idle open until it has told its summary. Nothing needs a second.
-const SWEEP: Span = Span::from_micros(1_000_000);
+/// Exit codes of a generator that says nothing went wrong: 0, and k6's own of a threshold that was crossed and of a
+/// Ctrl-C (`errext/exitcodes/codes.go`).
+const CONTENT: [i32; 3] = [0, 99, 105];
+
+/// What a shell counts for a process that a signal killed (128 and its number): SIGILL, SIGTRAP, SIGABRT, SIGBUS,
+/// SIGFPE, SIGKILL, SIGSEGV. A crash, or the kernel out of memory: its requests failed with it.
+const CRASHED: [i32; 7] = [132, 133, 134, 135, 136, 137, 139];
 
 /// What a generator may still do once its connections are gone: its summary, its results' files.
 const SUMMARY: Span = Span::from_micros(5_000_000);
 
-/// How late hopscope may learn of what happened on another connection: what its event loop says of itself, within these.
-const LATENESS: (Span, Span) = (Span::from_micros(5_000), Span::from_micros(100_000));
-
-/// Its samples are a second apart: those of the sweep, and the one before.
-const SAMPLES: Span = Span::from_micros(3_000_000);
-
-/// Successful exchanges that it takes to know how long an answer usually takes.
-const KNOWN: usize = 20;
-
-/// Exit codes of a generator that came to its end: 0, and k6's own of a threshold that was crossed and of a Ctrl-C
-/// (`errext/exitcodes/codes.go`). Any other, and a signal's 128 and more, is a generator that broke off.
-const ENDED: [i32; 3] = [0, 99, 105];
-
-/// Takes the requests that the generator's end cut off out of the exchanges and their counts, and keeps them in
-/// [`Evidence::cut_by_the_end`]. To be called once, before anything is judged.
+/// Takes what was under way at the end of the load out of the exchanges and their counts, and keeps it in
+/// [`Evidence::cut_by_the_end`] and [`Evidence::connects_cut_by_the_end`]. To be called once, before anything is judged.
 ///
-/// Such a request was broken by the generator's own FIN or RST; its answer was not overdue, by how long answers usually
-/// take; and it was cut in the last sweep of the run: no request began after it, every connection had ended within
-/// [`SWEEP`], and where hopscope ran the generator, it exited then, and not by a crash. Where hopscope did not run it, a
-/// crash at the very end looks the same.
+/// That is a request without a complete answer, or a connect, that the generator itself ended, or hopscope when it was
+/// told to stop, before anybody else did; where the generator did not go on ([`load`]); and that was not too old
+/// ([`limits`]). Nothing is set aside where a generator that hopscope ran had crashed, or where rows are missing.
 pub fn set_aside(evidence: &mut Evidence) {
-    let Some(sweep) = Sweep::of(evidence) else {
-        return;
-    };
-    let mut cut = sweep.cut(evidence).into_iter().peekable();
-    if cut.peek().is_none() {
+    let health = &evidence.observer;
+    let lost = health.accounting.connections_lost > 0 || health.accounting.exchanges_lost > 0;
+    if lost || !health.closed_properly || crashed(evidence) {
         return;
     }
+    let (exchanges, connects) = under_way(evidence);
+    if exchanges.len() + connects.len() == 1 && complained(evidence) {
+        // A script that gives up on its one request and says so: that was no end of a load.
+        return;
+    }
+    let mut taken = exchanges.into_iter().peekable();
     let mut index = 0_u32;
     let aside = evidence.exchanges.extract_if(.., |_| {
-        let take = cut.next_if_eq(&index).is_some();
+        let take = taken.next_if_eq(&index).is_some();
         index = index.saturating_add(1);
         take
     });
     let aside: Vec<Exchange> = aside.collect();
     for exchange in &aside {
-        let counted = |cell: &TrafficCell| cell.requests > 0 && cell.undelivered > 0;
-        if let Some(cell) = cell_of(&mut evidence.traffic, exchange, counted) {
-            cell.requests = cell.requests.saturating_sub(1);
-            cell.undelivered = cell.undelivered.saturating_sub(1);
-            cell.latency_sum_us = cell
-                .latency_sum_us
-                .saturating_sub(exchange.phases.total.as_micros());
-        }
+        uncount(&mut evidence.traffic, exchange);
     }
     evidence.cut_by_the_end.extend(aside);
+    evidence.connects_cut_by_the_end.extend(connects);
 }
 
-/// Puts back what was set aside, where the generator counted more failures than are left: then it counted these too, and
-/// they are judged like any other. To be called once its result is in the evidence; gives what it put back.
+/// Puts back as many of the requests set aside as the generator counted failures beyond those that are left: these it
+/// counted too, and they are judged like any other. The oldest are taken for them. To be called once its result is in the
+/// evidence; gives what it put back.
 pub fn heed_the_generator(evidence: &mut Evidence) -> Vec<Exchange> {
     let Some(counted) = evidence.generator.seen().map(|result| result.failed) else {
         return Vec::new();
     };
-    if evidence.cut_by_the_end.is_empty() || counted <= failures_left(evidence) {
+    let more = counted.saturating_sub(failures_left(evidence));
+    let more = usize::try_from(more).unwrap_or(usize::MAX);
+    if more == 0 || evidence.cut_by_the_end.is_empty() {
         return Vec::new();
     }
-    let back = std::mem::take(&mut evidence.cut_by_the_end);
+    let aside = &mut evidence.cut_by_the_end;
+    aside.sort_by_key(|exchange| (exchange.phases.total, exchange.connection, exchange.ordinal));
+    let back = aside.split_off(aside.len().saturating_sub(more));
+    aside.sort_by_key(order);
     for exchange in &back {
         if let Some(cell) = cell_of(&mut evidence.traffic, exchange, |_| true) {
             cell.requests = cell.requests.saturating_add(1);
@@ -88,10 +85,22 @@ pub fn heed_the_generator(evidence: &mut Evidence) -> Vec<Exchange> {
         }
         evidence.exchanges.push(exchange.clone());
     }
-    evidence
-        .exchanges
-        .sort_by_key(|exchange| (ended(exchange), exchange.connection, exchange.ordinal));
+    evidence.exchanges.sort_by_key(order);
     back
+}
+
+fn order(exchange: &Exchange) -> (Moment, ConnectionId, u32) {
+    (ended(exchange), exchange.connection, exchange.ordinal)
+}
+
+fn crashed(evidence: &Evidence) -> bool {
+    let exit = evidence.generator_exit.seen();
+    exit.is_some_and(|exit| CRASHED.contains(&exit.code))
+}
+
+fn complained(evidence: &Evidence) -> bool {
+    let exit = evidence.generator_exit.seen();
+    exit.is_some_and(|exit| !CONTENT.contains(&exit.code))
 }
 
 fn failures_left(evidence: &Evidence) -> u64 {
@@ -107,7 +116,19 @@ fn ended(exchange: &Exchange) -> Moment {
     exchange.began + exchange.phases.total
 }
 
-/// The cell that counts an exchange: of the second in which it ended, or the next one where the worker was late.
+fn uncount(cells: &mut [TrafficCell], exchange: &Exchange) {
+    let counted = |cell: &TrafficCell| cell.requests > 0 && cell.undelivered > 0;
+    if let Some(cell) = cell_of(cells, exchange, counted) {
+        cell.requests = cell.requests.saturating_sub(1);
+        cell.undelivered = cell.undelivered.saturating_sub(1);
+        cell.latency_sum_us = cell
+            .latency_sum_us
+            .saturating_sub(exchange.phases.total.as_micros());
+    }
+}
+
+/// The cell that counts an exchange: of the second in which it ended, or the first one after it. What a generator gave
+/// up is counted when its connection is over, which may be much later.
 fn cell_of<'c>(
     cells: &'c mut [TrafficCell],
     exchange: &Exchange,
@@ -117,116 +138,141 @@ fn cell_of<'c>(
     cells
         .iter_mut()
         .filter(|cell| (cell.path, cell.route) == (exchange.path, exchange.route))
-        .filter(|cell| cell.second >= second && cell.second <= second.saturating_add(1) && fits(cell))
+        .filter(|cell| cell.second >= second && fits(cell))
         .min_by_key(|cell| cell.second)
 }
 
-/// The time in which every connection that was still open ended.
-struct Sweep {
-    from: Moment,
+/// Something that was asked for and had not come when it was given up.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    began: Moment,
+    /// When it was given up.
+    cut: Moment,
+    connection: ConnectionId,
+    /// Index into the exchanges; `None` for a connection without one.
+    exchange: Option<u32>,
+    /// The longest that it may have been under way.
+    limit: Span,
 }
 
-impl Sweep {
-    /// `None` where the run did not end like that, or where too little is known of its end.
-    fn of(evidence: &Evidence) -> Option<Self> {
-        let health = &evidence.observer;
-        let lost = health.accounting.connections_lost > 0 || health.accounting.exchanges_lost > 0;
-        if lost || !health.closed_properly {
-            return None;
-        }
-        let mut last = Moment(0);
-        for connection in &evidence.connections {
-            if connection.downstream_end.how == Ending::StillOpen {
-                return None;
-            }
-            last = last.max(connection.downstream_end.at);
-        }
-        let from = Moment(last.0.saturating_sub(SWEEP.as_micros()));
-        if let Observation::Seen(exit) = &evidence.generator_exit {
-            let then = exit
-                .at
-                .seen()
-                .is_none_or(|at| *at >= from && at.since(last) <= SUMMARY);
-            if !then || !ENDED.contains(&exit.code) {
-                return None;
-            }
-        }
-        // What hopscope read a little later may have been sent a little earlier.
-        let began = evidence.exchanges.iter().map(|exchange| exchange.began);
-        let opened = evidence.connections.iter().map(|connection| connection.opened);
-        let newest = began.chain(opened).max()?;
-        Some(Self {
-            from: from.max(Moment(
-                newest.0.saturating_sub(lateness(evidence, last).as_micros()),
-            )),
-        })
+/// What was under way at the end: exchanges by their index, in order, and connections that carried none.
+fn under_way(evidence: &Evidence) -> (Vec<u32>, Vec<ConnectionId>) {
+    let open = given_up(evidence);
+    if open.is_empty() {
+        return (Vec::new(), Vec::new());
     }
-
-    /// The exchanges that were cut off in it, by their index.
-    fn cut(&self, evidence: &Evidence) -> Vec<u32> {
-        let ended_here = |connection: &&Connection| {
-            matches!(connection.downstream_end.how, Ending::Fin | Ending::Reset)
-                && connection.downstream_end.at >= self.from
-        };
-        let connections: BTreeMap<ConnectionId, &Connection> = evidence
-            .connections
-            .iter()
-            .filter(ended_here)
-            .map(|connection| (connection.id, connection))
-            .collect();
-        let left = |exchange: &Exchange| {
-            connections
-                .get(&exchange.connection)
-                .copied()
-                .filter(|connection| left_by_the_generator(exchange, connection))
-        };
-        let candidates: Vec<(u32, &Exchange, &Connection)> = (0..NONE)
-            .zip(&evidence.exchanges)
-            .filter(|(_, exchange)| exchange.delivery.failed())
-            .filter_map(|(index, exchange)| left(exchange).map(|connection| (index, exchange, connection)))
-            .collect();
-        if candidates.is_empty() {
-            return Vec::new();
+    let loads = Loads::of(evidence, &open);
+    let latest = evidence
+        .generator_exit
+        .seen()
+        .and_then(|exit| exit.at.seen())
+        .copied();
+    let at_its_end = |open: &&Open| {
+        let lived_on = latest.is_some_and(|exited| exited.since(open.cut) > SUMMARY);
+        !lived_on && open.cut.since(open.began) <= open.limit && loads.ended_with(open)
+    };
+    let (mut exchanges, mut connects) = (Vec::new(), Vec::new());
+    for open in open.iter().filter(at_its_end) {
+        match open.exchange {
+            Some(index) => exchanges.push(index),
+            None => connects.push(open.connection),
         }
-        let (of_path, of_route) = (baselines(evidence), route_baselines(evidence));
-        let usual = |exchange: &Exchange| -> Baseline {
-            let known = |baseline: &Baseline| baseline.rows >= KNOWN;
-            let route = of_route.get(&(exchange.path, exchange.route)).copied();
-            let path = of_path.get(usize::from(exchange.path.0)).copied();
-            route.filter(known).or(path).unwrap_or_default()
-        };
-        let not_overdue = |exchange: &Exchange, connection: &Connection| {
-            let usual = usual(exchange);
-            let waited = connection.downstream_end.at.since(exchange.began);
-            usual.rows >= KNOWN && waited < early(usual)
-        };
-        candidates
-            .into_iter()
-            .filter(|(_, exchange, connection)| not_overdue(exchange, connection))
-            .map(|(index, _, _)| index)
-            .collect()
     }
+    exchanges.sort_unstable();
+    (exchanges, connects)
 }
 
-/// Without a complete answer, because the generator ended its side, and before anybody else did.
-fn left_by_the_generator(exchange: &Exchange, connection: &Connection) -> bool {
-    let by_it = matches!(
-        failure::what_of(exchange, Some(connection)),
-        Some(What::Broken {
+/// Everything that the generator gave up, or that hopscope ended when it was told to stop.
+fn given_up(evidence: &Evidence) -> Vec<Open> {
+    let limits = Limits::of(evidence);
+    let order = failure::by_id(&evidence.connections);
+    let find = |id| {
+        let index = failure::find(&evidence.connections, order.as_deref(), id)?;
+        evidence.connections.get(index as usize)
+    };
+    let mut open = Vec::new();
+    let mut carried = BTreeSet::new();
+    for (index, exchange) in (0..NONE).zip(&evidence.exchanges) {
+        let Some(connection) = find(exchange.connection) else {
+            continue;
+        };
+        if connection.exchanges == 0 {
+            carried.insert(connection.id);
+        }
+        if !exchange.delivery.failed() {
+            continue;
+        }
+        let cut = if gave_its_stream_up(exchange) {
+            Some(ended(exchange))
+        } else {
+            failure::what_of(exchange, Some(connection))
+                .and_then(|what| cut_at(what, connection, ended(exchange)))
+        };
+        if let Some(cut) = cut {
+            open.push(Open {
+                began: exchange.began,
+                cut: cut.max(exchange.began),
+                connection: connection.id,
+                exchange: Some(index),
+                limit: limits.of_answers(exchange.path),
+            });
+        }
+    }
+    for connection in &evidence.connections {
+        if connection.exchanges > 0 || carried.contains(&connection.id) {
+            continue;
+        }
+        let alone = match connection.upstream {
+            // Who is connecting fails nobody yet, however short it was.
+            Upstream::Abandoned { after } => Some((What::Abandoned { after }, connection.opened + after)),
+            Upstream::Failed { .. } | Upstream::Connected { .. } => failure::connection_failure(connection),
+        };
+        if let Some((what, at)) = alone
+            && let Some(cut) = cut_at(what, connection, at)
+        {
+            let asked = connection.opened + connection.first_byte_up.unwrap_or_default();
+            let (began, limit) = match what {
+                What::Abandoned { .. } => (connection.opened, limits.of_connects(connection.path)),
+                What::Answered { .. } | What::Broken { .. } | What::NotConnected(_) => {
+                    (asked, limits.of_answers(connection.path))
+                }
+            };
+            open.push(Open {
+                began,
+                cut: cut.max(began),
+                connection: connection.id,
+                exchange: None,
+                limit,
+            });
+        }
+    }
+    open
+}
+
+/// Whether the generator ended this one stream of a connection that goes on.
+const fn gave_its_stream_up(exchange: &Exchange) -> bool {
+    matches!(
+        exchange.delivery,
+        Delivery::Nothing {
+            cut: Cut::DownstreamStream(_)
+        } | Delivery::Truncated {
+            cut: Cut::DownstreamStream(_),
+            ..
+        }
+    )
+}
+
+/// When the generator gave it up, or hopscope was told to stop; `None` where anybody else had ended it by then.
+fn cut_at(what: What, connection: &Connection, at: Moment) -> Option<Moment> {
+    let left = failure::generator_left(connection).then_some(connection.downstream_end.at);
+    match what {
+        What::Broken {
             by: Cut::DownstreamFin | Cut::DownstreamReset,
             ..
-        })
-    );
-    by_it && failure::generator_left(connection) && connection.downstream_end.at >= exchange.began
-}
-
-/// How late hopscope's event loop was at the end, by its own measure.
-fn lateness(evidence: &Evidence, last: Moment) -> Span {
-    let samples = evidence
-        .observer
-        .samples
-        .iter()
-        .filter(|sample| sample.at.distance(last) <= SAMPLES);
-    let worst = samples.map(|sample| sample.loop_lag).max().unwrap_or_default();
-    worst.clamp(LATENESS.0, LATENESS.1)
+        } => left,
+        // A FIN before the upstream stood was the generator's, and the attempt went on without it.
+        What::Abandoned { .. } => Some(left.map_or(at, |left| left.min(at))),
+        What::Broken { by: Cut::Stopped, .. } => Some(at),
+        What::Broken { .. } | What::Answered { .. } | What::NotConnected(_) => None,
+    }
 }

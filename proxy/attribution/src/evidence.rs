@@ -52,7 +52,8 @@ pub struct Evidence {
     pub paths: Vec<Path>,
     /// The route names; [`RouteId`] is an index into it.
     pub routes: Vec<Route>,
-    /// From the first accepted connection's clock zero to the last thing recorded.
+    /// How long the traffic lasted, from the first connection to the last byte, answer or attempt; where there was none,
+    /// the time on record.
     pub duration: Span,
     /// Every connection, in the order in which they were accepted.
     pub connections: Vec<Connection>,
@@ -75,6 +76,45 @@ pub struct Evidence {
     /// Requests that were under way when the generator ended: in no other list and in no count. See
     /// [`crate::end_of_load`].
     pub cut_by_the_end: Vec<Exchange>,
+    /// Connections without an exchange that were under way then: still connecting, or asked in what is not read.
+    pub connects_cut_by_the_end: Vec<ConnectionId>,
+}
+
+impl Evidence {
+    /// When the traffic began and when it ended: what is idle before and after it is not a part of it. Rows of what was
+    /// answered are a sample, so the seconds of the exact counts speak as well. `None` without traffic.
+    pub fn traffic_span(&self) -> Option<(Moment, Moment)> {
+        let all = self.exchanges.iter().chain(&self.cut_by_the_end);
+        let exchanges = all.map(|exchange| (exchange.began, exchange.began + exchange.phases.total));
+        let connections = self.connections.iter().map(|connection| {
+            let tried = match connection.upstream {
+                Upstream::Connected { tcp, tls } => tcp + tls.unwrap_or_default(),
+                Upstream::Failed { after, .. } | Upstream::Abandoned { after } => after,
+            };
+            let left = match connection.downstream_end.how {
+                // Who has left does not wait for an attempt that goes on.
+                Ending::Fin | Ending::Reset => connection.downstream_end.at,
+                Ending::TimedOut
+                | Ending::Errno(_)
+                | Ending::EndedByRelay
+                | Ending::StillOpen
+                | Ending::NeverStood => Moment(u64::MAX),
+            };
+            let tried = (connection.opened + tried).min(left.max(connection.opened));
+            (
+                connection.opened,
+                connection.last_byte.map_or(tried, |last| last.max(tried)),
+            )
+        });
+        let cells = self.traffic.iter().filter(|cell| cell.requests > 0);
+        let second = |second: u32| Moment(u64::from(second).saturating_mul(1_000_000));
+        let counted = cells.map(|cell| (second(cell.second.saturating_add(1)), second(cell.second)));
+        exchanges
+            .chain(connections)
+            .chain(counted)
+            .reduce(|(from, to), (began, ended)| (from.min(began), to.max(ended)))
+            .map(|(from, to)| (from.min(to), to))
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! A failure is an exchange that failed, or a connection that failed beside its exchanges: one whose upstream never
 //! stood, whose unread bytes were cut off, or that asked and was never answered.
 
+use std::collections::BTreeSet;
+
 use crate::between::Between;
 use crate::cause::Cause;
 use crate::confidence::Ruling;
@@ -135,11 +137,13 @@ pub(crate) fn enumerate(evidence: &Evidence) -> Vec<Failure> {
             failures.push(of_exchange(exchange, row, index, connection.unwrap_or(NONE)));
         }
     }
+    let aside: BTreeSet<ConnectionId> = evidence.connects_cut_by_the_end.iter().copied().collect();
     for (index, (connection, rows)) in (0..NONE).zip(evidence.connections.iter().zip(rows)) {
         let told = match (rows, connection.exchanges) {
             (Rows::Failed, _) | (Rows::Good, 0) => true,
             (Rows::None | Rows::Good, _) => false,
         };
+        let told = told || aside.contains(&connection.id);
         let mut failure = of_connection(connection, index).filter(|_| !told);
         // Where rows were lost, it may be the failure of one of them, told twice: nobody is charged with it.
         if connection.exchanges > 0 && evidence.observer.accounting.exchanges_lost > 0 {
@@ -189,43 +193,63 @@ pub(crate) fn what_of(exchange: &Exchange, connection: Option<&Connection>) -> O
             Upstream::Connected { .. } => None,
         })
     };
-    match exchange.delivery {
-        delivery if !delivery.failed() => None,
+    let cut = match exchange.delivery {
+        delivery if !delivery.failed() => return None,
         Delivery::Complete {
             status,
             author: Author::Hopscope,
-        } => Some(not_connected().unwrap_or(What::Answered {
-            status,
-            author: Author::Hopscope,
-        })),
-        Delivery::Complete { status, author } => Some(What::Answered { status, author }),
-        Delivery::Truncated { cut, .. } => Some(What::Broken {
-            begun: !answered_too_late(exchange, connection),
-            by: if by_then_left(exchange, connection, cut) {
-                Cut::DownstreamFin
-            } else {
-                left(cut)
-            },
-        }),
-        Delivery::Nothing {
-            cut: Cut::NotConnected,
-        } => Some(not_connected().unwrap_or(What::Broken {
+        } => {
+            return Some(not_connected().unwrap_or(What::Answered {
+                status,
+                author: Author::Hopscope,
+            }));
+        }
+        Delivery::Complete { status, author } => return Some(What::Answered { status, author }),
+        Delivery::Truncated { cut, .. } | Delivery::Nothing { cut } => cut,
+    };
+    let nothing = matches!(exchange.delivery, Delivery::Nothing { .. });
+    let begun = !nothing && !answered_too_late(exchange, connection);
+    if cut == Cut::NotConnected && nothing {
+        return Some(not_connected().unwrap_or(What::Broken {
             begun: false,
-            by: Cut::NotConnected,
-        })),
-        // What the path's side did after the generator had ended its own is an answer to that; and where it did nothing,
-        // hopscope waited on, for it may have been a half-close, but the generator had given up.
-        Delivery::Nothing {
-            cut: Cut::UpstreamFin | Cut::UpstreamReset | Cut::Stopped,
-        } if connection.is_some_and(generator_left) => Some(What::Broken {
-            begun: false,
-            by: Cut::DownstreamFin,
-        }),
-        Delivery::Nothing { cut } => Some(What::Broken {
-            begun: false,
-            by: left(cut),
-        }),
+            by: cut,
+        }));
     }
+    // What the path's side did after the generator had ended its own is an answer to that; and where it did nothing,
+    // hopscope waited on, for it may have been a half-close, but the generator had given up.
+    let gave_way = if nothing {
+        matches!(cut, Cut::UpstreamFin | Cut::UpstreamReset | Cut::Stopped)
+            && connection.is_some_and(generator_left)
+    } else {
+        by_then_left(exchange, connection, cut)
+    };
+    let by = if gave_way { Cut::DownstreamFin } else { left(cut) };
+    let given_up = matches!(by, Cut::DownstreamFin | Cut::DownstreamReset | Cut::Stopped);
+    let connecting = connection
+        .filter(|connection| given_up && !begun && !rules::half_closed(exchange, connection))
+        .and_then(left_while_connecting);
+    Some(connecting.map_or(What::Broken { begun, by }, |after| What::Abandoned { after }))
+}
+
+/// How long the generator had waited, where it left before the upstream stood: nobody had its request by then.
+fn left_while_connecting(connection: &Connection) -> Option<Span> {
+    match connection.upstream {
+        Upstream::Abandoned { after } => Some(after),
+        Upstream::Connected { .. } => {
+            let left = connection.downstream_end.at;
+            (generator_left(connection) && left < stood(connection)).then(|| left.since(connection.opened))
+        }
+        Upstream::Failed { .. } => None,
+    }
+}
+
+/// When the upstream stood, or the attempt was over; the attempt begins with the accept.
+pub(crate) fn stood(connection: &Connection) -> Moment {
+    connection.opened
+        + match connection.upstream {
+            Upstream::Connected { tcp, tls } => tcp + tls.unwrap_or_default(),
+            Upstream::Failed { after, .. } | Upstream::Abandoned { after } => after,
+        }
 }
 
 /// A generator that gives one stream up has left it, as it leaves a connection.
@@ -280,7 +304,8 @@ fn ended_at(exchange: &Exchange, what: What, row: Option<&Connection>) -> Moment
             What::Broken {
                 by: Cut::DownstreamFin,
                 ..
-            },
+            }
+            | What::Abandoned { .. },
             Some(row),
         ) if generator_left(row) && row.downstream_end.at >= exchange.began => end.min(row.downstream_end.at),
         _ => end,
@@ -406,7 +431,7 @@ fn cut_of(connection: &Connection) -> Option<(What, Moment)> {
 pub(crate) const ETIMEDOUT: i32 = 110;
 
 /// Indices in the order of the connections' identities, unless they stand in that order already.
-fn by_id(connections: &[Connection]) -> Option<Vec<u32>> {
+pub(crate) fn by_id(connections: &[Connection]) -> Option<Vec<u32>> {
     if connections.is_sorted_by_key(|connection| connection.id) {
         return None;
     }
@@ -415,7 +440,7 @@ fn by_id(connections: &[Connection]) -> Option<Vec<u32>> {
     Some(order)
 }
 
-fn find(connections: &[Connection], order: Option<&[u32]>, id: ConnectionId) -> Option<u32> {
+pub(crate) fn find(connections: &[Connection], order: Option<&[u32]>, id: ConnectionId) -> Option<u32> {
     match order {
         None => connections
             .binary_search_by_key(&id, |connection| connection.id)

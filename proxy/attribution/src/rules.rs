@@ -38,7 +38,7 @@ mod streams;
 mod throttled;
 mod time_lattice;
 
-pub(crate) use client::{due, early};
+pub(crate) use client::due;
 pub(crate) use ended::ended_together;
 pub(crate) use half_close::half_closed;
 

@@ -115,6 +115,18 @@ pub(super) fn request_line(bytes: &[u8]) -> Result<RequestLine<'_>, Opaque> {
     })
 }
 
+/// Whether a whole head of a request says that its body waits for a `100 Continue` (RFC 9110, section 10.1.1).
+pub(super) fn asks_to_continue(head: &[u8]) -> bool {
+    head.split(|byte| *byte == b'\n').skip(1).any(|line| {
+        let colon = memchr::memchr(b':', line).unwrap_or(line.len());
+        let (name, value) = line.split_at(colon);
+        name.trim_ascii().eq_ignore_ascii_case(b"expect")
+            && value
+                .strip_prefix(b":")
+                .is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(b"100-continue"))
+    })
+}
+
 /// What in a whole head of a failure hints at its author.
 pub(super) fn marks(head: &[u8]) -> Marks {
     fields::marks(head)

@@ -149,6 +149,7 @@ fn totals(evidence: &Evidence, diagnosis: &Diagnosis) -> Totals {
         connections: count(&evidence.connections),
         requests: tally.requests,
         cut_by_the_end: count(&evidence.cut_by_the_end),
+        connects_cut_by_the_end: count(&evidence.connects_cut_by_the_end),
         failed: tally.failed(),
         failure_ratio: ratio(tally.failed(), tally.requests).and_then(rounded),
         delivered_errors: tally.delivered_errors,

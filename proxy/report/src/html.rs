@@ -107,6 +107,12 @@ fn verdict(out: &mut Page, report: &Report) {
     if totals.cut_by_the_end > 0 {
         figure(&grouped(totals.cut_by_the_end), "under way at the end");
     }
+    if totals.connects_cut_by_the_end > 0 {
+        figure(
+            &grouped(totals.connects_cut_by_the_end),
+            "connects under way at the end",
+        );
+    }
     figure(&grouped(totals.connections), "connections");
     if report.observer.connections_not_read() > 0 {
         figure(

@@ -106,7 +106,7 @@ fn verdict(page: &mut Page, report: &Report) {
             grouped(totals.undelivered),
         ));
     }
-    facts.extend(under_way(totals.cut_by_the_end));
+    facts.extend(under_way(totals.cut_by_the_end, totals.connects_cut_by_the_end));
     facts.push(connections(report));
     facts.push(format!(
         "{} up, {} down",

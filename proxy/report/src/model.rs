@@ -138,6 +138,9 @@ pub struct Totals {
     pub requests: u64,
     /// Requests that were under way when the generator ended: neither failed nor answered, and in no other count.
     pub cut_by_the_end: u64,
+    /// Connections without a request that were under way then, most of them still connecting; in no other count but that
+    /// of connections.
+    pub connects_cut_by_the_end: u64,
     /// Requests that failed: delivered errors and undelivered ones.
     pub failed: u64,
     /// `failed / requests`; `null` without requests.

@@ -44,15 +44,26 @@ pub fn counted(count: u64, one: &str) -> String {
     format!("{} {one}{plural}", grouped(count))
 }
 
-/// `11 requests were under way when the generator ended`; `None` where none was.
-pub fn under_way(count: u64) -> Option<String> {
-    let were = if count == 1 { "was" } else { "were" };
-    (count > 0).then(|| {
-        format!(
-            "{} {were} under way when the generator ended, counted as neither answered nor failed",
-            counted(count, "request")
-        )
-    })
+/// `11 requests and 2 connects were under way when the load ended`; `None` where none was.
+pub fn under_way(requests: u64, connects: u64) -> Option<String> {
+    let what = match (requests, connects) {
+        (0, 0) => return None,
+        (requests, 0) => counted(requests, "request"),
+        (0, connects) => counted(connects, "connect"),
+        (requests, connects) => format!(
+            "{} and {}",
+            counted(requests, "request"),
+            counted(connects, "connect")
+        ),
+    };
+    let were = if requests.saturating_add(connects) == 1 {
+        "was"
+    } else {
+        "were"
+    };
+    Some(format!(
+        "{what} {were} under way when the load ended, counted as neither answered nor failed"
+    ))
 }
 
 /// `89.3 %`. What is not nothing is never shown as `0 %`, and what is not all never as `100 %`.

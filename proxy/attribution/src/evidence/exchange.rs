@@ -46,7 +46,8 @@ pub struct Exchange {
 pub struct Phases {
     /// The connection's silence before the request; `None` on the first exchange of a connection.
     pub idle: Option<Span>,
-    /// From the request's first byte to its last byte handed to the upstream socket.
+    /// From the request's first byte to its last byte handed to the upstream socket; where its body waits for a `100
+    /// Continue` that has not come, to the last byte before that.
     pub request_sent: Option<Span>,
     /// From the request's first byte to the response's first byte.
     pub first_byte: Option<Span>,
@@ -170,6 +171,13 @@ pub enum Method {
     Patch,
     /// Any other token.
     Other,
+}
+
+impl Exchange {
+    /// Whether all had been sent of it that comes before a `100 Continue`, and that never came.
+    pub const fn waits_to_continue(&self) -> bool {
+        !self.request_complete && self.phases.request_sent.is_some()
+    }
 }
 
 impl Delivery {

@@ -44,7 +44,7 @@ fn apply_abort(case: &mut Case<'_>) {
 }
 
 /// Until when leaving is early: twice the 99th percentile of the successful ones, and never long.
-pub(crate) fn early(usual: Baseline) -> Span {
+fn early(usual: Baseline) -> Span {
     if usual.rows >= 20 {
         Span::from_micros(usual.p99.as_micros().saturating_mul(2)).clamp(AT_ONCE, LONG_ENOUGH)
     } else {
@@ -78,22 +78,36 @@ fn judge_abort_due(
     waited: Span,
     early: Option<Span>,
 ) -> Option<Ruling> {
-    let What::Broken {
-        begun,
-        by: Cut::DownstreamFin | Cut::DownstreamReset,
-    } = what
-    else {
-        return None;
-    };
     let exchange = exchange?;
+    let begun = match what {
+        What::Broken {
+            begun,
+            by: Cut::DownstreamFin | Cut::DownstreamReset,
+        } => begun,
+        // Until the upstream stands nothing says how long an answer takes: only who left at once left early.
+        What::Abandoned { .. } => {
+            return early
+                .is_some_and(|early| waited <= early.min(AT_ONCE))
+                .then_some(Ruling::charge(Cause::ClientAbort, GOOD));
+        }
+        What::Broken { .. } | What::Answered { .. } | What::NotConnected(_) => return None,
+    };
     if connection.is_some_and(ended_together) {
         return None;
     }
-    if !exchange.request_complete {
+    if !exchange.request_complete && !held_up(exchange, connection, waited) {
         return Some(Ruling::charge(Cause::ClientAbort, GOOD));
     }
     let confidence = if begun { FAIR } else { GOOD };
     early
         .is_some_and(|early| waited <= early)
         .then_some(Ruling::charge(Cause::ClientAbort, confidence))
+}
+
+/// Whether a request is incomplete for the other side's sake: it took no more bytes for most of the wait, or was asked
+/// for a `100 Continue` and sent none. Who held it up is then judged by time, as of a complete one.
+pub(super) fn held_up(exchange: &Exchange, connection: Option<&Connection>, waited: Span) -> bool {
+    let blocked = connection.map_or(Span::ZERO, |connection| connection.blocked_up);
+    let most = blocked > Span::ZERO && blocked.as_micros().saturating_mul(2) >= waited.as_micros();
+    exchange.waits_to_continue() || most
 }

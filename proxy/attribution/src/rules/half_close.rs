@@ -5,7 +5,7 @@ use crate::case::Case;
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling};
 use crate::evidence::{Connection, Ending, Exchange, PathKind, Span};
-use crate::failure::What;
+use crate::failure::{What, stood};
 
 pub(super) const RULE: Rule = Rule {
     name: "half-close",
@@ -39,8 +39,14 @@ fn apply(case: &mut Case<'_>) {
 
 /// The generator said FIN together with its request: it may read on, or it may have left at once.
 pub(crate) fn half_closed(exchange: &Exchange, connection: &Connection) -> bool {
-    let sent = exchange.began + exchange.phases.request_sent.unwrap_or_default();
     let end = connection.downstream_end;
+    // A request that waits for its upstream is sent when that stands, and had come long before.
+    let came = if end.at < stood(connection) {
+        Span::ZERO
+    } else {
+        exchange.phases.request_sent.unwrap_or_default()
+    };
+    let sent = exchange.began + came;
     end.how == Ending::Fin
         && exchange.request_complete
         && end.at >= exchange.began

@@ -1,7 +1,7 @@
 //! Asked and never answered, although everything in between is known to have worked.
 
 use super::Rule;
-use super::client::due;
+use super::client::{due, held_up};
 use super::ended::{LONG, ended_together};
 use super::gauges::Timelines;
 use super::queue::Queue;
@@ -10,7 +10,7 @@ use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling, STRONG};
 use crate::evidence::tunnel::TunnelMeaning;
 use crate::evidence::{Cut, Moment, Observation, PathId, PathKind, Span};
-use crate::failure::{Failure, What};
+use crate::failure::{Failure, What, stood};
 use crate::lateness::Lateness;
 
 pub(super) const RULE: Rule = Rule {
@@ -46,7 +46,7 @@ fn late(case: &Case<'_>, failure: &Failure, lateness: &Lateness) -> bool {
     let limit = if stopped { LONG } else { due(case, failure) };
     let sent = case
         .exchange(failure)
-        .is_none_or(|exchange| exchange.request_complete);
+        .is_none_or(|exchange| exchange.request_complete || held_up(exchange, connection, failure.age()));
     let together = connection.is_some_and(ended_together);
     let waiting = matches!(
         failure.what,
@@ -60,9 +60,14 @@ fn late(case: &Case<'_>, failure: &Failure, lateness: &Lateness) -> bool {
     let since = connection
         .and_then(|connection| connection.last_byte)
         .filter(|_| begun);
+    // Nobody behind a connection that did not stand yet was silent.
+    let connected = connection.map_or(Moment(0), stood);
     let untaken = begun && connection.is_some_and(|connection| connection.blocked_down >= SHORTEST);
     let waited = lateness
-        .counted(since.unwrap_or(failure.began).max(failure.began), failure.at)
+        .counted(
+            since.unwrap_or(failure.began).max(failure.began).max(connected),
+            failure.at,
+        )
         .filter(|_| !untaken);
     waiting && sent && !together && waited.is_some_and(|waited| waited > limit.max(SHORTEST))
 }

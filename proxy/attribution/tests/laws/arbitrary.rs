@@ -132,6 +132,7 @@ pub(crate) fn evidence(draw: &mut Draw<'_>) -> Evidence {
         generator_exit: draw.seen(generator_exit),
         cut_by_the_end: Vec::new(),
         failed_addresses: failed_addresses(draw),
+        connects_cut_by_the_end: Vec::new(),
         paths,
         connections,
         exchanges,

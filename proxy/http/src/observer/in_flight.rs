@@ -8,6 +8,10 @@ use crate::route::RouteTable;
 
 /// A request that was begun and whose response has not been read to its end.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a step of its own, taken or not"
+)]
 pub(super) struct InFlight {
     pub(super) began: Moment,
     /// The silence before it; without meaning for the first request of a connection.
@@ -24,6 +28,8 @@ pub(super) struct InFlight {
     pub(super) head_read: bool,
     /// Its last byte was read.
     pub(super) complete: bool,
+    /// All was read that comes before a `100 Continue` (RFC 9110, section 10.1.1), and neither that nor more has come.
+    pauses: bool,
     sent: bool,
 }
 
@@ -40,6 +46,7 @@ impl InFlight {
             method: Method::Other,
             head_read: false,
             complete: false,
+            pauses: false,
             sent: false,
         }
     }
@@ -127,6 +134,24 @@ impl Queue {
         Some(request)
     }
 
+    /// The last request asks for a `100 Continue` at this place of the outgoing stream.
+    pub(super) fn pause(&mut self, ends_at: u64) {
+        if let Some(request) = self.back_mut() {
+            request.pauses = true;
+            request.ends_at = ends_at;
+        }
+    }
+
+    /// The last request goes on: its body comes, or was asked for.
+    pub(super) fn resume(&mut self) {
+        if let Some(request) = self.back_mut()
+            && std::mem::take(&mut request.pauses)
+            && std::mem::take(&mut request.sent)
+        {
+            self.unsent += 1;
+        }
+    }
+
     /// Marks those whose last byte is within the first `total` bytes of the outgoing stream as sent.
     pub(super) fn forwarded(&mut self, total: u64, at: Moment) {
         while self.unsent > 0 {
@@ -135,7 +160,8 @@ impl Queue {
                 None => self.front.as_mut(),
                 Some(behind) => self.behind.as_mut().and_then(|queue| queue.get_mut(behind)),
             };
-            let Some(request) = request.filter(|request| request.complete && request.ends_at <= total) else {
+            let whole = |request: &InFlight| request.complete || request.pauses;
+            let Some(request) = request.filter(|request| whole(request) && request.ends_at <= total) else {
                 return;
             };
             request.sent = true;

@@ -183,7 +183,12 @@ impl Observer {
         }
         match Reading::body(scan.framing, Direction::Up) {
             None => self.request_ended(out),
-            Some(Ok(body)) => self.up = body,
+            Some(Ok(body)) => {
+                self.up = body;
+                if head::asks_to_continue(head) {
+                    self.queue.pause(self.received);
+                }
+            }
             Some(Err(reason)) => self.stop_reading_requests(reason, out),
         }
     }
@@ -232,6 +237,7 @@ impl Observer {
             && let Some(request) = self.queue.back_mut()
         {
             request.bytes_up = request.bytes_up.saturating_add(count);
+            self.queue.resume();
         }
     }
 

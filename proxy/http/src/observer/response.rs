@@ -179,6 +179,9 @@ impl Observer {
         let method = self.queue.front().map_or(Method::Other, |front| front.method);
         let switched = status == 101 || (method == Method::Connect && (200..300).contains(&status));
         if (100..200).contains(&status) && !switched {
+            if status == 100 {
+                self.queue.resume();
+            }
             self.answer.first_byte = None;
             return;
         }

@@ -103,9 +103,13 @@ pub(super) fn assemble(mut parts: Parts) -> Result<Recording, Damage> {
             Observation::Seen(GeneratorExit { at, code })
         }),
         cut_by_the_end: Vec::new(),
+        connects_cut_by_the_end: Vec::new(),
         paths: parts.paths.clone(),
     };
     end_of_load::set_aside(&mut evidence);
+    if let Some((from, to)) = evidence.traffic_span() {
+        evidence.duration = to.since(from);
+    }
     for exchange in &evidence.cut_by_the_end {
         if let Some(figures) = figures.get_mut(&(exchange.path, exchange.route)) {
             figures.forget(exchange);

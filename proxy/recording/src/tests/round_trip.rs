@@ -352,5 +352,6 @@ fn expected(told: &Told, recording: &super::Recording) -> Evidence {
         generator: told.generator.clone(),
         generator_exit: read.generator_exit,
         cut_by_the_end: Vec::new(),
+        connects_cut_by_the_end: Vec::new(),
     }
 }

@@ -50,7 +50,10 @@ fn run(out: &mut String, report: &Report, screen: Screen) {
         ),
     );
     screen.hang(out, "  ", Ink::Plain, &facts);
-    if let Some(line) = under_way(report.totals.cut_by_the_end) {
+    if let Some(line) = under_way(
+        report.totals.cut_by_the_end,
+        report.totals.connects_cut_by_the_end,
+    ) {
         screen.hang(out, "  ", Ink::Plain, &line);
     }
     for note in &run.notes {

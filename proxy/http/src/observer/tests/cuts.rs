@@ -78,6 +78,33 @@ fn a_request_cut_in_its_body_is_incomplete() {
 }
 
 #[test]
+fn a_request_that_waits_for_a_100_has_sent_all_that_it_may() {
+    let head = "POST /a HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: 9\r\n\r\n";
+    let waiting = |talk: Conversation| {
+        let talk = talk.ended(Cut::DownstreamFin);
+        assert!(!talk.exchanges[0].request_complete);
+        talk.exchanges[0].waits_to_continue()
+    };
+    let talk = || Conversation::new().up(GET).down(OK).up(head);
+    let second = |talk: Conversation| {
+        let talk = talk.ended(Cut::DownstreamFin);
+        talk.exchanges[1].waits_to_continue()
+    };
+    assert!(waiting(Conversation::new().up(head)));
+    assert!(second(talk()));
+    assert!(!second(talk().up("bo")), "it did not wait any longer");
+    assert!(
+        !second(talk().down("HTTP/1.1 100 Continue\r\n\r\n")),
+        "it was asked for"
+    );
+    assert!(second(talk().down("HTTP/1.1 102 Processing\r\n\r\n")));
+    assert!(!second(talk().blocked().up("bo")));
+    assert!(!waiting(
+        Conversation::new().up("POST /a HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
+    ));
+}
+
+#[test]
 fn a_request_cut_in_its_head_is_one_if_its_first_line_came() {
     let talk = Conversation::new()
         .up("DELETE /users/9 HTTP/1.1\r\nHost: sh")
