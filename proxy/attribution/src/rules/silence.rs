@@ -85,7 +85,8 @@ fn direct(case: &mut Case<'_>, path: PathId) {
                 // Sent again and again and never acknowledged: it did not arrive, and where it was lost is not seen.
                 Some(Observation::Seen(tcp)) if tcp.unacked_bytes > 0 && tcp.retransmits > 0 => None,
                 Some(Observation::Seen(_)) => Some(Ruling::charge(Cause::BackendTimeout, STRONG)),
-                Some(Observation::Unseen(_)) | None => Some(Ruling::charge(Cause::BackendTimeout, GOOD)),
+                // Whether it arrived is not known.
+                Some(Observation::Unseen(_)) | None => None,
             }
         },
     );

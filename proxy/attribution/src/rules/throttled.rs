@@ -135,7 +135,7 @@ impl Held {
 /// Which pods connections led to.
 struct Pods<'e> {
     of_connections: BTreeMap<ConnectionId, BTreeSet<&'e PodId>>,
-    /// Pods of the connections of each path, as far as any is known.
+    /// The pods that each path leads to, where a forward, an address or a Service names them all.
     of_paths: Vec<BTreeSet<&'e PodId>>,
 }
 
@@ -153,14 +153,6 @@ impl<'e> Pods<'e> {
         let arrived = arrived.filter_map(|arrival| Some((arrival.connection, arrival.pod.seen()?)));
         for (id, pod) in homes.map(|(id, pod)| (*id, pod)).chain(arrived) {
             pods.of_connections.entry(id).or_default().insert(pod);
-        }
-        for row in &case.evidence.connections {
-            if let (Some(known), Some(of_path)) = (
-                pods.of_connections.get(&row.id),
-                pods.of_paths.get_mut(usize::from(row.path.0)),
-            ) {
-                of_path.extend(known.iter().copied());
-            }
         }
         for (index, of_path) in pods.of_paths.iter_mut().enumerate() {
             let Some(path) = u8::try_from(index).ok().map(PathId) else {
@@ -192,11 +184,17 @@ impl<'e> Pods<'e> {
         pods
     }
 
-    /// The pods that may have had it: its own, else those of its path; `None` where none is known.
+    /// The pods that may have had it: its own where that is one of its path's, else all of its path's; without those, its
+    /// own. `None` where none is known.
     fn of_failure(&self, failure: &Failure) -> Option<Vec<&'e PodId>> {
         let own = self.of_connections.get(&failure.id);
-        let of_path = || self.of_paths.get(usize::from(failure.path.0));
-        let pods = own.or_else(of_path)?;
+        let of_path = self.of_paths.get(usize::from(failure.path.0));
+        let of_path = of_path.filter(|pods| !pods.is_empty());
+        let pods = match (own, of_path) {
+            (Some(own), Some(of_path)) if own.is_subset(of_path) => own,
+            (_, Some(of_path)) => of_path,
+            (own, None) => own?,
+        };
         (!pods.is_empty()).then(|| pods.iter().copied().collect())
     }
 }
