@@ -10,7 +10,7 @@ use crate::figures::{real, share};
 use crate::hop::Hop;
 use crate::tally::Tally;
 use crate::verdict::{CauseCharge, Charge, Confidence, Diagnosis, HopCharge, Verdict};
-use crate::{advice, headline, missing, not_read};
+use crate::{advice, headline, missing, not_read, repeated};
 
 /// How many connections a charge names for a person to look up.
 const EXAMPLES: usize = 5;
@@ -44,7 +44,9 @@ pub(crate) fn conclude(mut case: Case<'_>) -> Diagnosis {
         .values()
         .fold(0_u64, |sum, tally| sum.saturating_add(tally.failures));
     let hops = hops(&case, &tallies, total);
-    let verdict = verdict(&case, &hops, total);
+    let mut verdict = verdict(&case, &hops, total);
+    let repeated = repeated::repeated(&case);
+    verdict.headline.push_str(&repeated::sentence(&case, repeated));
     missing::ask(&mut case, &charges);
     not_read::ask(&mut case);
     Diagnosis {
@@ -54,6 +56,7 @@ pub(crate) fn conclude(mut case: Case<'_>) -> Diagnosis {
         contrasts: case.contrasts,
         unknowns: case.unknowns,
         observer: case.observer,
+        repeated,
         charges: charges.into_values().collect(),
         not_read: case.not_read,
     }

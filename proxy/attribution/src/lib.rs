@@ -31,6 +31,7 @@ mod lattice;
 mod missing;
 mod not_read;
 mod phrase;
+mod repeated;
 mod statistics;
 mod tally;
 

@@ -20,6 +20,8 @@ pub struct Diagnosis {
     pub advice: Vec<Advice>,
     /// Whether hopscope itself stood in the way.
     pub observer: ObserverStatement,
+    /// Attempts among the failures that the generator probably sent again by itself; they leave no count of failures.
+    pub repeated: u64,
     /// Failures by path, hop and cause: what the totals and the metrics are made of.
     pub charges: Vec<Charge>,
     /// What passed and was not read, by path and reason.

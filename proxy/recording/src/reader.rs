@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use std::path::{Path as FilePath, PathBuf};
 
 use hopscope_attribution::end_of_load;
-use hopscope_attribution::evidence::{Evidence, GeneratorResult, Moment, NodeEvidence, Observation, PathId};
+use hopscope_attribution::evidence::{
+    Evidence, GeneratorResult, Moment, NodeEvidence, Observation, PathId, PathKind,
+};
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::RecordingError;

@@ -163,6 +163,7 @@ fn totals(evidence: &Evidence, diagnosis: &Diagnosis) -> Totals {
             .then(|| float(tally.requests) / seconds)
             .and_then(rounded),
         failures_charged: charged,
+        repeated: diagnosis.repeated,
         attempts: tally
             .requests
             .saturating_add(charged.saturating_sub(tally.failed())),

@@ -157,6 +157,9 @@ pub struct Totals {
     pub requests_per_second: Option<f64>,
     /// Failures that the hops are charged with: failed requests, and connections that failed without carrying one.
     pub failures_charged: u64,
+    /// Attempts among the failures that the generator probably sent again by itself on a fresh connection, at most.
+    /// They leave no count of failures.
+    pub repeated: u64,
     /// What failures are a share of in `--fail-on`: requests, and connections that failed without carrying one.
     pub attempts: u64,
 }

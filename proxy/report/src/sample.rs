@@ -66,6 +66,7 @@ pub(crate) fn empty() -> Report {
             unknowns: Vec::new(),
             advice: Vec::new(),
             observer: ObserverStatement::default(),
+            repeated: 0,
             charges: Vec::new(),
             not_read: Vec::new(),
         },
@@ -287,6 +288,7 @@ fn diagnosis() -> Diagnosis {
             why: "They fail together, and /health and /search do not.".to_owned(),
         }],
         observer: ObserverStatement::default(),
+        repeated: 0,
         charges: vec![Charge {
             path: Some(PathId(0)),
             cause: Cause::BackendDependency,

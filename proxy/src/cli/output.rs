@@ -41,8 +41,10 @@ pub struct ReportOptions {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub html: Option<Destination>,
 
-    /// Exit with 1 when CONDITION holds, and with 4 when it cannot be judged (no traffic, or traffic that was not read): SUBJECT>LIMIT or SUBJECT>=LIMIT, where SUBJECT is any, undelivered, a hop
-    /// (client, observer, tunnel, lb, backend, unknown) or cause:WORD, and LIMIT is a count (10) or a share of all
+    /// Exit with 1 when CONDITION holds, and with 4 when it cannot be judged (no traffic, or traffic that was not read):
+    /// SUBJECT>LIMIT or SUBJECT>=LIMIT, where SUBJECT is any, undelivered, a hop (client, observer, tunnel, lb, backend,
+    /// unknown), several hops joined by + (lb+backend, which counts what is left open between them as well) or
+    /// cause:WORD, and LIMIT is a count (10) or a share of all
     /// attempts (0.5%). May be given more than once; one that holds is enough
     #[arg(long, value_name = "CONDITION", help_heading = "Output")]
     pub fail_on: Vec<Condition>,

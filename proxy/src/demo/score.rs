@@ -254,6 +254,7 @@ mod tests {
             unknowns: Vec::new(),
             advice: Vec::new(),
             observer: ObserverStatement::default(),
+            repeated: 0,
             charges: charges
                 .iter()
                 .map(|(cause, failures)| Charge {

@@ -53,7 +53,16 @@ fn apply(case: &mut Case<'_>) {
             ) && matches!(failure.cause.hop(), Hop::Unknown | Hop::Backend | Hop::Lb)
                 && !failure.contradicted
         },
-        |case, failure| judge(case, failure, of(failure)),
+        |case, failure| {
+            let ruling = judge(case, failure, of(failure))?;
+            // Where events were lost, a witness may be weaker than what it speaks against: then they contradict.
+            let weaker = ruling.confidence < failure.confidence && ruling.cause.hop() != failure.cause.hop();
+            Some(if weaker && !ruling.contradicted {
+                Ruling::contradiction()
+            } else {
+                ruling
+            })
+        },
     );
 }
 

@@ -3,11 +3,13 @@
 //! Alone it stays open between the load balancer and the backend. What closes it: the node of the pod that was chosen,
 //! the EndpointSlices, a listener that was shown to be a balancer's, and a second path in the same seconds.
 
+mod balancer_queue;
 mod behind;
 mod beside;
 mod counted;
 mod front;
 
+use balancer_queue::Queues;
 use behind::Behind;
 use beside::Beside;
 use counted::Counted;
@@ -26,7 +28,7 @@ pub(super) const RULE: Rule = Rule {
     name: "messenger",
     symptom: "a refusal or a silent connect, an answer of 502, 503 or 504, or an end before any answer, on a path through a load balancer",
     evidence: "what the node of the chosen pod saw of the SYN, by the addresses after translation; the ready endpoints at that moment; a mark or a process that shows whose listener the address is; how many of the balancer's own connections to its targets failed; what another path to the same application met in the same seconds",
-    verdict: "backend-refused by a RST without a socket in the pod's network namespace; backend-accept-queue by a full queue there; backend-not-ready without a ready endpoint; the backend where as many of the balancer's connections to its targets failed as it wrote such answers; lb-refused or lb-unreachable with ready endpoints and no SYN in the chosen pod, or by a listener shown to be a balancer's; the backend's cause on another path that failed in the same seconds; lb by a direct path that reached every ready pod and was answered; otherwise open between lb and backend",
+    verdict: "backend-refused by a RST without a socket in the pod's network namespace; backend-accept-queue by a full queue there; backend-not-ready without a ready endpoint; the backend where as many of the balancer's connections to its targets failed as it wrote such answers; lb-queue-timeout for HAProxy's 503 of one age beside answers that had waited nearly as long; lb-refused or lb-unreachable with ready endpoints and no SYN in the chosen pod, or by a listener shown to be a balancer's; the backend's cause on another path that failed in the same seconds; lb by a direct path that reached every ready pod and was answered; otherwise open between lb and backend",
     proves: "on which side of the balancer the connection or the answer was refused",
     cannot_prove: "anything by a RST or an ICMP error alone, by a port range, by a name or by how long it took; anything by the absence of a SYN while events were lost; that a balancer is at fault because a single other address was well",
     apply,
@@ -39,6 +41,7 @@ fn apply(case: &mut Case<'_>) {
     let behind = Behind::of(case);
     let fronts = Fronts::of(case);
     let counted = Counted::of(case);
+    let queues = Queues::of(case);
     let trust = case.kernel_trust();
     let mut told: Vec<(Cause, String, u64)> = Vec::new();
     let mut failures = std::mem::take(&mut case.failures);
@@ -52,7 +55,8 @@ fn apply(case: &mut Case<'_>) {
         let found = behind
             .judge(case, failure)
             .or_else(|| fronts.judge(case, failure))
-            .or_else(|| counted.as_ref()?.judge(failure));
+            .or_else(|| counted.as_ref()?.judge(failure))
+            .or_else(|| queues.judge(case, failure));
         if let Some(mut found) = found {
             found.confidence *= trust;
             charge(failure, found, &mut told);

@@ -24,6 +24,8 @@ pub(super) const RULE: Rule = Rule {
 
 /// Cut within this time of its request, it was closed before.
 const AT_ONCE: Span = Span::from_micros(100_000);
+/// A pause that no server's keep-alive time-out is as short as.
+const PAUSE: Span = Span::from_micros(250_000);
 /// Fewer cuts at one place than this are a coincidence.
 const ENOUGH: u64 = 5;
 
@@ -77,9 +79,16 @@ struct Place {
 /// The one place at which nearly all cuts of a path stand, where next to nothing was ever answered from there on.
 fn place(case: &Case<'_>, path: PathId, limit: Span) -> Option<Place> {
     let mut cuts: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut pauses: Vec<Span> = Vec::new();
     let here = case.failures.iter().filter(|failure| failure.path == path);
     for failure in here.filter(|failure| may_be_renamed(failure) && cut_at_once(failure, limit)) {
         *cuts.entry(failure.ordinal).or_default() += 1;
+        pauses.extend(case.exchange(failure).and_then(|exchange| exchange.phases.idle));
+    }
+    pauses.sort_unstable();
+    // After pauses only, a time-out for idle connections explains it as well.
+    if pauses.get(pauses.len() / 2).is_some_and(|pause| *pause >= PAUSE) {
+        return None;
     }
     let all: u64 = cuts.values().sum();
     let (ordinal, cut) = cuts.into_iter().max_by_key(|(_, times)| *times)?;
