@@ -7,11 +7,9 @@
 use std::collections::BTreeMap;
 
 use crate::case::Case;
-use crate::evidence::{
-    Connection, ConnectionId, Exchange, Method, Moment, Observation, PathId, RouteId, Span,
-};
+use crate::evidence::{Connection, ConnectionId, Exchange, Method, Moment, PathId, RouteId, Span};
 use crate::failure::{Failure, What};
-use crate::figures::{count, counted};
+use crate::figures::count;
 
 /// Whoever repeats does so at once: this is room for a new connection and its handshake.
 const AT_ONCE: Span = Span::from_micros(100_000);
@@ -86,16 +84,12 @@ pub(crate) fn sentence(case: &Case<'_>, repeated: u64) -> String {
     if repeated == 0 {
         return String::new();
     }
-    match &case.evidence.generator {
-        Observation::Seen(result) => format!(
-            " {} saw {}; {} sent again on a fresh connection.",
-            result.tool,
-            counted(result.failed, "failure", "failures"),
-            counted(repeated, "attempt was", "attempts were")
-        ),
-        Observation::Unseen(_) => format!(
-            " Up to {} of these attempts were probably repeated on a fresh connection; a generator that repeats counts no failure.",
-            count(repeated)
-        ),
+    // Where the generator's own result is there, it says exactly how many there were.
+    if case.evidence.generator.seen().is_some() {
+        return String::new();
     }
+    format!(
+        " Up to {} of these attempts were probably repeated on a fresh connection; a generator that repeats counts no failure.",
+        count(repeated)
+    )
 }
