@@ -244,8 +244,11 @@ proptest! {
             }
         }
         prop_assert_eq!(by_hop(&told), by_hop(&attribute(&evidence)));
-        if let Observation::Seen(node) = &mut evidence.node {
-            node.pods = Observation::Unseen(WhyUnseen::NoAnswer);
+        // Which pod a connection led to is not what became of a pod: it may name the Service behind a path.
+        if let Observation::Seen(node) = &mut evidence.node
+            && let Observation::Seen(pods) = &mut node.pods
+        {
+            pods.turns.clear();
         }
         // They take back a conviction of a tunnel's, and do nothing else to a hop.
         let (with, without) = (by_hop(&told), by_hop(&attribute(&evidence)));
