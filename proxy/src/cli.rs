@@ -12,8 +12,10 @@ use hopscope_host::limits::raise_descriptor_limit;
 pub mod agent;
 pub mod conduct;
 pub mod demo;
+mod discreet;
 pub mod doctor;
 pub mod explain;
+pub mod files;
 pub mod generator;
 mod log;
 pub mod nodes;
@@ -102,7 +104,11 @@ impl From<Exit> for ExitCode {
 
 /// Reads the command line, does what it says, and says how that ended.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    discreet::about_panics();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return discreet::about_usage(&error),
+    };
     log::begin();
     if let Err(message) = cli.command.enough_descriptors() {
         tell(&format!("hopscope: {message}"));

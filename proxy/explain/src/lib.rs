@@ -93,6 +93,7 @@ pub fn explain(input: impl BufRead, keep: Keep) -> Result<Explained, Unrecognise
     let runs = detect::parse(input, keep)?
         .into_iter()
         .map(|summary| {
+            let summary = summary.without_secrets();
             let reading = Reading::of(&summary);
             (summary, reading)
         })

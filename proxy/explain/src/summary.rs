@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hopscope_attribution::evidence::GeneratorResult;
+use hopscope_secret::text;
 use serde::Serialize;
 
 /// The generator.
@@ -351,6 +352,20 @@ impl Summary {
             needs: needs.into(),
             hides_failures,
         });
+    }
+
+    /// The same without what looks like a secret in the generator's own words: its errors quote URLs and addresses.
+    pub(super) fn without_secrets(mut self) -> Self {
+        let mut errors = BTreeMap::new();
+        for (words, times) in self.errors {
+            let sum: &mut u64 = errors.entry(text::redacted(&words)).or_default();
+            *sum = sum.saturating_add(times);
+        }
+        self.errors = errors;
+        for group in &mut self.groups {
+            group.name = text::redacted(&group.name);
+        }
+        self
     }
 
     /// What a report joins to its own counts; `None` when the totals are not stated.

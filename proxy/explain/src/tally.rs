@@ -292,7 +292,7 @@ fn quantiles(distribution: &Distribution) -> Quantiles {
         p95: at(0.95),
         p99: at(0.99),
         max: at(1.0),
-        mean: distribution.histogram().map(|histogram| histogram.mean() / 1e6),
+        mean: distribution.mean_us().map(|mean| mean / 1e6),
     }
 }
 

@@ -104,15 +104,32 @@ impl AddressBook {
 pub(super) struct Cursor<'a> {
     row: &'a rusqlite::Row<'a>,
     hosts: &'a HashMap<i64, SocketAddr>,
+    /// Whether a text or blob of this many bytes can still come from the file.
+    allowed: &'a dyn Allowed,
     next: usize,
 }
 
+/// What bounds the texts and blobs that are read from a file.
+pub(super) trait Allowed: std::fmt::Debug {
+    /// Takes a value of this many bytes; `false` where the file cannot hold all that was taken.
+    fn take(&self, bytes: usize) -> bool;
+}
+
 impl<'a> Cursor<'a> {
-    pub(super) fn new(row: &'a rusqlite::Row<'a>, hosts: &'a HashMap<i64, SocketAddr>) -> Self {
-        Self { row, hosts, next: 0 }
+    pub(super) fn new(
+        row: &'a rusqlite::Row<'a>,
+        hosts: &'a HashMap<i64, SocketAddr>,
+        allowed: &'a dyn Allowed,
+    ) -> Self {
+        Self {
+            row,
+            hosts,
+            allowed,
+            next: 0,
+        }
     }
 
-    fn peek(&self) -> Result<ValueRef<'a>, Malformed> {
+    pub(super) fn peek(&self) -> Result<ValueRef<'a>, Malformed> {
         self.row.get_ref(self.next).or(Err(Malformed {
             column: self.next,
             expected: "a value",
@@ -129,7 +146,7 @@ impl<'a> Cursor<'a> {
         self.next += columns;
     }
 
-    fn integer(&mut self) -> Result<i64, Malformed> {
+    pub(super) fn integer(&mut self) -> Result<i64, Malformed> {
         match self.take()? {
             ValueRef::Integer(value) => Ok(value),
             ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => {
@@ -140,16 +157,25 @@ impl<'a> Cursor<'a> {
 
     fn blob(&mut self) -> Result<&'a [u8], Malformed> {
         match self.take()? {
-            ValueRef::Blob(bytes) => Ok(bytes),
+            ValueRef::Blob(bytes) => self.within(bytes),
             ValueRef::Null | ValueRef::Real(_) | ValueRef::Integer(_) | ValueRef::Text(_) => {
                 Err(self.malformed("a blob"))
             }
         }
     }
 
-    fn text(&mut self) -> Result<&'a str, Malformed> {
+    /// The same bytes, where the file can hold them beside all others that came out of it.
+    fn within(&self, bytes: &'a [u8]) -> Result<&'a [u8], Malformed> {
+        if self.allowed.take(bytes.len()) {
+            Ok(bytes)
+        } else {
+            Err(self.malformed("within the size of the file"))
+        }
+    }
+
+    pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
         match self.take()? {
-            ValueRef::Text(text) => std::str::from_utf8(text).or(Err(self.malformed("UTF-8"))),
+            ValueRef::Text(text) => std::str::from_utf8(self.within(text)?).or(Err(self.malformed("UTF-8"))),
             ValueRef::Null | ValueRef::Real(_) | ValueRef::Integer(_) | ValueRef::Blob(_) => {
                 Err(self.malformed("text"))
             }

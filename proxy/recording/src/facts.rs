@@ -30,6 +30,9 @@ pub struct Options {
     pub commit_every: Duration,
     /// The size in bytes that the file may not grow beyond, where there is one (`ulimit -f`).
     pub max_bytes: Option<u64>,
+    /// The size in bytes that the recording stays below by keeping fewer and fewer connections, where one was asked for; at
+    /// least [`super::LEAST_BYTES`].
+    pub limit: Option<u64>,
 }
 
 impl Default for Options {
@@ -40,6 +43,7 @@ impl Default for Options {
             sample_per_second: 512,
             commit_every: Duration::from_millis(500),
             max_bytes: None,
+            limit: None,
         }
     }
 }
@@ -55,6 +59,8 @@ pub struct Summary {
     pub exchanges: u64,
     /// Exchange rows kept.
     pub exchange_rows: u64,
+    /// From when on not every connection was kept, and one in how many at the end, where the recording has a limit.
+    pub thinned: Option<(Moment, u64)>,
     /// The first error of the file system or of SQLite, where there was one.
     pub write_error: Option<String>,
     /// Size of the file in bytes.

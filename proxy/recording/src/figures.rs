@@ -121,6 +121,11 @@ impl Figures {
         self.ok.merge(&other.ok);
     }
 
+    /// How many different latencies are held.
+    pub(super) const fn values(&self) -> usize {
+        self.all.distribution.values() + self.ok.distribution.values()
+    }
+
     /// Adds one row of the file.
     pub(super) fn add(&mut self, row: &TrafficRow) -> Result<(), Unfit> {
         let histogram = |column, blob: &[u8]| {

@@ -21,6 +21,7 @@ mod reader;
 mod recorder;
 mod schema;
 mod second;
+mod sparing;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -38,4 +39,5 @@ pub use losses::{LossKind, Losses};
 pub use reader::{CutOff, NoSuchPath, Recording};
 pub use recorder::Recorder;
 pub use second::{Buckets, Cell, PHASE_BOUNDS_US, PhaseCounts, Second};
+pub use sparing::LEAST_BYTES;
 pub use watcher::Watcher;

@@ -62,6 +62,10 @@ loss_kinds! {
     FailedExchange failed_exchanges = "failed-exchange",
     /// Sampled rows of successful exchanges.
     SampledExchange sampled_exchanges = "sampled-exchange",
+    /// Connection rows that were left out to keep the recording below its limit.
+    LeftOutConnection left_out_connections = "connection-left-out",
+    /// Rows of failed exchanges that were left out with their connections.
+    LeftOutExchange left_out_exchanges = "failed-exchange-left-out",
     /// Exchanges that are missing from the exact counts per second.
     Counted counted = "counted",
     /// Lines, gauges and turns in a forwarder's life.

@@ -4,18 +4,20 @@
 //! that names the table, the row and the column, never a panic, and never half a diagnosis.
 
 mod assemble;
+mod guard;
+mod layout;
 mod load;
+mod place;
 mod relabel;
 mod thinning;
 
 use std::collections::BTreeMap;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::Path as FilePath;
 
 use hopscope_attribution::end_of_load;
 use hopscope_attribution::evidence::{
     Evidence, GeneratorResult, Moment, NodeEvidence, Observation, PathId, PathKind,
 };
-use rusqlite::{Connection, OpenFlags};
 
 use super::error::RecordingError;
 use super::figures::{Figures, RouteFigures};
@@ -23,6 +25,7 @@ use super::losses::Losses;
 use super::schema::{APPLICATION_ID, VERSION};
 use hopscope_attribution::evidence::RunFacts;
 use hopscope_text::distribution::Distribution;
+use place::Opened;
 
 pub use relabel::NoSuchPath;
 
@@ -37,6 +40,8 @@ pub(crate) struct Bounds {
     pub(crate) connections: u64,
     /// Rows of exchanges. A report takes about 200 bytes of memory for each.
     pub(crate) exchanges: u64,
+    /// Rows of any other table; a file that has more is refused.
+    pub(crate) others: u64,
 }
 
 impl Default for Bounds {
@@ -44,6 +49,7 @@ impl Default for Bounds {
         Self {
             connections: 5_000_000,
             exchanges: 5_000_000,
+            others: 5_000_000,
         }
     }
 }
@@ -81,8 +87,8 @@ impl Recording {
 
     /// The same with other bounds on what is read.
     pub(crate) fn open_within(path: &FilePath, most: Bounds) -> Result<Self, RecordingError> {
-        let database = open(path)?;
-        load::load(&database, most).map_err(|damage| RecordingError::Read {
+        let opened = open(path)?;
+        load::load(opened.database(), opened.bytes(), most).map_err(|damage| RecordingError::Read {
             path: path.to_path_buf(),
             reason: damage.to_string(),
         })
@@ -131,6 +137,14 @@ impl Recording {
         self
     }
 
+    /// The same with what `add_node` has just added to its file: it need not be read again.
+    #[must_use]
+    pub fn with_node(mut self, node: Observation<NodeEvidence>, kernel: Option<String>) -> Self {
+        self.evidence.node = node;
+        self.kernel = kernel.or(self.kernel);
+        self
+    }
+
     /// Exact figures per path and route, ordered by both; those without any exchange are left out.
     pub fn figures(&self) -> &[RouteFigures] {
         &self.figures
@@ -176,7 +190,7 @@ pub(super) fn check(path: &FilePath) -> Result<(), RecordingError> {
 }
 
 /// Opens the file and makes sure that it is a recording of ours.
-fn open(path: &FilePath) -> Result<Connection, RecordingError> {
+fn open(path: &FilePath) -> Result<Opened, RecordingError> {
     let not_ours = |reason: &str| RecordingError::NotARecording {
         path: path.to_path_buf(),
         reason: reason.to_owned(),
@@ -193,7 +207,8 @@ fn open(path: &FilePath) -> Result<Connection, RecordingError> {
         }
         Err(error) => return Err(unreadable(error.to_string())),
     }
-    let database = connect(path).map_err(|error| unreadable(error.to_string()))?;
+    let opened = Opened::of(path).map_err(|error| unreadable(error.to_string()))?;
+    let database = opened.database();
     let pragma = |name: &str| database.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let application = pragma("application_id").map_err(|error| unreadable(error.to_string()))?;
     if application != APPLICATION_ID {
@@ -207,7 +222,7 @@ fn open(path: &FilePath) -> Result<Connection, RecordingError> {
             })
             .map_or_else(
                 |_| "a newer version".to_owned(),
-                |version| version.replace(char::is_control, ""),
+                |version| version.replace(char::is_control, "").chars().take(80).collect(),
             );
         return Err(RecordingError::NewerSchema {
             path: path.to_path_buf(),
@@ -219,7 +234,7 @@ fn open(path: &FilePath) -> Result<Connection, RecordingError> {
     if found < VERSION {
         return Err(not_ours("its schema version is unknown"));
     }
-    Ok(database)
+    Ok(opened)
 }
 
 fn magic(path: &FilePath) -> std::io::Result<bool> {
@@ -229,38 +244,6 @@ fn magic(path: &FilePath) -> std::io::Result<bool> {
         .take(SQLITE_MAGIC.len() as u64)
         .read_to_end(&mut first)?;
     Ok(first == SQLITE_MAGIC)
-}
-
-/// A recording may lie where nothing can be written: then it is read as it is, without the log's index.
-fn connect(path: &FilePath) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let database = Connection::open_with_flags(path, flags)?;
-    if database
-        .query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))
-        .is_ok()
-    {
-        return Ok(database);
-    }
-    let uri = immutable(path);
-    Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
-}
-
-/// The URI that makes SQLite read the file without locks or a log beside it.
-fn immutable(path: &FilePath) -> PathBuf {
-    let mut uri = String::from("file:");
-    for &byte in path.as_os_str().as_encoded_bytes() {
-        if byte.is_ascii_alphanumeric() || b"/.-_".contains(&byte) {
-            uri.push(char::from(byte));
-        } else {
-            let hex = [byte >> 4, byte & 0xf]
-                .into_iter()
-                .filter_map(|digit| char::from_digit(digit.into(), 16));
-            uri.push('%');
-            uri.extend(hex);
-        }
-    }
-    uri.push_str("?immutable=1");
-    PathBuf::from(uri)
 }
 
 /// Figures by path and route while they are gathered.

@@ -15,6 +15,9 @@ pub(super) const APPLICATION_ID: i64 = 0x686f_7053;
 /// `PRAGMA user_version`: raised whenever an older reader would misread a newer file.
 pub(super) const VERSION: i64 = 1;
 
+/// Routes are numbered from 0, and a run has a thousand at most; a few more leave room for a later hopscope.
+pub(super) const MOST_ROUTES: u16 = 1_024;
+
 /// One table: what it is called, and which columns it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Table {
@@ -41,8 +44,36 @@ pub(super) const DELAY: &str = "delay";
 pub(super) const KERNEL_SOCKET: &str = "kernel_socket";
 pub(super) const KERNEL_WINDOW: &str = "kernel_window";
 
-/// Columns that recordings made before them do not have; each of them may be `NULL`, and is where it is missing.
-pub(super) const LATER: &[(&str, &[&str])] = &[(CONNECTION, &["unread_up", "unread_down"])];
+/// A column that recordings of an earlier hopscope do not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Addition {
+    pub(super) table: &'static str,
+    pub(super) column: &'static str,
+    /// What is read in its place from a recording that does not have it: an SQL literal. `NULL` where a record may lack
+    /// it, [`NOT_WATCHED`] where it is an observation, a number only where that number was true of every earlier run.
+    pub(super) otherwise: &'static str,
+}
+
+/// The literal of an observation that nobody made.
+#[expect(dead_code, reason = "the first column that is an observation needs it")]
+pub(super) const NOT_WATCHED: &str = "CAST('not-watched' AS BLOB)";
+
+/// Every column that was added since the first recordings of this [`VERSION`]; a table that was added needs no entry,
+/// since a recording without it has no rows of it. A column is added here and in the type that it belongs to, in any
+/// place: columns are read by their names.
+pub(super) const ADDITIONS: &[Addition] = &[added(CONNECTION, "unread_up"), added(CONNECTION, "unread_down")];
+
+/// A column that may be `NULL`, and is in a recording that does not have it.
+const fn added(table: &'static str, column: &'static str) -> Addition {
+    Addition {
+        table,
+        column,
+        otherwise: "NULL",
+    }
+}
+
+/// Tables that were added since the first recordings of this [`VERSION`].
+pub(super) const ADDED_TABLES: &[&str] = &[FAILED_ADDRESS];
 
 /// Every table.
 pub(super) fn tables() -> Vec<Table> {
@@ -94,11 +125,16 @@ fn of<T: Columns>(name: &'static str) -> Table {
 impl Table {
     /// Its definition.
     pub(super) fn create(&self) -> String {
+        self.create_with(&self.columns)
+    }
+
+    /// The definition of the same table with these columns: an earlier or a later hopscope has others.
+    pub(super) fn create_with(&self, columns: &[String]) -> String {
         // Columns are quoted: `from` is a keyword.
         format!(
             "CREATE TABLE {} ({}{})",
             self.name,
-            quoted(&self.columns),
+            quoted(columns),
             self.constraint
         )
     }
@@ -110,18 +146,22 @@ pub(super) fn insert<T: Columns>(table: &str) -> String {
     format!("INSERT INTO {table} VALUES ({parameters})")
 }
 
-/// The statement that reads every row in the order in which it was written. `missing` are columns of [`LATER`] that the file does not have.
-pub(super) fn select<T: Columns>(table: &str, missing: &[&str]) -> String {
+/// The statement that reads every row in the order in which it was written, from a table that has these columns.
+pub(super) fn select<T: Columns>(table: &str, present: &[String], additions: &[Addition]) -> String {
     let mut columns = Vec::with_capacity(T::WIDTH);
     T::names("", &mut columns);
-    // Each with its table: SQLite takes a quoted name that it does not know for a text.
     let columns: Vec<_> = columns
         .iter()
         .map(|column| {
-            if missing.contains(&column.as_str()) {
-                format!("NULL AS \"{column}\"")
-            } else {
-                format!("{table}.\"{column}\"")
+            let added = additions
+                .iter()
+                .find(|added| added.table == table && added.column == column);
+            match added {
+                Some(added) if !present.contains(column) => {
+                    format!("{} AS \"{column}\"", added.otherwise)
+                }
+                // With its table: SQLite takes a quoted name that it does not know for a text.
+                Some(_) | None => format!("{table}.\"{column}\""),
             }
         })
         .collect();

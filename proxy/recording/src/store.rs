@@ -43,7 +43,7 @@ impl Store {
             path: path.to_path_buf(),
             reason,
         };
-        match OpenOptions::new().write(true).create_new(true).open(path) {
+        match private().open(path) {
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 return Err(RecordingError::Exists(path.to_path_buf()));
@@ -64,7 +64,7 @@ impl Store {
             path: path.to_path_buf(),
             addresses: AddressBook::default(),
             ballast: ballast(path),
-            limited: options.max_bytes.is_some(),
+            limited: options.max_bytes.is_some() || options.limit.is_some(),
         };
         store.lay_out(facts, options)?;
         Ok(store)
@@ -96,7 +96,7 @@ impl Store {
         database.pragma_update(None, "cache_size", -1_000)?;
         // Checkpoints are ours to run: an error of an automatic one looks like that of the commit before it.
         database.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
-        if let Some(bytes) = options.max_bytes {
+        if let Some(bytes) = options.max_bytes.into_iter().chain(options.limit).min() {
             let rows = bytes.saturating_sub(BALLAST_BYTES as u64);
             let pages = i64::try_from(rows / u64::from(PAGE_BYTES)).unwrap_or(i64::MAX);
             database.pragma_update_and_check(None, "max_page_count", pages.max(1), |_| Ok(()))?;
@@ -280,6 +280,15 @@ impl Store {
     }
 }
 
+/// A new file that nobody else may read: a recording tells routes, addresses and what kubectl said. SQLite gives its log and
+/// the log's index the mode of the file.
+fn private() -> OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options
+}
+
 /// The file of that name with an ending: SQLite keeps its log and the log's index there.
 fn beside(path: &FilePath, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
@@ -300,7 +309,7 @@ pub(super) fn remove(path: &FilePath) {
 /// full disk ends without its last words; nothing else is lost, so failing to make it is not an error.
 fn ballast(path: &FilePath) -> Option<File> {
     let name = beside(path, "-ballast");
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&name).ok()?;
+    let mut file = private().open(&name).ok()?;
     let written = file.write_all(&vec![1; BALLAST_BYTES]);
     std::fs::remove_file(&name).ok()?;
     written.ok().map(|()| file)

@@ -4,9 +4,12 @@ mod addresses;
 mod arbitrary;
 mod damage;
 mod documented;
+mod elsewhere;
+mod hostile;
 mod loss;
 mod older;
 mod round_trip;
+mod unread;
 
 use std::path::PathBuf;
 

@@ -6,6 +6,7 @@ use hopscope_attribution::evidence::{PathId, RouteId};
 
 use super::columns::Blob;
 use super::second::{Cell, Second};
+use super::sparing::Sparing;
 use hopscope_text::distribution::Distribution;
 
 /// One row of the table `traffic`.
@@ -58,11 +59,14 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
-    /// Adds what one worker counted.
-    pub(super) fn add(&mut self, second: &Second) {
+    /// Adds what one worker counted; of the sample, what is kept.
+    pub(super) fn add(&mut self, second: &Second, sparing: Sparing) {
         let cells = self.seconds.entry(second.second).or_default();
         for cell in second.cells() {
-            cells.entry((cell.path, cell.route)).or_default().add(cell);
+            cells
+                .entry((cell.path, cell.route))
+                .or_default()
+                .add(cell, sparing);
         }
         if !second.added.is_empty() {
             self.added.entry(second.second).or_default().add(&second.added);
@@ -99,7 +103,7 @@ impl Assembly {
 }
 
 impl Gathered {
-    fn add(&mut self, cell: &Cell) {
+    fn add(&mut self, cell: &Cell, sparing: Sparing) {
         let row = &mut self.row;
         row.requests += cell.requests;
         row.delivered_errors += cell.delivered_errors;
@@ -108,7 +112,8 @@ impl Gathered {
         row.latency_max_us = row.latency_max_us.max(cell.latency_max_us);
         row.ok_latency_sum_us = row.ok_latency_sum_us.saturating_add(cell.ok_latency_sum_us);
         row.ok_latency_max_us = row.ok_latency_max_us.max(cell.ok_latency_max_us);
-        row.ok_rows += cell.sample.len() as u64;
+        let kept = cell.sample.iter().filter(|row| sparing.keeps(row.connection));
+        row.ok_rows += kept.count() as u64;
         for (status, count) in &cell.statuses {
             *self.statuses.entry(*status).or_default() += count;
         }

@@ -20,7 +20,8 @@ use super::schema::{
     ADDED, CONNECTION, DELAY, EXCHANGE, FAILED_ADDRESS, KERNEL_SOCKET, KERNEL_WINDOW, NODE, OBSERVER,
     TRAFFIC, TUNNEL, TUNNEL_GAUGE, TUNNEL_LIFE, TUNNEL_LINE, TUNNEL_PROCESS,
 };
-use super::store::Store;
+use super::sparing::Sparing;
+use super::store::{self, Store};
 use super::traffic::Assembly;
 use super::watcher::Watcher;
 use hopscope_attribution::evidence::RunFacts;
@@ -46,9 +47,13 @@ pub(super) fn start(
     std::thread::Builder::new()
         .name("recording".to_owned())
         .spawn(move || writer.run(&queue))
-        .map_err(|error| RecordingError::Create {
-            path: path.to_path_buf(),
-            reason: error.to_string(),
+        .map_err(|error| {
+            // Nobody will write it.
+            store::remove(path);
+            RecordingError::Create {
+                path: path.to_path_buf(),
+                reason: error.to_string(),
+            }
         })
 }
 
@@ -68,6 +73,7 @@ struct Writer {
     routes: Vec<(u16, String)>,
     routes_written: usize,
     commits: u32,
+    sparing: Sparing,
     summary: Summary,
 }
 
@@ -86,6 +92,7 @@ impl Writer {
             routes: Vec::new(),
             routes_written: 0,
             commits: 0,
+            sparing: Sparing::within(options.limit),
             summary: Summary::default(),
         }
     }
@@ -200,10 +207,17 @@ impl Writer {
         self.until = self.until.max(batch.until);
         self.summary.accounting.accepts += batch.accepted.iter().sum::<u64>();
 
-        if self.write(LossKind::Connection, batch.connections.len() as u64, |store| {
-            store.insert(CONNECTION, batch.connections.iter())
+        let sparing = self.sparing;
+        let connections = || {
+            let all = batch.connections.iter();
+            all.filter(|connection| sparing.keeps(connection.id))
+        };
+        let kept = connections().count() as u64;
+        self.leave_out(LossKind::LeftOutConnection, batch.connections.len() as u64 - kept);
+        if self.write(LossKind::Connection, kept, |store| {
+            store.insert(CONNECTION, connections())
         }) {
-            self.rows_under_way.0 += batch.connections.len() as u64;
+            self.rows_under_way.0 += kept;
         }
         self.write(
             LossKind::FailedAddress,
@@ -213,10 +227,14 @@ impl Writer {
         self.failed(&batch.failed);
         for second in &batch.seconds {
             self.summary.exchanges += second.requests();
-            self.assembly.add(second);
-            let kept = second.cells().map(|cell| cell.sample.len() as u64).sum();
+            self.assembly.add(second, sparing);
+            let sample = || {
+                let all = second.cells().flat_map(|cell| &cell.sample);
+                all.filter(|exchange| sparing.keeps(exchange.connection))
+            };
+            let kept = sample().count() as u64;
             if self.write(LossKind::SampledExchange, kept, |store| {
-                store.insert(EXCHANGE, second.cells().flat_map(|cell| &cell.sample))
+                store.insert(EXCHANGE, sample())
             }) {
                 self.rows_under_way.1 += kept;
             }
@@ -232,10 +250,42 @@ impl Writer {
     }
 
     fn failed(&mut self, failed: &[Exchange]) {
-        if self.write(LossKind::FailedExchange, failed.len() as u64, |store| {
-            store.insert(EXCHANGE, failed.iter())
+        let sparing = self.sparing;
+        let rows = || {
+            failed
+                .iter()
+                .filter(|exchange| sparing.keeps(exchange.connection))
+        };
+        let kept = rows().count() as u64;
+        self.leave_out(LossKind::LeftOutExchange, failed.len() as u64 - kept);
+        if self.write(LossKind::FailedExchange, kept, |store| {
+            store.insert(EXCHANGE, rows())
         }) {
-            self.rows_under_way.1 += failed.len() as u64;
+            self.rows_under_way.1 += kept;
+        }
+    }
+
+    /// Counts rows that the recording's limit has no room for.
+    fn leave_out(&self, kind: LossKind, rows: u64) {
+        if rows > 0 {
+            self.shared.losses.add(kind, rows);
+        }
+    }
+
+    /// Keeps fewer connections from now on where the recording has grown near to its limit, and writes that down.
+    fn spare(&mut self, bytes: u64) {
+        if !self.sparing.heed(bytes) {
+            return;
+        }
+        let (from, _) = self.summary.thinned.unwrap_or((self.until, 1));
+        let one_in = self.sparing.one_in();
+        self.summary.thinned = Some((from, one_in));
+        let written = self.store.begin().and_then(|()| {
+            self.store.set("thinned_from_us", from.0.cast_signed())?;
+            self.store.set("thinned_one_in", one_in.cast_signed())
+        });
+        if let Err(error) = written {
+            self.lose(&error);
         }
     }
 
@@ -305,6 +355,7 @@ impl Writer {
             self.note(&error);
         }
         let (losses, bytes) = (self.shared.losses.read(), self.store.bytes());
+        self.spare(bytes);
         let error = self.summary.write_error.as_deref();
         self.watchers
             .iter_mut()
@@ -363,8 +414,8 @@ impl Writer {
             self.note(&error);
         }
         let losses = self.shared.losses.read();
-        self.summary.accounting.connections_lost = losses.connections;
-        self.summary.accounting.exchanges_lost = losses.failed_exchanges;
+        self.summary.accounting.connections_lost = losses.connections + losses.left_out_connections;
+        self.summary.accounting.exchanges_lost = losses.failed_exchanges + losses.left_out_exchanges;
         self.summary.accounting.kernel_events_lost = losses.kernel;
         self.summary.losses = losses;
         let path = self.store.path().to_path_buf();

@@ -192,7 +192,17 @@ impl Session {
         splice::allow(limits::pipes_within(descriptor_limit));
         let counters = Arc::new(Counters::new(limits::connections_within(descriptor_limit)));
         let (stop, stopping) = watch::channel(Stop::Running);
-        let mut workers = Vec::new();
+        let mut workers: Vec<JoinHandle<()>> = Vec::new();
+        // What was begun ends again, and no recording is left of a run that did not come about.
+        let undo = |workers: Vec<JoinHandle<()>>, closing: Closing| {
+            stop.send_replace(Stop::By(Instant::now()));
+            for worker in workers {
+                if worker.join().is_err() {
+                    tracing::error!("a worker has failed");
+                }
+            }
+            closing.discard();
+        };
         let mut pulses = Vec::new();
         for (index, listener) in listeners.into_iter().enumerate() {
             let pulse = Arc::new(Pulse::default());
@@ -213,9 +223,15 @@ impl Session {
             let (stopping, on_refusal, handle) = (stopping.clone(), config.on_refusal, recording.clone());
             let thread = thread::Builder::new()
                 .name(format!("hopscope-{index}"))
-                .spawn(move || work(listener, worker, &pulse, handle, stopping, on_refusal))
-                .map_err(system("start a worker thread"))?;
-            workers.push(thread);
+                .spawn(move || work(listener, worker, &pulse, handle, stopping, on_refusal));
+            match thread {
+                Ok(thread) => workers.push(thread),
+                Err(source) => {
+                    drop((tunnels, recording));
+                    undo(workers, closing);
+                    return Err(system("start a worker thread")(source));
+                }
+            }
         }
         let watched = Watched {
             clock,
@@ -225,7 +241,14 @@ impl Session {
             recording: recording.clone(),
             observing: Arc::clone(&config.observing),
         };
-        let health = health::Watch::start(watched).map_err(system("start a thread"))?;
+        let health = match health::Watch::start(watched) {
+            Ok(health) => health,
+            Err(source) => {
+                drop((tunnels, recording));
+                undo(workers, closing);
+                return Err(system("start a thread")(source));
+            }
+        };
         Ok(Self {
             address,
             clock,

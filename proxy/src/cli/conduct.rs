@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use hopscope_attribution::evidence::Span;
+use hopscope_secret::command;
+
 use super::Exit;
 use super::generator::{self, Reach};
 use super::nodes;
@@ -26,8 +29,13 @@ use hopscope_tunnel::paths::Via;
 pub enum Load {
     /// Somebody else makes it, until we are told to stop.
     Elsewhere,
-    /// A command that hopscope runs; `{url}` and its like in its arguments are filled in.
-    Command(Vec<String>),
+    /// A command that hopscope runs.
+    Command {
+        /// Its words; `{url}` and its like in them are filled in.
+        words: Vec<String>,
+        /// Whether they are kept as they are, with the secrets in them.
+        keep: bool,
+    },
 }
 
 /// Why there is no diagnosis.
@@ -116,9 +124,11 @@ pub fn conduct(
         .unwrap_or(Duration::ZERO);
     let command = match load {
         Load::Elsewhere => None,
-        Load::Command(words) => Some(words.clone()),
+        Load::Command { words, keep: true } => Some(words.clone()),
+        Load::Command { words, keep: false } => Some(command::redacted(words)),
     };
     let started_us = u64::try_from(started.as_micros()).unwrap_or(u64::MAX);
+    options.output.check(&result.files())?;
     let config = options.config(listen, started_us, command)?;
     let recording = config.recording.clone();
     let system = |what| move |source| ConductError::System { what, source };
@@ -126,7 +136,7 @@ pub fn conduct(
         .enable_all()
         .build()
         .map_err(system("start an event loop"))?;
-    let generator = runtime.block_on(async {
+    let (generator, probes) = runtime.block_on(async {
         let mut signals = StopSignals::catch().map_err(system("catch signals"))?;
         let paths: Vec<_> = options.via.iter().map(Via::path).collect();
         let live = Live::new(&paths);
@@ -162,7 +172,7 @@ pub fn conduct(
         // A generator that hopscope runs draws on the same terminal: a table would be drawn over it.
         let mode = match load {
             Load::Elsewhere => Mode::of_standard_error(),
-            Load::Command(_) => Mode::Lines,
+            Load::Command { .. } => Mode::Lines,
         };
         let display = Display::start(screen, mode);
         let reach = Reach::of_listener(session.address());
@@ -171,7 +181,7 @@ pub fn conduct(
                 signals.next().await;
                 None
             }
-            Load::Command(words) => match generator::run(words, reach, &mut signals).await {
+            Load::Command { words, .. } => match generator::run(words, reach, &mut signals).await {
                 Ok(code) => code,
                 Err(error) => {
                     drop(display);
@@ -195,19 +205,31 @@ pub fn conduct(
             what: "close the recording",
             source: io::Error::other(error),
         })??;
+        if let Some((from, one_in)) = summary.thinned {
+            tell(&format!(
+                "hopscope: from {:.1} s on not every connection is on record, so that the recording stays below its limit: at \
+                 the end one in {one_in}; {} connections and {} failed requests were left out, and all are counted",
+                Span::from_micros(from.0).as_secs_f64(),
+                summary.losses.left_out_connections,
+                summary.losses.left_out_exchanges,
+            ));
+        }
         if let Some(error) = &summary.write_error {
             tell(&format!(
                 "hopscope: the recording is incomplete: {error}; the report counts what was lost"
             ));
         }
-        if let Some(probes) = probes
-            && let Err(error) = nodes::keep(probes, &recording)
-        {
-            tell(&format!("hopscope: what the kernel saw is lost: {error}"));
-        }
-        Ok::<_, ConductError>(exit_code)
+        Ok::<_, ConductError>((exit_code, probes))
     })?;
-    let report = report_of(Recording::open(&recording)?, result, began);
+    let recorded = Recording::open(&recording)?;
+    let recorded = match probes {
+        Some(probes) => nodes::keep(probes, recorded, &recording).unwrap_or_else(|(recorded, error)| {
+            tell(&format!("hopscope: what the kernel saw is lost: {error}"));
+            recorded
+        }),
+        None => recorded,
+    };
+    let report = report_of(recorded, result, began);
     let exit = options.output.report.deliver(&report)?;
     tell(&format!(
         "recording: {0} (`hopscope report {0}` tells this again)",

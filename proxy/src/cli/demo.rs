@@ -7,6 +7,7 @@ use hopscope_attribution::attribute;
 use hopscope_lab::scenario::{self, Parameters};
 
 use super::Exit;
+use super::files::Named;
 use super::output::{OutputError, OutputOptions};
 use super::tell;
 use crate::demo::play::{self, PlayError};
@@ -133,7 +134,8 @@ pub fn execute(args: &Args) -> Result<Exit, DemoError> {
     }
     let scenario =
         scenario::find(&args.scenario).ok_or_else(|| DemoError::NoSuchScenario(args.scenario.clone()))?;
-    args.output.check()?;
+    let score = args.score.iter().map(|file| Named::write("--score", file));
+    args.output.check(&score.collect::<Vec<_>>())?;
     let since_epoch = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
@@ -148,6 +150,7 @@ pub fn execute(args: &Args) -> Result<Exit, DemoError> {
             Parameters::OWN
         },
         recording: args.output.recording_file(started),
+        record_limit: args.output.record_limit,
         workers: 1,
         live: Mode::of_standard_error(),
     };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use hopscope_attribution::evidence::{NodeEvidence, Observation, PathKind};
 
+use super::files::{self, Named};
 use super::session::ProbesWish;
 use super::tell;
 use hopscope_agent::Config;
@@ -80,6 +81,24 @@ pub enum NodeError {
 }
 
 impl NodeOptions {
+    /// The files that are read and written.
+    pub fn files(&self) -> Vec<Named<'_>> {
+        let evidence = self.agent_evidence.iter();
+        let secrets = [
+            ("--agent-token-file", &self.agent_token_file),
+            ("--agent-ca", &self.agent_ca),
+        ];
+        let secrets = secrets
+            .into_iter()
+            .filter_map(|(by, file)| Some(Named::read(by, file.as_deref()?)));
+        let saved = self.save_evidence.iter();
+        evidence
+            .map(|file| Named::read("--agent-evidence", file))
+            .chain(secrets)
+            .chain(saved.map(|file| Named::write("--save-evidence", file)))
+            .collect()
+    }
+
     /// Asks and reads what was asked for, and joins it to the recording; `None` where nothing was.
     ///
     /// # Errors
@@ -146,7 +165,7 @@ fn save(file: &Path, told: &[(String, Answer)]) -> Result<(), NodeError> {
     let texts: Result<String, serde_json::Error> = told.iter().map(|(_, answer)| answer.save()).collect();
     texts
         .map_err(io::Error::from)
-        .and_then(|text| fs::write(file, text))
+        .and_then(|text| files::replace(file, &text))
         .map_err(|source| NodeError::Save {
             path: file.to_path_buf(),
             source,
@@ -189,15 +208,23 @@ fn workload_ports(vias: &[Via]) -> Vec<u16> {
         .collect()
 }
 
-/// Stops the probes, and adds what they saw to the recording of the run, which has been closed.
+/// Stops the probes, and adds what they saw to the recording of the run, which has been closed and read: to the file, and
+/// to what was read of it.
 ///
 /// # Errors
-/// When the recording cannot be read, or not be added to.
-pub fn keep(probes: LocalProbes, file: &Path) -> Result<(), RecordingError> {
-    let recording = Recording::open(file)?;
+/// When the file cannot be added to; then the recording is as it was.
+pub fn keep(
+    probes: LocalProbes,
+    recording: Recording,
+    file: &Path,
+) -> Result<Recording, (Recording, RecordingError)> {
     let began = recording.facts().started_unix_us;
     let node = probes.finish(recording.evidence().into(), began);
-    hopscope_recording::add_node(file, &node, procfs::boot_id().as_deref())
+    let kernel = procfs::boot_id();
+    match hopscope_recording::add_node(file, &node, kernel.as_deref()) {
+        Ok(()) => Ok(recording.with_node(node, kernel)),
+        Err(error) => Err((recording, error)),
+    }
 }
 
 #[cfg(test)]

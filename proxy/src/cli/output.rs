@@ -1,6 +1,5 @@
 //! Where a diagnosis goes: the options that every command ending in one shares.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -9,6 +8,8 @@ use clap::Args;
 use thiserror::Error;
 
 use super::Exit;
+use super::files::{self, Named, SameFile};
+use hopscope_recording::LEAST_BYTES;
 use hopscope_report::condition::Judgement;
 use hopscope_report::terminal::{self, Screen};
 use hopscope_report::{Condition, Report, html, json, markdown};
@@ -20,6 +21,11 @@ pub struct OutputOptions {
     /// Write the recording to FILE [default: a new file in the current folder, named in the output]
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub record: Option<PathBuf>,
+
+    /// Keep the recording below SIZE, such as 500M or 2G. Near it, whole connections are left out, more and more of them,
+    /// evenly; counts per second stay exact, and the report says what was left out
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Output")]
+    pub record_limit: Option<u64>,
 
     /// Where the diagnosis goes.
     #[command(flatten)]
@@ -48,6 +54,32 @@ pub struct ReportOptions {
     /// attempts (0.5%). May be given more than once; one that holds is enough
     #[arg(long, value_name = "CONDITION", help_heading = "Output")]
     pub fail_on: Vec<Condition>,
+}
+
+/// A size in bytes: a number, alone or with K, M, G or T for powers of 1024.
+fn size(text: &str) -> Result<u64, String> {
+    let refused = || format!("`{text}` is no size: give a number with K, M or G, such as 500M or 2G");
+    let upper = text.to_ascii_uppercase();
+    let short = upper.trim_end_matches('B').trim_end_matches('I');
+    let digits = short.trim_end_matches(['K', 'M', 'G', 'T']);
+    let factor: u64 = match short.get(digits.len()..) {
+        Some("") => 1,
+        Some("K") => 1 << 10,
+        Some("M") => 1 << 20,
+        Some("G") => 1 << 30,
+        Some("T") => 1 << 40,
+        Some(_) | None => return Err(refused()),
+    };
+    let bytes = digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor));
+    match bytes.ok_or_else(refused)? {
+        bytes if bytes < LEAST_BYTES => {
+            Err(format!("`{text}` is too small for a recording: give at least 4M"))
+        }
+        bytes => Ok(bytes),
+    }
 }
 
 /// Where one form of the report goes.
@@ -89,6 +121,15 @@ impl Form {
         }
     }
 
+    /// Its option as it is typed.
+    const fn flag(self) -> &'static str {
+        match self {
+            Self::Json => "--json",
+            Self::Markdown => "--markdown",
+            Self::Html => "--html",
+        }
+    }
+
     fn render(self, report: &Report) -> Result<String, OutputError> {
         match self {
             Self::Json => json::render(report).map_err(OutputError::Json),
@@ -104,9 +145,9 @@ pub enum OutputError {
     /// Two forms on one stream could not be told apart.
     #[error("--{0} and --{1} both ask for standard output: give one of them a file")]
     StdoutTwice(&'static str, &'static str),
-    /// Two forms in one file, or a report over the recording.
-    #[error("--{0} and --{1} name the same file {file}: give one of them another", file = .2.display())]
-    SameFile(&'static str, &'static str, PathBuf),
+    /// Two forms in one file, or a report over what it is made of.
+    #[error(transparent)]
+    SameFile(#[from] SameFile),
     /// The file cannot be written.
     #[error("cannot write the --{form} file {file}: {error}; name a file in a folder that you may write to", file = .path.display())]
     File {
@@ -129,7 +170,7 @@ impl OutputError {
     /// How the program ends on it.
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::StdoutTwice(..) | Self::SameFile(..) => Exit::Usage,
+            Self::StdoutTwice(..) | Self::SameFile(_) => Exit::Usage,
             Self::File { .. } | Self::Stream(_) | Self::Json(_) => Exit::CouldNotRun,
         }
     }
@@ -139,16 +180,11 @@ impl OutputOptions {
     /// Finds out before the run whether its outcome can be kept: seven minutes later is too late.
     ///
     /// # Errors
-    /// When two outputs collide, or a file cannot be written.
-    pub fn check(&self) -> Result<(), OutputError> {
-        if let Some(record) = &self.record {
-            for (form, destination) in self.report.destinations() {
-                if matches!(destination, Destination::File(path) if path == record) {
-                    return Err(OutputError::SameFile("record", form.word(), record.clone()));
-                }
-            }
-        }
-        self.report.check()
+    /// When two outputs collide, one would take the place of a file of `others`, or a file cannot be written.
+    pub fn check(&self, others: &[Named<'_>]) -> Result<(), OutputError> {
+        let record = self.record.iter().map(|file| Named::write("--record", file));
+        let files: Vec<_> = others.iter().copied().chain(record).collect();
+        self.report.check(&files)
     }
 
     /// The recording's file: the one that was named, or a new one in the current folder.
@@ -169,31 +205,30 @@ impl OutputOptions {
 }
 
 impl ReportOptions {
-    /// Finds out whether the report can be kept where it was asked to go. Files that did not exist are made, empty.
+    /// Finds out whether the report can be kept where it was asked to go, and leaves everything as it was. `others` are the
+    /// files that the command reads and writes besides.
     ///
     /// # Errors
-    /// When two outputs collide, or a file cannot be written.
-    pub fn check(&self) -> Result<(), OutputError> {
+    /// When two outputs collide, one would take the place of another file, or a file cannot be written.
+    pub fn check(&self, others: &[Named<'_>]) -> Result<(), OutputError> {
         let destinations = self.destinations();
         for (at, (form, destination)) in destinations.iter().enumerate() {
             for (earlier, before) in &destinations[..at] {
-                if destination == before {
-                    return Err(match destination {
-                        Destination::Stdout => OutputError::StdoutTwice(earlier.word(), form.word()),
-                        Destination::File(path) => {
-                            OutputError::SameFile(earlier.word(), form.word(), path.clone())
-                        }
-                    });
+                if destination == before && **destination == Destination::Stdout {
+                    return Err(OutputError::StdoutTwice(earlier.word(), form.word()));
                 }
             }
         }
+        let mut named = others.to_vec();
+        for (form, destination) in &destinations {
+            if let Destination::File(path) = destination {
+                named.push(Named::write(form.flag(), path));
+            }
+        }
+        files::distinct(&named)?;
         for (form, destination) in destinations {
             if let Destination::File(path) = destination {
-                OpenOptions::new()
-                    .create(true)
-                    .append(true)
-                    .open(path)
-                    .map_err(|error| failed(form, path, error))?;
+                files::writable(path).map_err(|error| failed(form, path, error))?;
             }
         }
         Ok(())
@@ -234,7 +269,7 @@ impl ReportOptions {
             match destination {
                 Destination::Stdout => to_stream(io::stdout(), &text)?,
                 Destination::File(path) => {
-                    std::fs::write(path, text).map_err(|error| failed(form, path, error))?;
+                    files::replace(path, &text).map_err(|error| failed(form, path, error))?;
                 }
             }
         }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use hopscope_attribution::evidence::PathKind;
 
 use super::Exit;
+use super::files::Named;
 use super::nodes::{NodeError, NodeOptions};
 use super::output::{OutputError, ReportOptions};
 use super::result::{Given, ResultError, ResultOptions};
@@ -105,16 +106,26 @@ impl ReportError {
     }
 }
 
+impl Args {
+    /// The files that it reads and writes besides the report.
+    fn files(&self) -> Vec<Named<'_>> {
+        std::iter::once(Named::read("RECORDING", &self.recording))
+            .chain(self.generator.files())
+            .chain(self.nodes.files())
+            .collect()
+    }
+}
+
 /// Reads, judges and tells.
 ///
 /// # Errors
 /// When the recording, the generator's result or an agent's evidence cannot be read, or the report cannot be written.
 pub fn execute(args: &Args) -> Result<Exit, ReportError> {
+    args.output.check(&args.files())?;
     let mut recording = Recording::open(&args.recording)?;
     for Relabel { name, kind } in &args.path {
         recording = recording.relabelled(name, *kind)?;
     }
-    args.output.check()?;
     let Given { result, failures } = args.generator.read(None)?;
     let node = args.nodes.ask(&recording)?;
     let report = of_recording_with(

@@ -8,6 +8,7 @@ use hopscope_attribution::evidence::GeneratorResult;
 use hopscope_explain::{Explained, FailedRequest, Keep, Summary, Tool, Unrecognised};
 
 use super::Exit;
+use super::files::Named;
 use super::output::OutputError;
 
 /// The result of the generator that made the load.
@@ -120,6 +121,19 @@ impl ResultError {
 }
 
 impl ResultOptions {
+    /// The file that is read.
+    pub fn files(&self) -> Vec<Named<'_>> {
+        let all = [
+            ("--result", &self.result),
+            ("--k6", &self.k6),
+            ("--oha", &self.oha),
+            ("--wrk", &self.wrk),
+        ];
+        all.into_iter()
+            .filter_map(|(by, file)| Some(Named::read(by, file.as_deref()?)))
+            .collect()
+    }
+
     /// The file, and the generator whose it has to be, with its option.
     fn file(&self) -> Option<(&Path, Option<(Tool, &'static str)>)> {
         if let Some(file) = &self.result {

@@ -41,6 +41,10 @@ pub struct Args {
 
     #[command(flatten)]
     generator: ResultOptions,
+    /// Keep COMMAND in the recording and the reports as it was typed. Without this, values of headers, credentials,
+    /// cookies, bodies, queries and secret variables are replaced by ***
+    #[arg(long)]
+    keep_command: bool,
 
     /// The load generator and its arguments, behind `--`
     #[arg(last = true, required = true, value_name = "COMMAND")]
@@ -52,12 +56,11 @@ pub struct Args {
 /// # Errors
 /// When it could not begin, or its outcome could not be kept.
 pub fn execute(args: Args) -> Result<Exit, ConductError> {
-    let ended = conduct(
-        &args.options,
-        args.listen,
-        &Load::Command(args.command),
-        &args.generator,
-    )?;
+    let load = Load::Command {
+        words: args.command,
+        keep: args.keep_command,
+    };
+    let ended = conduct(&args.options, args.listen, &load, &args.generator)?;
     Ok(match (ended.exit, ended.generator) {
         (Exit::Ran, Some(code)) if args.pass_exit_code => {
             // An exit code has eight bits (exit(3)), so it always fits.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::files::Named;
 use super::output::{OutputError, OutputOptions};
 use hopscope_host::trust::Trust;
 use hopscope_http::{ObserverConfig, Pattern, RouteTable};
@@ -58,6 +59,18 @@ pub struct MetricsAccess {
 }
 
 impl MetricsAccess {
+    /// The same, as they were named.
+    fn named(&self) -> Vec<Named<'_>> {
+        let all = [
+            ("--metrics-token-file", &self.token_file),
+            ("--metrics-tls-cert", &self.tls_cert),
+            ("--metrics-tls-key", &self.tls_key),
+        ];
+        all.into_iter()
+            .filter_map(|(by, file)| Some(Named::read(by, file.as_deref()?)))
+            .collect()
+    }
+
     /// The files that were named.
     pub fn files(&self) -> AccessFiles {
         AccessFiles {
@@ -216,6 +229,16 @@ impl SessionOptions {
         }
     }
 
+    /// The files that a session reads.
+    fn files(&self) -> Vec<Named<'_>> {
+        let files = self.metrics_access.named();
+        let authorities = self.upstream_ca.iter();
+        files
+            .into_iter()
+            .chain(authorities.map(|file| Named::read("--upstream-ca", file)))
+            .collect()
+    }
+
     /// Checks what can be checked without touching the network, and makes the configuration.
     ///
     /// # Errors
@@ -243,7 +266,7 @@ impl SessionOptions {
         if !self.weights.is_empty() && self.weights.iter().all(|&weight| weight == 0) {
             return Err(SessionOptionsError::NoWeight);
         }
-        self.output.check()?;
+        self.output.check(&self.files())?;
         let workers = self.workers.map_or_else(default_workers, usize::from);
         Ok(Config {
             listen,
@@ -262,7 +285,10 @@ impl SessionOptions {
             }),
             workers,
             recording: self.output.recording_file(started_unix_us),
-            recording_options: hopscope_recording::Options::default(),
+            recording_options: hopscope_recording::Options {
+                limit: self.output.record_limit,
+                ..hopscope_recording::Options::default()
+            },
             command,
         })
     }

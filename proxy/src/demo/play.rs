@@ -41,6 +41,8 @@ pub struct Options {
     pub parameters: Parameters,
     /// The recording's file; it must not exist.
     pub recording: PathBuf,
+    /// The size that the recording stays below, where it has a limit.
+    pub record_limit: Option<u64>,
     /// Worker threads of hopscope's.
     pub workers: usize,
     /// How the run is shown while it lasts.
@@ -231,7 +233,10 @@ fn config(staged: &Staged, options: &Options) -> Result<Config, ViaError> {
         }),
         workers: options.workers,
         recording: options.recording.clone(),
-        recording_options: hopscope_recording::Options::default(),
+        recording_options: hopscope_recording::Options {
+            limit: options.record_limit,
+            ..hopscope_recording::Options::default()
+        },
         command: None,
     })
 }

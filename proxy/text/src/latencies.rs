@@ -51,16 +51,13 @@ impl Latencies {
         }
     }
 
-    /// Adds all of them to a histogram.
-    pub fn add_to(&self, sum: &mut Histogram<u64>) {
-        for &micros in &self.few {
-            count(sum, u64::from(micros), 1);
-        }
-        if let Some(histogram) = self.many.as_ref().filter(|histogram| !histogram.is_empty()) {
-            for step in histogram.iter_recorded() {
-                count(sum, step.value_iterated_to(), u64::from(step.count_at_value()));
-            }
-        }
+    /// The values that were counted, in any order, each with how often.
+    pub(super) fn steps(&self) -> Vec<(u64, u64)> {
+        let few = self.few.iter().map(|&micros| (u64::from(micros), 1));
+        let many = self.many.iter().filter(|histogram| !histogram.is_empty());
+        let many = many.flat_map(Histogram::iter_recorded);
+        few.chain(many.map(|step| (step.value_iterated_to(), u64::from(step.count_at_value()))))
+            .collect()
     }
 
     fn spill(&mut self) {
@@ -96,9 +93,9 @@ mod tests {
         for times in [1, FEW * 2] {
             let mut latencies = Latencies::default();
             (0..times).for_each(|_| latencies.record(61_000_000));
-            let mut sum = Histogram::new(SIGNIFICANT_DIGITS).unwrap();
-            latencies.add_to(&mut sum);
-            let median = sum.value_at_quantile(0.5);
+            let mut sum = crate::distribution::Distribution::default();
+            sum.add(&latencies);
+            let median = sum.quantile(0.5).unwrap().as_micros();
             assert!((60_939_000..=61_061_000).contains(&median), "{median} of {times}");
         }
     }

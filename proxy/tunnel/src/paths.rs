@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use hopscope_attribution::evidence::{Path, PathKind};
 
+use hopscope_secret::address;
+
 /// One `--via NAME=TARGET`, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Via {
@@ -81,6 +83,11 @@ pub enum ViaError {
     /// The host is empty or malformed.
     #[error("`{0}` is no host")]
     Host(String),
+    /// A user and a password before the host: the generator says who it is, hopscope does not.
+    #[error(
+        "the target has a user or password before its host: give only host and port, and put the credentials into the generator's URL or headers"
+    )]
+    User,
     /// A path behind the host: the generator says which paths it wants, hopscope does not rewrite them.
     #[error("`{0}` ends in a path: give only the host and port, and put the path into the generator's URL")]
     UrlPath(String),
@@ -95,7 +102,11 @@ impl Via {
         Path {
             name: self.name.clone(),
             kind: PathKind::from_name(&self.name),
-            target: self.typed.clone(),
+            // A kubectl: target has its own grammar, and no place for a secret.
+            target: match self.target {
+                Target::Endpoint(_) => address::redacted(&self.typed),
+                Target::Kubectl(_) => self.typed.clone(),
+            },
         }
     }
 }
@@ -142,8 +153,12 @@ impl FromStr for Endpoint {
             Some((scheme, _)) => return Err(ViaError::Scheme(scheme.to_owned())),
         };
         let authority = rest.strip_suffix('/').unwrap_or(rest);
+        // Refused before anything of it is repeated.
+        if authority.contains('@') {
+            return Err(ViaError::User);
+        }
         if authority.contains(['/', '?', '#']) {
-            return Err(ViaError::UrlPath(typed.to_owned()));
+            return Err(ViaError::UrlPath(address::redacted(typed)));
         }
         let (host, port) = split_authority(authority)?;
         let port = match (port, implied_port) {
@@ -259,6 +274,16 @@ mod tests {
         assert!(refused("lb=http://x:80/api").contains("generator's URL"));
         assert!(refused("lb=[::1:80").contains("is no host"));
         assert!(refused("lb=:80").contains("is no host"));
+        let told = refused("lb=https://alice:hunter2@x");
+        assert!(
+            told.contains("before its host") && !told.contains("hunter2"),
+            "{told}"
+        );
+        let told = refused("lb=https://x/reset?token=hunter2");
+        assert!(
+            told.contains("generator's URL") && !told.contains("hunter2"),
+            "{told}"
+        );
     }
 
     proptest::proptest! {

@@ -178,7 +178,8 @@ impl Watcher {
                 command: subject
                     .pid
                     .map_or(Observation::Unseen(WhyUnseen::NotPermitted), process::command)
-                    .map(|words| words.join(" ")),
+                    // Somebody else's command line may hold a token.
+                    .map(|words| hopscope_secret::command::redacted(&words).join(" ")),
                 is_kubectl,
                 version,
                 local_port: port,

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hopscope_attribution::evidence::tunnel::{StartFailure, TunnelLine, TunnelMeaning};
 use hopscope_attribution::evidence::{Moment, Span};
+use hopscope_secret::text;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::watch;
 
@@ -121,14 +122,16 @@ fn hear(
         counts.omitted.fetch_add(1, Ordering::Relaxed);
         return;
     }
-    tracing::debug!(member = reporter.member(), line, "kubectl");
+    // What it means has been read; what is kept of it must not hold a token.
+    let text = shortened(&text::redacted(line));
+    tracing::debug!(member = reporter.member(), line = text, "kubectl");
     reporter.tell(TunnelReport::Line(TunnelLine {
         at,
         member: reporter.member(),
         meaning: reading.meaning,
         local_port: reading.local_port,
         remote_port: reading.remote_port,
-        text: shortened(line),
+        text,
     }));
 }
 
@@ -151,7 +154,7 @@ fn note(reading: &Reading, line: &str, said: &mut Said) -> bool {
         && weight(reading.meaning) >= said.complaint.as_ref().map_or(0, |kept| weight(kept.0))
     {
         let words = reading.inner.as_deref().unwrap_or(line);
-        said.complaint = Some((reading.meaning, shortened(words)));
+        said.complaint = Some((reading.meaning, shortened(&text::redacted(words))));
     }
     false
 }

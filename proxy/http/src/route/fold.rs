@@ -1,4 +1,11 @@
 //! Which segments of a path are variable, and what they fold to.
+//!
+//! A name is kept, shown and becomes a metric's label: what has the shape of a secret folds as well, and what stands
+//! behind a segment that announces one (`/reset/…`), whatever it looks like.
+
+use hopscope_secret::address::{announces, is_extension, is_value};
+use hopscope_secret::name::is_secret;
+use hopscope_secret::shape::{self, Shape as Secret};
 
 use super::NAME_LIMIT;
 
@@ -41,35 +48,66 @@ pub(super) fn fold(path: &[u8], name: &mut FoldedPath) {
         name.push(path);
         return;
     };
+    let mut announced = false;
     for (index, segment) in path.split(|byte| *byte == b'/').enumerate() {
         name.push(b"/");
         if index == SEGMENT_LIMIT {
             name.push(b":rest");
             return;
         }
-        fold_segment(segment, name);
+        // Parameters within a segment (`;jsessionid=...`) are as variable as a query.
+        let segment = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+        fold_segment(segment, announced, name);
+        announced = announces(segment);
     }
 }
 
-fn fold_segment(segment: &[u8], name: &mut FoldedPath) {
-    // Parameters within a segment (`;jsessionid=...`) are as variable as a query.
-    let segment = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+fn fold_segment(segment: &[u8], announced: bool, name: &mut FoldedPath) {
     let shape = Shape::of(segment);
-    if !shape.may_vary() {
+    if !shape.may_vary() && !announced {
         name.push(segment);
     } else if let Some(word) = word_for(segment, shape) {
         name.push(word);
     } else if let Some((stem, extension)) = split_extension(segment)
-        && let Some(word) = word_for(stem, Shape::of(stem))
+        && let Some(word) = word_for(stem, Shape::of(stem)).or_else(|| secret_file(stem, extension))
     {
         name.push(word);
         name.push(extension);
+    } else if let Some(word) = secret(segment) {
+        name.push(word);
+    } else if let Some(named) = assigned(segment) {
+        name.push(named);
+        name.push(b":token");
+    } else if announced && is_value(segment) {
+        name.push(b":token");
     } else if let Some(prefix) = numbered(segment) {
         name.push(prefix);
         name.push(b":id");
     } else {
         name.push(segment);
     }
+}
+
+/// The word for a segment that has the shape of a secret.
+fn secret(segment: &[u8]) -> Option<&'static [u8]> {
+    Some(match shape::of(segment)? {
+        Secret::Token => b":token",
+        Secret::Email => b":email",
+    })
+}
+
+/// The word for the name of a file that has the shape of a secret; a signature behind a token is no ending of a file.
+fn secret_file(stem: &[u8], extension: &[u8]) -> Option<&'static [u8]> {
+    let extension = std::str::from_utf8(extension.get(1..)?).ok()?;
+    secret(stem).filter(|word| is_extension(extension) && *word != b":email")
+}
+
+/// `token=` of `token=hunter2`.
+fn assigned(segment: &[u8]) -> Option<&[u8]> {
+    let at = segment.iter().position(|byte| matches!(byte, b'=' | b':'))?;
+    let (name, value) = segment.split_at(at + 1);
+    let secret = std::str::from_utf8(name).is_ok_and(is_secret);
+    (secret && !value.is_empty()).then_some(name)
 }
 
 /// What a segment's bytes are, counted in one pass.
@@ -81,7 +119,6 @@ struct Shape {
     upper: usize,
     lower: usize,
     dashes: usize,
-    underscores: usize,
     others: usize,
 }
 
@@ -97,7 +134,7 @@ impl Shape {
                 b'a'..=b'z' => shape.lower += 1,
                 b'A'..=b'Z' => shape.upper += 1,
                 b'-' => shape.dashes += 1,
-                b'_' | b'=' => shape.underscores += 1,
+                b'_' => {}
                 _ => shape.others += 1,
             }
             if matches!(byte, b'a'..=b'f' | b'A'..=b'F') {
@@ -107,9 +144,10 @@ impl Shape {
         shape
     }
 
-    /// A name that varies holds a digit; without one it is a word, and stays.
+    /// A name that varies holds a digit, a character that names do not have, or is too long or too mixed for a word.
+    /// What is left is a word, and stays: most segments of most paths.
     const fn may_vary(self) -> bool {
-        self.digits > 0
+        self.digits > 0 || self.others > 0 || self.length >= 20 || (self.upper > 1 && self.lower > 0)
     }
 }
 
@@ -118,7 +156,7 @@ fn word_for(segment: &[u8], shape: Shape) -> Option<&'static [u8]> {
     let hex = shape.digits + shape.hex_letters;
     if shape.length == 0 || shape.digits == 0 {
         None
-    } else if shape.digits == shape.length {
+    } else if shape.digits == shape.length || is_long_number(segment, shape) {
         Some(b":id")
     } else if shape.length == 36 && shape.dashes == 4 && hex == 32 && dashes_of_a_uuid(segment) {
         Some(b":uuid")
@@ -126,8 +164,6 @@ fn word_for(segment: &[u8], shape: Shape) -> Option<&'static [u8]> {
         Some(b":hex")
     } else if starts_with_a_date(segment) {
         Some(b":date")
-    } else if is_token(shape) {
-        Some(b":token")
     } else {
         None
     }
@@ -146,13 +182,17 @@ fn starts_with_a_date(segment: &[u8]) -> bool {
     })
 }
 
-/// A long run without words: base64url of random bytes, a ULID, a nanoid. A slug (`my-post-about-2026`) is none:
-/// it has one case and dashes.
-const fn is_token(shape: Shape) -> bool {
-    let letters = shape.upper + shape.lower;
-    let mixed = shape.upper > 0 && shape.lower > 0 && shape.digits > 0;
-    let unbroken = shape.dashes + shape.underscores == 0 && shape.digits >= 4;
-    shape.length >= 16 && shape.others == 0 && letters > 0 && (mixed || unbroken)
+/// Digits in groups: of a card, a telephone, a person. `+` may be escaped.
+fn is_long_number(segment: &[u8], shape: Shape) -> bool {
+    let joints = shape.length - shape.digits;
+    let escaped = segment
+        .strip_prefix(b"%2B")
+        .or_else(|| segment.strip_prefix(b"%2b"));
+    let plain = escaped.unwrap_or(segment);
+    let numeric = plain
+        .iter()
+        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b' ' | b'.' | b'(' | b')'));
+    numeric && shape.digits >= 6 && joints <= 6 && !starts_with_a_date(segment) && !segment.contains(&b'.')
 }
 
 /// `17.json` is `17` and `.json`.
@@ -199,6 +239,13 @@ mod tests {
             ("/img/10042.png", "/img/:id.png"),
             ("/orders/order-10042", "/orders/order-:id"),
             ("/cart;jsessionid=0123456789ABCDEF", "/cart"),
+            ("/cc/4111-1111-1111-1111", "/cc/:id"),
+            ("/tel/+491701234567", "/tel/:id"),
+            ("/users/alice@example.com/cart", "/users/:email/cart"),
+            ("/bot123:AAsecret/sendMessage", "/:token/sendMessage"),
+            ("/t/eyJhbGciOiJub25lIn0.eyJhIjoxfQ.c2ln", "/t/:token"),
+            ("/reset/hunter2", "/reset/:token"),
+            ("/api/token=hunter2/x", "/api/token=:token/x"),
         ] {
             assert_eq!(folded(path), name);
         }
@@ -225,9 +272,28 @@ mod tests {
     }
 
     #[test]
+    fn no_secret_of_the_corpus_is_a_name() {
+        for line in include_str!("../../../secret/tests/corpus/paths.txt").lines() {
+            let path = line.replace(['⟦', '⟧', '⟨', '⟩'], "");
+            let table = super::super::RouteTable::new(Vec::new(), false);
+            let name = table.name(table.of_target(path.as_bytes())).unwrap().to_owned();
+            let marked = |open, close| {
+                let pieces = line.split(open).skip(1);
+                pieces.filter_map(move |rest: &str| Some(rest.split_once(close)?.0))
+            };
+            for secret in marked('⟦', '⟧') {
+                assert!(!name.contains(secret), "{path} is told as {name}");
+            }
+            for kept in marked('⟨', '⟩') {
+                assert!(name.contains(kept), "{path} is told as {name}");
+            }
+        }
+    }
+
+    #[test]
     fn names_are_bounded_and_printable_whatever_the_path() {
         assert_eq!(folded("/a\u{7f}b é"), "/a?b???");
         assert!(folded(&"/x".repeat(40)).ends_with("/x/:rest"));
-        assert_eq!(folded(&format!("/{}", "y".repeat(5_000))).len(), NAME_LIMIT);
+        assert_eq!(folded(&format!("/{}", "yy-".repeat(2_000))).len(), NAME_LIMIT);
     }
 }

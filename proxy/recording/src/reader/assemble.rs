@@ -56,8 +56,13 @@ pub(super) struct Parts {
     pub(super) windows: Vec<KernelWindow>,
 }
 
+/// Values that the distributions of all paths and routes may have together, 8 bytes each: a thousand routes with eight
+/// thousand different latencies each.
+const MOST_VALUES: usize = 8_000_000;
+
 pub(super) fn assemble(mut parts: Parts) -> Result<Recording, Damage> {
     parts.check_paths()?;
+    parts.check_routes()?;
     // In place: a stable sort would ask for half as much memory again.
     parts.connections.sort_unstable_by_key(|connection| connection.id);
     parts
@@ -72,7 +77,8 @@ pub(super) fn assemble(mut parts: Parts) -> Result<Recording, Damage> {
         at: Moment(parts.until),
         in_flight: accounting
             .connections_lost
-            .saturating_sub(parts.losses.connections),
+            .saturating_sub(parts.losses.connections)
+            .saturating_sub(parts.losses.left_out_connections),
     });
     let mut evidence = Evidence {
         routes: parts.routes(),
@@ -182,35 +188,58 @@ impl Parts {
         check(schema::TUNNEL_LIFE, &mut self.life.iter().map(|(path, _)| *path))
     }
 
+    /// Every route that a row names must be one of those that a run can have: a report has room for each up to it.
+    fn check_routes(&self) -> Result<(), Damage> {
+        let unknown = |route: &RouteId| route.0 >= schema::MOST_ROUTES;
+        let damage = |table, row: usize| Damage::Value {
+            table,
+            row: row as u64 + 1,
+            column: "route".to_owned(),
+            expected: "the number of a route: a run has a thousand at most",
+        };
+        if let Some(row) = self.traffic.iter().position(|row| unknown(&row.route)) {
+            return Err(damage(schema::TRAFFIC, row));
+        }
+        if let Some(row) = self
+            .exchanges
+            .iter()
+            .position(|exchange| unknown(&exchange.route))
+        {
+            return Err(damage(schema::EXCHANGE, row));
+        }
+        match self.routes.keys().position(|route| unknown(&RouteId(*route))) {
+            Some(row) => Err(damage("route", row)),
+            None => Ok(()),
+        }
+    }
+
     /// Cells and figures. Where the recording was cut off, the seconds after the last complete one are made of the
     /// rows that are there: no more than what was certainly seen.
     fn counts(&self) -> Result<(Vec<TrafficCell>, Gathered), Damage> {
-        let mut cells: BTreeMap<(u32, PathId, RouteId), TrafficCell> = BTreeMap::new();
+        let mut cells = Cells::new();
         let mut figures = Gathered::new();
         let mut count = |more: TrafficCell| {
-            let empty = TrafficCell {
-                second: more.second,
-                path: more.path,
-                route: more.route,
-                ..TrafficCell::default()
-            };
-            add_cell(
-                cells.entry((more.second, more.path, more.route)).or_insert(empty),
-                &more,
-            );
+            let key = (more.second, more.path, more.route);
+            add_cell(cells.entry(key).or_insert_with(|| empty(&more)), &more);
         };
+        let mut values = 0_usize;
         for (row_number, row) in (1..).zip(&self.traffic) {
             count(cell(row));
-            figures
-                .entry((row.path, row.route))
-                .or_default()
-                .add(row)
-                .map_err(|unfit| Damage::Value {
+            let sum = figures.entry((row.path, row.route)).or_default();
+            values -= sum.values();
+            sum.add(row).map_err(|unfit| Damage::Value {
+                table: schema::TRAFFIC,
+                row: row_number,
+                column: unfit.column.to_owned(),
+                expected: unfit.expected,
+            })?;
+            values += sum.values();
+            if values > MOST_VALUES {
+                return Err(Damage::TooMany {
                     table: schema::TRAFFIC,
-                    row: row_number,
-                    column: unfit.column.to_owned(),
-                    expected: unfit.expected,
-                })?;
+                    most: row_number,
+                });
+            }
         }
         if !self.closed_properly {
             let complete = self.traffic.iter().map(|row| row.second).max();
@@ -222,6 +251,9 @@ impl Parts {
                     .or_default()
                     .add_exchange(exchange);
             }
+        }
+        if self.losses.counted > 0 {
+            make_good(&mut cells, &self.exchanges);
         }
         Ok((cells.into_values().collect(), figures))
     }
@@ -317,7 +349,10 @@ impl Parts {
 
     fn accounting(&self) -> Accounting {
         let connection_rows = self.connections.len() as u64;
-        let counted = self.losses.connections;
+        let counted = self
+            .losses
+            .connections
+            .saturating_add(self.losses.left_out_connections);
         let missing = self
             .accepts
             .saturating_sub(connection_rows)
@@ -328,9 +363,54 @@ impl Parts {
             // A recording that was closed properly must balance by itself. One that was cut off has lost what was
             // under way.
             connections_lost: counted.saturating_add(if self.closed_properly { 0 } else { missing }),
-            exchanges_lost: self.losses.failed_exchanges,
+            exchanges_lost: self
+                .losses
+                .failed_exchanges
+                .saturating_add(self.losses.left_out_exchanges),
             kernel_events_lost: self.losses.kernel,
         }
+    }
+}
+
+/// Where counts were lost and rows were not, no cell counts fewer failures than it has rows of them: each row was a request
+/// that failed.
+fn make_good(cells: &mut Cells, exchanges: &[Exchange]) {
+    let mut rows = Cells::new();
+    for exchange in exchanges.iter().filter(|exchange| exchange.delivery.failed()) {
+        let one = cell_of(exchange);
+        add_cell(
+            rows.entry((one.second, one.path, one.route))
+                .or_insert_with(|| empty(&one)),
+            &one,
+        );
+    }
+    for (key, rows) in rows {
+        let cell = cells.entry(key).or_insert_with(|| empty(&rows));
+        let delivered = rows.delivered_errors.saturating_sub(cell.delivered_errors);
+        let undelivered = rows.undelivered.saturating_sub(cell.undelivered);
+        cell.delivered_errors = cell.delivered_errors.saturating_add(delivered);
+        cell.undelivered = cell.undelivered.saturating_add(undelivered);
+        cell.requests = cell
+            .requests
+            .saturating_add(delivered)
+            .saturating_add(undelivered);
+        cell.latency_max_us = cell.latency_max_us.max(rows.latency_max_us);
+        if delivered.saturating_add(undelivered) > 0 {
+            cell.latency_sum_us = cell.latency_sum_us.max(rows.latency_sum_us);
+        }
+    }
+}
+
+/// Counts by second, path and route.
+type Cells = BTreeMap<(u32, PathId, RouteId), TrafficCell>;
+
+/// A cell of the same second, path and route in which nothing was counted.
+fn empty(of: &TrafficCell) -> TrafficCell {
+    TrafficCell {
+        second: of.second,
+        path: of.path,
+        route: of.route,
+        ..TrafficCell::default()
     }
 }
 

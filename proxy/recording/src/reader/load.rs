@@ -13,6 +13,8 @@ use super::super::columns::{COMPLETE, Columns, Cursor, Malformed};
 use super::super::losses::{LossKind, Losses};
 use super::super::schema;
 use super::assemble::{Parts, assemble};
+use super::guard::{Allowance, time_for};
+use super::layout::Layout;
 use super::thinning::Thinning;
 use super::{Bounds, Recording};
 
@@ -28,6 +30,31 @@ pub(super) enum Damage {
         rows: u64,
         reason: rusqlite::Error,
     },
+    /// The definitions of the tables cannot be read.
+    #[error("its tables cannot be told: {0}")]
+    Schema(rusqlite::Error),
+    /// A table that every recording has is not there.
+    #[error("it has no table `{table}`")]
+    NoTable { table: &'static str },
+    /// A column that every recording has is not there.
+    #[error("table `{table}` has no column `{column}`")]
+    NoColumn { table: &'static str, column: String },
+    /// A table is not defined as hopscope defines it.
+    #[error(
+        "`{table}` is not defined as hopscope defines it: the file was made or altered by another program"
+    )]
+    NotOurs { table: &'static str },
+    /// A table has more rows than a file of this size can hold: its pages are read more than once.
+    #[error("table `{table}` goes on after {rows} rows, more than the file has room for: it is damaged")]
+    Endless { table: &'static str, rows: u64 },
+    /// A table other than those that are thinned has more rows than are read.
+    #[error("table `{table}` has more than {most} rows, which is the most that a report is made of")]
+    TooMany { table: &'static str, most: u64 },
+    /// Reading took longer than any recording of this size takes.
+    #[error(
+        "table `{table}` could not be read within {seconds} s: it is damaged, or the disk does not answer"
+    )]
+    Slow { table: &'static str, seconds: u64 },
     /// A value is not what the schema says.
     #[error("table `{table}` row {row}: column `{column}` is not {expected}")]
     Value {
@@ -52,11 +79,17 @@ const MOST_ADDRESSES: u32 = 10_000;
 #[derive(Debug)]
 struct Tables<'d> {
     database: &'d Connection,
+    layout: Layout,
+    allowance: Allowance,
+    /// Bytes of the file and its log.
+    size: u64,
+    most: Bounds,
     hosts: HashMap<i64, SocketAddr>,
 }
 
-/// Reads everything, of connections and exchanges as many as `most` allows. What is left out is told as lost.
-pub(super) fn load(database: &Connection, most: Bounds) -> Result<Recording, Damage> {
+/// Reads everything of a file of this size, of connections and exchanges as many as `most` allows. What is left out is
+/// told as lost.
+pub(super) fn load(database: &Connection, size: u64, most: Bounds) -> Result<Recording, Damage> {
     let sqlite = |reason| Damage::Sqlite {
         table: "run",
         rows: 0,
@@ -66,14 +99,18 @@ pub(super) fn load(database: &Connection, most: Bounds) -> Result<Recording, Dam
     database.execute_batch("BEGIN").map_err(sqlite)?;
     let mut tables = Tables {
         database,
+        layout: Layout::read(database)?,
+        allowance: Allowance::of(size),
+        size,
+        most,
         hosts: HashMap::new(),
     };
     tables.hosts = tables.hosts()?;
     let paths: Vec<(PathId, Path)> = tables.rows(schema::PATH)?;
     let run = tables.run()?;
     let mut losses = tables.losses()?;
-    let connections = tables.connections(most.connections, &mut losses)?;
-    let exchanges = tables.exchanges(most.exchanges, &mut losses)?;
+    let connections = tables.connections(&mut losses)?;
+    let exchanges = tables.exchanges(&mut losses)?;
     let parts = Parts {
         facts_started: run.get("started_unix_us").and_then(Value::number).unwrap_or(0),
         version: run.get("version").and_then(Value::text).unwrap_or_default(),
@@ -149,21 +186,34 @@ impl Value {
 impl Tables<'_> {
     /// Every row of a table, in the order in which they were written.
     fn rows<T: Columns>(&self, table: &'static str) -> Result<Vec<T>, Damage> {
-        self.kept(table, self.count(table), |_| true)
+        let (most, mut rows) = (self.most.others, 0);
+        let values = self.kept(table, most, |_| {
+            rows += 1;
+            rows <= most
+        })?;
+        if rows > most {
+            return Err(Damage::TooMany { table, most });
+        }
+        Ok(values)
     }
 
-    /// The rows of a table that are to be kept, about `room` of them, in the order in which they were written.
+    /// The rows of a table that are to be kept, at most `room` of them, in the order in which they were written.
     fn kept<T: Columns>(
         &self,
         table: &'static str,
         room: u64,
         mut keep: impl FnMut(&T) -> bool,
     ) -> Result<Vec<T>, Damage> {
-        let mut values = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
-        let select = schema::select::<T>(table, &self.missing(table));
+        let Some(present) = self.layout.columns(table) else {
+            return Ok(Vec::new());
+        };
+        let select = schema::select::<T>(table, present, schema::ADDITIONS);
+        // What the table says of itself is believed as far as the file has bytes for it.
+        let likely = room.min(self.last(table)).min(self.allowance.rows(present.len()));
+        let mut values = Vec::with_capacity(usize::try_from(likely).unwrap_or(0));
         self.each(table, &select, |row| {
-            let value = T::read(&mut Cursor::new(row, &self.hosts))?;
-            if keep(&value) {
+            let value = T::read(row)?;
+            if keep(&value) && (values.len() as u64) < room {
                 values.push(value);
             }
             Ok(())
@@ -171,27 +221,11 @@ impl Tables<'_> {
         Ok(values)
     }
 
-    /// Columns that a table would have, had this version made the file.
-    fn missing(&self, table: &str) -> Vec<&'static str> {
-        let later = schema::LATER.iter().filter(|(of, _)| *of == table);
-        later
-            .flat_map(|(_, columns)| columns.iter().copied())
-            .filter(|column| {
-                let known = "SELECT count(*) FROM pragma_table_info(?1) WHERE name = ?2";
-                let count = self
-                    .database
-                    .query_row(known, (table, column), |row| row.get::<_, i64>(0));
-                // Where it cannot be told, the reading itself says what is wrong.
-                matches!(count, Ok(0))
-            })
-            .collect()
-    }
-
-    /// The connections; where there are more than `most`, as many as lie evenly over the run.
-    fn connections(&self, most: u64, losses: &mut Losses) -> Result<Vec<evidence::Connection>, Damage> {
-        let mut all = Thinning::new(self.count(schema::CONNECTION), most);
-        let mut connections = self.kept(schema::CONNECTION, all.keeps(), |_| all.keep())?;
-        if !self.missing(schema::CONNECTION).is_empty() {
+    /// The connections; where there are more than are to be read, as many as lie evenly over the run.
+    fn connections(&self, losses: &mut Losses) -> Result<Vec<evidence::Connection>, Damage> {
+        let mut all = Thinning::new(self.last(schema::CONNECTION), self.most.connections);
+        let mut connections = self.kept(schema::CONNECTION, self.most.connections, |_| all.keep())?;
+        if !self.layout.has(schema::CONNECTION, "unread_up") {
             connections.iter_mut().for_each(suppose_unread);
         }
         losses.connections = losses.connections.saturating_add(all.left_out());
@@ -202,43 +236,33 @@ impl Tables<'_> {
     fn failed_addresses(&self) -> Result<Vec<AddressFailures>, Damage> {
         let table = schema::FAILED_ADDRESS;
         let mut failures = Vec::new();
-        if !self.has(table) {
-            return Ok(failures);
-        }
         let select = format!(
             "SELECT path, address_host, address_port, failure, count(*), min(at_us), max(at_us) FROM {table} \
              GROUP BY path, address_host, address_port, failure ORDER BY min(rowid) LIMIT {MOST_ADDRESSES}"
         );
         self.each(table, &select, |row| {
-            failures.push(AddressFailures::read(&mut Cursor::new(row, &self.hosts))?);
+            failures.push(AddressFailures::read(row)?);
             Ok(())
         })?;
         Ok(failures)
     }
 
-    /// Whether the file has a table. What was added to the schema is missing in recordings of earlier versions.
-    fn has(&self, table: &str) -> bool {
-        let select = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?";
-        let found: rusqlite::Result<i64> = self.database.query_row(select, (table,), |row| row.get(0));
-        found.is_ok_and(|tables| tables > 0)
-    }
-
-    /// The exchanges; where there are more than `most`, of those that went well and of the others as many as lie evenly
-    /// over the run. What went well is a sample as it is: half of the room is enough for it.
-    fn exchanges(&self, most: u64, losses: &mut Losses) -> Result<Vec<Exchange>, Damage> {
-        let all = self.count(schema::EXCHANGE);
-        if all <= most {
-            return self.rows(schema::EXCHANGE);
-        }
-        let went_well = self.count(&format!(
-            "{} WHERE delivery_how = {COMPLETE} AND delivery_status < 400",
-            schema::EXCHANGE
-        ));
-        let failed = all.saturating_sub(went_well);
-        let mut went_well = Thinning::new(went_well, most.saturating_sub(failed).max(most / 2));
-        let mut failed = Thinning::new(failed, most.saturating_sub(went_well.keeps()));
-        let room = went_well.keeps().saturating_add(failed.keeps());
-        let exchanges = self.kept(schema::EXCHANGE, room, |exchange: &Exchange| {
+    /// The exchanges; where there are more than are to be read, of those that went well and of the others as many as lie
+    /// evenly over the run. What went well is a sample as it is: half of the room is enough for it.
+    fn exchanges(&self, losses: &mut Losses) -> Result<Vec<Exchange>, Damage> {
+        let (all, most) = (self.last(schema::EXCHANGE), self.most.exchanges);
+        let (mut went_well, mut failed) = if all <= most {
+            (Thinning::new(all, most), Thinning::new(all, most))
+        } else {
+            let rows = self.went_well()?;
+            let failed = all.saturating_sub(rows);
+            let went_well = Thinning::new(rows, most.saturating_sub(failed).max(most / 2));
+            (
+                went_well,
+                Thinning::new(failed, most.saturating_sub(went_well.keeps())),
+            )
+        };
+        let exchanges = self.kept(schema::EXCHANGE, most, |exchange: &Exchange| {
             if exchange.delivery.failed() {
                 failed.keep()
             } else {
@@ -250,27 +274,62 @@ impl Tables<'_> {
         Ok(exchanges)
     }
 
-    /// How many rows a table has, as far as that can be told: reading them says what is wrong where it cannot.
-    fn count(&self, table: &str) -> u64 {
-        let count = format!("SELECT count(*) FROM {table}");
-        let rows: i64 = self.database.query_row(&count, (), |row| row.get(0)).unwrap_or(0);
-        u64::try_from(rows).unwrap_or(0)
+    /// How many exchanges went well.
+    fn went_well(&self) -> Result<u64, Damage> {
+        let table = schema::EXCHANGE;
+        let select =
+            format!("SELECT 1 FROM {table} WHERE delivery_how = {COMPLETE} AND delivery_status < 400");
+        let mut rows = 0;
+        self.each(table, &select, |_| {
+            rows += 1;
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// The number of a table's last row, which is how many it has: rows are only ever added. Reading them says what is
+    /// wrong where that is not so; a number that the file has no room for is not believed.
+    fn last(&self, table: &str) -> u64 {
+        let columns = self.layout.columns(table).map_or(0, <[String]>::len);
+        let last = format!("SELECT max(rowid) FROM {table}");
+        let rows = self
+            .database
+            .query_row(&last, (), |row| row.get::<_, Option<i64>>(0));
+        let rows = rows.ok().flatten().and_then(|rows| u64::try_from(rows).ok());
+        rows.unwrap_or(0).min(self.allowance.rows(columns))
     }
 
     fn each(
         &self,
         table: &'static str,
         select: &str,
-        mut take: impl FnMut(&rusqlite::Row<'_>) -> Result<(), Malformed>,
+        mut take: impl FnMut(&mut Cursor<'_>) -> Result<(), Malformed>,
     ) -> Result<(), Damage> {
-        let sqlite = |rows, reason| Damage::Sqlite { table, rows, reason };
+        let Some(present) = self.layout.columns(table) else {
+            return Ok(());
+        };
+        let possible = self.allowance.rows(present.len());
+        let sqlite = |rows, reason: rusqlite::Error| match reason.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::OperationInterrupted) => Damage::Slow {
+                table,
+                seconds: time_for(self.size).as_secs(),
+            },
+            Some(_) | None => Damage::Sqlite { table, rows, reason },
+        };
         let mut statement = self.database.prepare(select).map_err(|error| sqlite(0, error))?;
         let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows: Rows<'_> = statement.query(()).map_err(|error| sqlite(0, error))?;
         let mut row_number = 0;
         while let Some(row) = rows.next().map_err(|error| sqlite(row_number, error))? {
+            if row_number >= possible {
+                return Err(Damage::Endless {
+                    table,
+                    rows: row_number,
+                });
+            }
             row_number += 1;
-            take(row).map_err(|malformed| Damage::Value {
+            let mut cursor = Cursor::new(row, &self.hosts, &self.allowance);
+            take(&mut cursor).map_err(|malformed| Damage::Value {
                 table,
                 row: row_number,
                 column: names.get(malformed.column).cloned().unwrap_or_default(),
@@ -283,9 +342,8 @@ impl Tables<'_> {
     fn hosts(&self) -> Result<HashMap<i64, SocketAddr>, Damage> {
         let mut hosts = HashMap::new();
         self.each("address", "SELECT number, host FROM address", |row| {
-            let number: i64 = get(row, 0, "a number")?;
-            let host: String = get(row, 1, "text")?;
-            let host = host.parse().or(Err(Malformed {
+            let number = row.integer()?;
+            let host = row.text()?.parse().or(Err(Malformed {
                 column: 1,
                 expected: "an address and port 0",
             }))?;
@@ -298,11 +356,11 @@ impl Tables<'_> {
     fn run(&self) -> Result<BTreeMap<String, Value>, Damage> {
         let mut run = BTreeMap::new();
         self.each("run", "SELECT key, value FROM run", |row| {
-            let key: String = get(row, 0, "text")?;
-            let value = match row.get_ref(1) {
-                Ok(ValueRef::Integer(number)) => Value::Number(number),
-                Ok(ValueRef::Text(text)) => Value::Text(String::from_utf8_lossy(text).into_owned()),
-                Ok(ValueRef::Null | ValueRef::Real(_) | ValueRef::Blob(_)) | Err(_) => {
+            let key = row.text()?.to_owned();
+            let value = match row.peek()? {
+                ValueRef::Integer(number) => Value::Number(number),
+                ValueRef::Text(_) => Value::Text(row.text()?.to_owned()),
+                ValueRef::Null | ValueRef::Real(_) | ValueRef::Blob(_) => {
                     return Err(Malformed {
                         column: 1,
                         expected: "a number or text",
@@ -318,8 +376,8 @@ impl Tables<'_> {
     fn losses(&self) -> Result<Losses, Damage> {
         let mut losses = Losses::default();
         self.each("loss", "SELECT kind, lost FROM loss", |row| {
-            let kind: String = get(row, 0, "text")?;
-            let lost: i64 = get(row, 1, "a number")?;
+            let kind = row.text()?;
+            let lost = row.integer()?;
             if let Some(kind) = LossKind::ALL.iter().find(|known| known.word() == kind) {
                 *losses.of_mut(*kind) = lost.cast_unsigned();
             }
@@ -331,53 +389,35 @@ impl Tables<'_> {
     fn routes(&self) -> Result<BTreeMap<u16, Route>, Damage> {
         let mut routes = BTreeMap::new();
         self.each("route", "SELECT route, name FROM route", |row| {
-            let route: u16 = get(row, 0, "in the range of u16")?;
-            let name: String = get(row, 1, "text")?;
-            routes.insert(route, Route(name));
+            let route = u16::read(row)?;
+            routes.insert(route, Route(row.text()?.to_owned()));
             Ok(())
         })?;
         Ok(routes)
     }
 
     fn generator(&self) -> Result<Option<GeneratorResult>, Damage> {
-        let malformed = |column| {
-            move |_| Malformed {
-                column,
-                expected: "what the schema says",
-            }
-        };
         let mut result = None;
-        self.each(
-            "generator",
-            "SELECT tool, requests, failed, timeout_us FROM generator",
-            |row| {
-                result = Some(GeneratorResult {
-                    tool: row.get(0).map_err(malformed(0))?,
-                    requests: row.get::<_, i64>(1).map_err(malformed(1))?.cast_unsigned(),
-                    failed: row.get::<_, i64>(2).map_err(malformed(2))?.cast_unsigned(),
-                    timeout: row
-                        .get::<_, Option<i64>>(3)
-                        .map_err(malformed(3))?
-                        .map(|us| Span::from_micros(us.cast_unsigned())),
-                    errors: Vec::new(),
-                });
-                Ok(())
-            },
-        )?;
+        let select = "SELECT tool, requests, failed, timeout_us FROM generator";
+        self.each("generator", select, |row| {
+            result = Some(GeneratorResult {
+                tool: row.text()?.to_owned(),
+                requests: u64::read(row)?,
+                failed: u64::read(row)?,
+                timeout: Option::<u64>::read(row)?.map(Span::from_micros),
+                errors: Vec::new(),
+            });
+            Ok(())
+        })?;
         let Some(generator) = &mut result else {
             return Ok(None);
         };
-        self.each(
-            "generator_error",
-            "SELECT error, times FROM generator_error ORDER BY rowid",
-            |row| {
-                let error: String = row.get(0).map_err(malformed(0))?;
-                generator
-                    .errors
-                    .push((error, row.get::<_, i64>(1).map_err(malformed(1))?.cast_unsigned()));
-                Ok(())
-            },
-        )?;
+        let select = "SELECT error, times FROM generator_error ORDER BY rowid";
+        self.each("generator_error", select, |row| {
+            let error = row.text()?.to_owned();
+            generator.errors.push((error, u64::read(row)?));
+            Ok(())
+        })?;
         Ok(result)
     }
 }
@@ -390,13 +430,4 @@ fn suppose_unread(connection: &mut evidence::Connection) {
             down: connection.bytes_down,
         }));
     }
-}
-
-/// One value of a row that is read without [`Columns`].
-fn get<T: rusqlite::types::FromSql>(
-    row: &rusqlite::Row<'_>,
-    column: usize,
-    expected: &'static str,
-) -> Result<T, Malformed> {
-    row.get(column).or(Err(Malformed { column, expected }))
 }

@@ -129,14 +129,14 @@ fn wrong_values_are_named_by_table_row_and_column() {
 fn a_missing_table_is_named() {
     let place = small();
     alter(&place, "DROP TABLE exchange");
-    assert!(complaint(&place).contains("table `exchange` is damaged after 0 readable rows: no such table"));
+    assert!(complaint(&place).ends_with("it has no table `exchange`"));
 }
 
 #[test]
 fn a_missing_column_is_named() {
     let place = small();
     alter(&place, "ALTER TABLE connection DROP COLUMN blocked_up_us");
-    assert!(complaint(&place).contains("no such column: connection.blocked_up_us"));
+    assert!(complaint(&place).ends_with("table `connection` has no column `blocked_up_us`"));
 }
 
 #[test]

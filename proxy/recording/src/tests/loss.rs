@@ -1,9 +1,9 @@
 //! Full disks, full queues and killed processes: what is lost is counted, and the rest is readable.
 
-use hopscope_attribution::evidence::{Moment, PathId, RouteId};
+use hopscope_attribution::evidence::{ConnectionId, Moment, PathId, RouteId};
 
 use super::super::reader::Bounds;
-use super::super::{LossKind, Options};
+use super::super::{LEAST_BYTES, LossKind, Options};
 use super::{begin, connection, exchange, finish, place, read};
 
 #[test]
@@ -42,6 +42,83 @@ fn a_full_disk_costs_rows_that_are_counted_and_leaves_the_rest_readable() {
         recording.losses().of(LossKind::Connection),
         summary.accounting.connections_lost
     );
+}
+
+#[test]
+fn failures_whose_counts_were_lost_are_counted_by_their_rows() {
+    let place = place();
+    let (handle, closing) = begin(&place, &Options::default());
+    let mut recorder = handle.recorder();
+    for id in 0..10 {
+        recorder.accepted(PathId(0));
+        recorder.exchange(&exchange(0, 1, 502, id * 300_000 + 900, 500));
+        recorder.connection(connection(id, 0));
+    }
+    drop(recorder);
+    finish(closing, 3);
+    // What a full disk leaves: the counts of a second and its rows are written in different transactions.
+    let sql = "DELETE FROM traffic WHERE second = 1; UPDATE traffic SET requests = 1, delivered_errors = 1 WHERE second = 2;
+               UPDATE loss SET lost = 5 WHERE kind = 'counted'";
+    rusqlite::Connection::open(&place.file)
+        .and_then(|file| file.execute_batch(sql))
+        .expect("altered");
+    let recording = read(&place);
+    let evidence = recording.evidence();
+    let counted: u64 = evidence.traffic.iter().map(|cell| cell.delivered_errors).sum();
+    let requests: u64 = evidence.traffic.iter().map(|cell| cell.requests).sum();
+    assert_eq!(
+        (evidence.exchanges.len(), counted, requests),
+        (10, 10, 10),
+        "a difference would pass for connections that failed before a request"
+    );
+}
+
+#[test]
+fn a_recording_with_a_limit_keeps_whole_connections_fewer_and_fewer_and_says_so() {
+    let place = place();
+    let options = Options {
+        limit: Some(LEAST_BYTES),
+        commit_every: std::time::Duration::from_millis(5),
+        ..Options::default()
+    };
+    let (handle, closing) = begin(&place, &options);
+    let mut recorder = handle.recorder();
+    for id in 0..120_000 {
+        recorder.accepted(PathId(0));
+        let mut failed = exchange(0, 1, 502, id * 1_000 + 900, 500);
+        failed.connection = ConnectionId(id);
+        recorder.exchange(&failed);
+        recorder.connection(connection(id, 0));
+        recorder.tick(Moment(id * 1_000));
+        if id % 500 == 0 {
+            // A writer that has no time to commit would be tried, not the limit.
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+    drop(recorder);
+    let summary = finish(closing, 120);
+    assert!(summary.bytes <= LEAST_BYTES, "{summary:?}");
+    assert_eq!(summary.write_error, None);
+    let (_, one_in) = summary.thinned.expect("it was thinned");
+    assert!(one_in >= 4, "{summary:?}");
+    let losses = summary.losses;
+    assert!(
+        losses.left_out_connections > 50_000 && losses.left_out_exchanges > 50_000,
+        "{losses:?}"
+    );
+    assert!(summary.accounting.balanced(), "{summary:?}");
+    let recording = read(&place);
+    assert_eq!(recording.evidence().observer.accounting, summary.accounting);
+    let all = losses.counted + recording.total().requests;
+    assert_eq!(all, 120_000, "the counts are exact all the same");
+    let evidence = recording.evidence();
+    let kept: std::collections::BTreeSet<_> = evidence.connections.iter().map(|one| one.id).collect();
+    let lone = evidence
+        .exchanges
+        .iter()
+        .filter(|one| !kept.contains(&one.connection));
+    // Their rows may lie on both sides of the moment at which fewer are kept.
+    assert!(lone.count() < evidence.exchanges.len() / 20);
 }
 
 #[test]
@@ -174,6 +251,7 @@ fn more_connections_than_a_report_can_hold_are_read_evenly_and_the_rest_is_told(
     let bounds = Bounds {
         connections: 25,
         exchanges: 8,
+        ..Bounds::default()
     };
     let part = super::Recording::open_within(&place.file, bounds).expect("it can be read");
     let ids: Vec<u64> = part.evidence().connections.iter().map(|one| one.id.0).collect();

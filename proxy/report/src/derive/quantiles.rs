@@ -50,10 +50,7 @@ pub(super) fn merged<'a>(
         p95: at(0.95),
         p99: at(0.99),
         max: total.max().and_then(|max| seconds(max.as_micros())),
-        mean: total
-            .histogram()
-            .filter(|_| !total.is_empty())
-            .and_then(|histogram| rounded(histogram.mean() / 1e6)),
+        mean: total.mean_us().and_then(|mean| rounded(mean / 1e6)),
         count: Some(total.count()),
     };
     if let Some(exact) = exact {

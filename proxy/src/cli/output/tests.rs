@@ -31,7 +31,7 @@ fn every_form_goes_where_it_was_asked_to() {
         html: Some(file(at("r.html"))),
         fail_on: vec!["tunnel>0".parse().expect("a condition")],
     };
-    options.check().expect("all can be written");
+    options.check(&[]).expect("all can be written");
     let report = report();
     assert_eq!(options.deliver(&report).expect("delivered"), Exit::Ran);
     let read = |name: &str| std::fs::read_to_string(at(name)).expect(name);
@@ -61,7 +61,7 @@ fn outputs_that_collide_are_refused_before_the_run() {
         html: Some(Destination::Stdout),
         ..ReportOptions::default()
     };
-    let error = twice.check().expect_err("two on standard output");
+    let error = twice.check(&[]).expect_err("two on standard output");
     assert_eq!(error.exit(), Exit::Usage);
     assert_eq!(
         error.to_string(),
@@ -69,6 +69,7 @@ fn outputs_that_collide_are_refused_before_the_run() {
     );
     let over_the_recording = OutputOptions {
         record: Some("run.sqlite".into()),
+        record_limit: None,
         report: ReportOptions {
             json: Some(file("run.sqlite")),
             ..ReportOptions::default()
@@ -76,7 +77,7 @@ fn outputs_that_collide_are_refused_before_the_run() {
     };
     assert!(
         over_the_recording
-            .check()
+            .check(&[])
             .expect_err("one file")
             .to_string()
             .contains("--record and --json")
@@ -89,7 +90,7 @@ fn a_file_that_cannot_be_written_is_found_before_the_run() {
         html: Some(file("/nonexistent/folder/r.html")),
         ..ReportOptions::default()
     };
-    let error = options.check().expect_err("no such folder");
+    let error = options.check(&[]).expect_err("no such folder");
     assert_eq!(error.exit(), Exit::CouldNotRun);
     assert!(
         error
@@ -105,4 +106,16 @@ fn a_recording_is_named_after_its_start() {
         options.recording_file(1_700_000_000_000_000),
         PathBuf::from("hopscope-20231114T221320.sqlite")
     );
+}
+
+#[test]
+fn a_size_is_a_number_with_a_letter() {
+    assert_eq!(size("500M"), Ok(500 << 20));
+    assert_eq!(size("2GiB"), Ok(2 << 30));
+    assert_eq!(size("2gb"), Ok(2 << 30));
+    assert_eq!(size("8388608"), Ok(8 << 20));
+    for wrong in ["", "M", "1.5G", "12X", "-1M", "99999999999999T"] {
+        assert!(size(wrong).unwrap_err().contains("is no size"), "{wrong}");
+    }
+    assert!(size("100K").unwrap_err().contains("at least 4M"));
 }

@@ -11,7 +11,8 @@ use super::metadata::{list, text};
 const HEAVY: [&str; 5] = ["tokio", "aya", "kube", "rusqlite", "rustls"];
 
 /// Crates that anybody must be able to build, fuzz and test alone.
-const LIGHT: [&str; 5] = [
+const LIGHT: [&str; 6] = [
+    "hopscope-secret",
     "hopscope-text",
     "hopscope-http",
     "hopscope-attribution",
