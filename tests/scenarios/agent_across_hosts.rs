@@ -30,7 +30,14 @@ fn agent_on(host: &Netns) -> Result<Agent> {
     command
         .args(["netns", "exec", host.name()])
         .arg(hopscope()?)
-        .args(["agent", "--listen", &listen, "--workload-port", "8080"]);
+        .args([
+            "agent",
+            "--listen",
+            &listen,
+            "--open=metrics,evidence",
+            "--workload-port",
+            "8080",
+        ]);
     Agent::of(&mut command)
 }
 

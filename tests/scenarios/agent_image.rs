@@ -85,6 +85,7 @@ impl Contained {
             "agent",
             "--listen",
             &listen,
+            "--open=metrics,evidence",
             "--cgroup=/host/cgroup",
             "--workload-port=8080",
         ];

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 use hopscope_tests::cast::{Cast, all_of};
-use hopscope_tests::netns::Netns;
+use hopscope_tests::netns::{Netns, Pair};
 use hopscope_tests::program::hopscope;
 use hopscope_tests::scrape::{ask, ends, eventually, get, sum};
 
@@ -67,6 +67,82 @@ fn two_capabilities_are_enough_for_every_probe() -> Result<()> {
     assert!(attached(&agent)? >= PROBES);
     refuse_one(&pod)?;
     told(&agent, &pod)
+}
+
+#[test]
+fn each_rung_holds_with_the_capabilities_that_are_documented_and_with_no_one_of_them_less() -> Result<()> {
+    const NET_ADMIN: u32 = 12;
+    const PERFMON: u32 = 38;
+    const BPF: u32 = 39;
+    for (rung, needed) in [
+        ("tp_btf", &[PERFMON, BPF][..]),
+        ("sock_ops", &[NET_ADMIN, PERFMON, BPF][..]),
+    ] {
+        let holds = |held: &[u32]| -> Result<bool> {
+            let held: Vec<_> = held.iter().map(|bit| format!(",+cap_{bit}")).collect();
+            let agent = confined(&held.concat(), &["--rung", rung])?;
+            Ok(get(agent.address, "/v1/evidence")?.contains(&format!("\"level\":\"{rung}\"")))
+        };
+        assert!(holds(needed)?, "{rung} with {needed:?}");
+        for without in needed {
+            let fewer: Vec<u32> = needed.iter().copied().filter(|bit| bit != without).collect();
+            assert!(!holds(&fewer)?, "{rung} with {fewer:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn other_hosts_get_health_alone_until_a_token_is_there_or_something_is_opened() -> Result<()> {
+    let pair = Pair::new()?;
+    let folder = tempfile::tempdir()?;
+    let token = folder.path().join("token");
+    let start = |more: &[&str]| -> Result<Agent> {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", pair.far.name()]).arg(hopscope()?);
+        command.args([
+            "agent",
+            "--without-ebpf",
+            "--listen",
+            &format!("{}:9464", pair.far_address),
+        ]);
+        Agent::of(command.args(more))
+    };
+    let status = |path: &str, header: &str| -> Result<String> {
+        let url = format!("http://{}:9464{path}", pair.far_address);
+        let words = [
+            "curl",
+            "-s",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+            "-H",
+            header,
+            &url,
+        ];
+        pair.near.run(&words)
+    };
+    let agent = start(&["--token-file", &token.to_string_lossy()])?;
+    for (path, expected) in [
+        ("/healthz", "200"),
+        ("/readyz", "200"),
+        ("/metrics", "403"),
+        ("/v1/evidence", "403"),
+    ] {
+        assert_eq!(status(path, "A: b")?, expected, "{path} before there is a token");
+    }
+    std::fs::write(&token, "late")?;
+    eventually("the token", || {
+        let answered = status("/v1/evidence", "Authorization: Bearer late")?;
+        Ok((answered == "200").then_some(()).ok_or(answered))
+    })?;
+    assert_eq!(status("/v1/evidence", "A: b")?, "401");
+    agent.kill()?;
+    let _open = start(&["--open", "metrics"])?;
+    assert_eq!(status("/metrics", "A: b")?, "200");
+    assert_eq!(status("/v1/evidence", "A: b")?, "403");
+    Ok(())
 }
 
 #[test]

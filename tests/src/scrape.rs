@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::cast::PATIENCE;
 
-/// One question over HTTP/1.1, and the body of its answer.
+/// One question over HTTP/1.0, whose answer ends with its connection, and the body of the answer.
 ///
 /// # Errors
 /// When nobody answers, or with another status than 200.
@@ -28,10 +28,7 @@ pub fn get(from: SocketAddr, path: &str) -> Result<String> {
 pub fn ask(from: SocketAddr, path: &str, headers: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&from, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n{headers}\r\n"
-    )?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: agent\r\n{headers}\r\n")?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     let (head, body) = text.split_once("\r\n\r\n").context("no head")?;

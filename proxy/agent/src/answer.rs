@@ -5,6 +5,7 @@ use hopscope_attribution::evidence::{Moment, NodeEvidence, Span};
 use hopscope_attribution::hop::Hop;
 
 use super::evidence::{Head, Line, Seen, Unreadable, read};
+use super::join::arrivals::Said;
 use super::join::{Clock, Recorded, join};
 
 pub mod told;
@@ -96,8 +97,10 @@ impl Answer {
     /// Joins it to the connections of a recording that began at `began_unix_us` of our own clock.
     pub fn join(&self, recorded: Recorded<'_>, began_unix_us: u64) -> (NodeEvidence, Joined) {
         let clock = self.clock(began_unix_us);
-        let (mut evidence, by_ledger) = join(&self.lines, self.head.pods, recorded, clock);
-        if let Some(length) = self.forgotten(clock) {
+        let (mut evidence, by_ledger) = join(&self.lines, Some(&self.head), recorded, clock);
+        if self.head.forgotten_of.is_empty()
+            && let Some(length) = self.forgotten(clock)
+        {
             evidence.windows.push(KernelWindow {
                 from: Moment::default(),
                 length,
@@ -120,6 +123,17 @@ impl Answer {
         (evidence, joined)
     }
 
+    /// What it says of refusals in pods, for [`arrivals`](super::join::arrivals::arrivals), which needs all agents' at once.
+    pub fn said(&self, began_unix_us: u64) -> Said<'_> {
+        Said {
+            lines: &self.lines,
+            node: self.head.node.as_deref(),
+            kernel: self.kernel(),
+            sees_refusals_since: self.head.began_unix_us.filter(|_| self.head.sees_refusals),
+            clock: self.clock(began_unix_us),
+        }
+    }
+
     fn clock(&self, began_unix_us: u64) -> Clock {
         let since = |unix_us: u64| Moment(unix_us.saturating_sub(began_unix_us));
         match (self.head.asked_unix_us, self.head.answered_unix_us) {
@@ -138,12 +152,8 @@ impl Answer {
         if self.head.forgotten == 0 {
             return None;
         }
-        let oldest = self.lines.iter().find_map(|line| match &line.seen {
-            Seen::Socket(socket) => Some(socket.unix_us),
-            Seen::Window(window) => Some(window.from_unix_us),
-            Seen::Pod(pod) => Some(pod.unix_us),
-            Seen::Newer => None,
-        });
+        let oldest = self.lines.iter().find(|line| line.seen != Seen::Newer);
+        let oldest = oldest.map(|line| line.seen.unix_us());
         let until = oldest.unwrap_or(self.head.now_unix_us);
         until
             .checked_sub(clock.began_unix_us)

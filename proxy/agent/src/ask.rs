@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::answer::Answer;
-use super::evidence::{KEPT, Unreadable};
+use super::evidence::{Unreadable, journal};
 use super::observe::unix_us;
 
 mod trust;
@@ -22,7 +22,7 @@ mod trust;
 /// An agent answers from memory: whoever takes longer is not one, or is not there.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The longest answer that is taken: what an agent keeps, at 2 KiB a line, four times what lines have.
-const LONGEST: usize = KEPT * 2048;
+const LONGEST: usize = journal::MOST * 2048;
 
 /// Where an agent answers: `http://HOST:PORT` or `https://HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -264,6 +264,7 @@ mod tests {
 
     use super::*;
     use crate::evidence::Journal;
+    use crate::evidence::tests::written;
 
     /// Answers one question with these bytes, and gives what was asked.
     fn once(answer: String) -> (AgentUrl, thread::JoinHandle<String>) {
@@ -289,7 +290,7 @@ mod tests {
 
     #[test]
     fn an_agents_answer_is_read_and_the_token_is_sent() {
-        let body = Journal::default().write(0, 77, "tp_btf", 0, None).unwrap();
+        let body = written(&Journal::default(), 0, 77);
         let (url, asked) = once(ok(&body));
         let secret = Credentials {
             token: Some("secret".to_owned()),

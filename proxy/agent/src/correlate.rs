@@ -41,8 +41,12 @@ pub struct Case {
 /// A packet that the kernel dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dropped {
+    /// When, `CLOCK_MONOTONIC` nanoseconds.
+    pub at: u64,
     /// This kernel's reason.
     pub reason: u32,
+    /// Flags byte of its TCP header.
+    pub flags: u8,
     /// Who had sent it.
     pub from: SocketAddr,
     /// Whom it was meant for.
@@ -132,7 +136,7 @@ impl Gathering {
                 netns,
                 ends,
                 reason,
-                ..
+                flags,
             } => {
                 let key = ordered(
                     ends.local,
@@ -140,7 +144,9 @@ impl Gathering {
                     if ends.remote.ip().is_loopback() { netns } else { 0 },
                 );
                 let dropped = Dropped {
+                    at,
                     reason,
+                    flags,
                     from: ends.local,
                     to: ends.remote,
                     netns,

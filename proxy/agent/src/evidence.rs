@@ -3,7 +3,6 @@
 //! The first line is a [`Head`]; the others are [`Line`]s in order of their number. A reader skips fields and kinds of
 //! line that it does not know, so that a newer agent can say more.
 
-use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use hopscope_attribution::evidence::node::KernelEnd;
@@ -12,8 +11,11 @@ use serde::{Deserialize, Serialize};
 /// The version that is written, and the only one that is read.
 pub const SCHEMA: &str = "hopscope.evidence/1";
 
-/// Lines that an agent keeps; older ones are forgotten, and `forgotten` says how many.
-pub const KEPT: usize = 16_384;
+pub mod journal;
+mod pods;
+
+pub use journal::{Journal, Speaker};
+pub use pods::{EndpointSeen, RefusalSeen, ServiceSeen, ThrottleSeen};
 
 /// The first line: who speaks, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,10 +28,34 @@ pub struct Head {
     pub next: u64,
     /// Lines after `since` that were forgotten before they could be told: with any, absence proves nothing.
     pub forgotten: u64,
+    /// What was forgotten since the agent started, of the groups that lost most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forgotten_of: Vec<Forgotten>,
     /// How the evidence was gathered: a word of [`Rung`](super::rung::Rung).
     pub level: String,
     /// Kernel events lost since the agent started.
     pub events_lost: u64,
+    /// What it cannot tell here, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<String>,
+    /// What the cluster calls the agent's node; absent where it was not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// When it began to watch, microseconds since 1970; absent from an older agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_unix_us: Option<u64>,
+    /// Its probes see a SYN that no socket takes, and what becomes of it: [`RefusalSeen`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sees_refusals: bool,
+    /// The CPU accounting of pods is read: [`ThrottleSeen`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sees_throttling: bool,
+    /// What the agent knows of Services and their endpoints; absent where nobody asked a Kubernetes API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub services: Option<Pods>,
+    /// Pods that stand in a state that they do not get out of, such as CrashLoopBackOff, when the agent answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub standing: Vec<PodSeen>,
     /// What the agent knows of the pods of its node; absent where nobody asked a Kubernetes API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<Pods>,
@@ -42,6 +68,31 @@ pub struct Head {
     /// When the answer came, on the same clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_unix_us: Option<u64>,
+}
+
+/// Lines that an agent had and gave up, of sockets that belong together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// Word of the hop that owned them; empty of lines that are about no socket.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
+    /// Word of the hop at the other end.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub peer: String,
+    /// The workload's Kubernetes namespace, where it was known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// The workload, or the process; empty of too many different ones.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub workload: String,
+    /// The service's port; 0 of several.
+    pub port: u16,
+    /// How many.
+    pub lines: u64,
+    /// When the first of them happened, microseconds since 1970.
+    pub from_unix_us: u64,
+    /// And the last.
+    pub until_unix_us: u64,
 }
 
 /// Whether the Kubernetes API tells an agent of its node's pods.
@@ -67,6 +118,14 @@ pub struct Line {
     pub seen: Seen,
 }
 
+/// A [`Line`] that is about to be written.
+#[derive(Debug, Serialize)]
+struct LineRef<'a> {
+    seq: u64,
+    #[serde(flatten)]
+    seen: &'a Seen,
+}
+
 /// What a line is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -77,6 +136,12 @@ pub enum Seen {
     Window(WindowSeen),
     /// What the Kubernetes API told of a pod.
     Pod(Box<PodSeen>),
+    /// A SYN that no socket took.
+    Refusal(Box<RefusalSeen>),
+    /// A second in which a CPU limit held a container back.
+    Throttle(Box<ThrottleSeen>),
+    /// What the Kubernetes API told of a Service.
+    Service(Box<ServiceSeen>),
     /// Of a newer agent.
     #[serde(other)]
     Newer,
@@ -218,64 +283,18 @@ pub fn end_from_word(word: &str, retransmits: u32) -> Option<KernelEnd> {
     Some(end)
 }
 
-/// The last [`KEPT`] lines.
-#[derive(Debug, Default)]
-pub struct Journal {
-    /// Whether the Kubernetes API tells of pods; `None` where nobody asks it.
-    pub pods: Option<Pods>,
-    lines: VecDeque<Line>,
-    next: u64,
-}
-
-impl Journal {
-    /// Adds what was seen.
-    pub fn push(&mut self, seen: Seen) {
-        if self.lines.len() == KEPT {
-            self.lines.pop_front();
+impl Seen {
+    /// When it was seen, microseconds since 1970; of a window, its start.
+    pub fn unix_us(&self) -> u64 {
+        match self {
+            Self::Socket(socket) => socket.unix_us,
+            Self::Window(window) => window.from_unix_us,
+            Self::Pod(pod) => pod.unix_us,
+            Self::Refusal(refusal) => refusal.unix_us,
+            Self::Throttle(throttle) => throttle.from_unix_us,
+            Self::Service(service) => service.unix_us,
+            Self::Newer => 0,
         }
-        self.lines.push_back(Line { seq: self.next, seen });
-        self.next += 1;
-    }
-
-    /// Every line that is kept, and how many there were before them.
-    pub fn into_lines(self) -> (Vec<Line>, u64) {
-        let forgotten = self.lines.front().map_or(self.next, |line| line.seq);
-        (self.lines.into(), forgotten)
-    }
-
-    /// Writes the lines from number `since` on.
-    ///
-    /// # Errors
-    /// None that these types can give; serde's all the same.
-    pub fn write(
-        &self,
-        since: u64,
-        now_unix_us: u64,
-        level: &str,
-        events_lost: u64,
-        kernel: Option<String>,
-    ) -> Result<String, serde_json::Error> {
-        let first = self.lines.front().map_or(self.next, |line| line.seq);
-        let head = Head {
-            schema: SCHEMA.to_owned(),
-            now_unix_us,
-            next: self.next,
-            forgotten: first.saturating_sub(since),
-            level: level.to_owned(),
-            events_lost,
-            pods: self.pods,
-            kernel,
-            asked_unix_us: None,
-            answered_unix_us: None,
-        };
-        let mut text = serde_json::to_string(&head)?;
-        text.push('\n');
-        let skip = usize::try_from(since.saturating_sub(first)).unwrap_or(usize::MAX);
-        for line in self.lines.iter().skip(skip) {
-            text.push_str(&serde_json::to_string(line)?);
-            text.push('\n');
-        }
-        Ok(text)
     }
 }
 
@@ -298,7 +317,7 @@ pub enum Unreadable {
     },
 }
 
-/// Reads what [`Journal::write`] wrote. A last line that was cut off is left out.
+/// Reads a head and what [`Journal::write`] wrote. A last line that was cut off is left out.
 ///
 /// # Errors
 /// When it is no evidence, or of another version.

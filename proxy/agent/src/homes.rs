@@ -48,6 +48,12 @@ pub struct Homes {
     unseen: HashSet<Netns>,
     by_netns: HashMap<Netns, Home>,
     by_cgroup: HashMap<u64, Home>,
+    /// Paths of cgroups outside pods, as long as they may tell which namespace is the host's.
+    paths: HashMap<u64, String>,
+    /// Paths of pods' cgroups.
+    of_pods: Vec<String>,
+    /// There is a tree of cgroups.
+    has_cgroups: bool,
 }
 
 /// Whose a place is, and when it was last there.
@@ -97,13 +103,49 @@ impl Homes {
             } else {
                 workload_of(proc, *pid)
             };
+            // Perhaps the host's own: what is no pod by its cgroup is nobody's in particular.
+            let workload = if self.host == 0 && !workload.in_pod {
+                Workload::default()
+            } else {
+                workload
+            };
             let seen = self.turn;
             self.by_netns.insert(*netns, Home { workload, seen });
         }
-        for (inode, path) in procfs::cgroups(cgroups) {
+        self.paths.clear();
+        self.of_pods.clear();
+        let cgroups = procfs::cgroups(cgroups);
+        self.has_cgroups = !cgroups.is_empty();
+        for (inode, path) in cgroups {
             let (workload, seen) = (named(&path), self.turn);
+            if workload.in_pod {
+                self.of_pods.push(path);
+            } else if self.host == 0 {
+                self.paths.insert(inode, path);
+            }
             self.by_cgroup.insert(inode, Home { workload, seen });
         }
+    }
+
+    /// This is the host's own namespace, as it turned out.
+    pub fn settle_host(&mut self, host: Netns) {
+        self.host = host;
+        self.paths.clear();
+    }
+
+    /// Paths of the cgroups of pods and their containers.
+    pub fn of_pods(&self) -> impl Iterator<Item = &str> {
+        self.of_pods.iter().map(String::as_str)
+    }
+
+    /// Whether there is a tree of cgroups (v2).
+    pub const fn has_cgroups(&self) -> bool {
+        self.has_cgroups
+    }
+
+    /// The path of a cgroup outside pods, while it is not known which namespace is the host's.
+    pub fn path_of(&self, cgroup: u64) -> Option<&str> {
+        self.paths.get(&cgroup).map(String::as_str)
     }
 
     /// A process of every namespace that lives.
@@ -125,7 +167,7 @@ impl Homes {
     /// Whose a namespace is; `None` of the host's own.
     pub fn of_netns(&self, netns: Netns) -> Option<&Workload> {
         let home = self.by_netns.get(&netns).filter(|_| netns != self.host)?;
-        Some(&home.workload)
+        Some(&home.workload).filter(|workload| self.host != 0 || workload.in_pod)
     }
 }
 
@@ -142,7 +184,7 @@ fn named(path: &str) -> Workload {
         };
     }
     Workload {
-        name: cgroup::unit(path).unwrap_or_default().to_owned(),
+        name: hopscope_host::label::shown(cgroup::unit(path).unwrap_or_default()),
         ..Workload::default()
     }
 }

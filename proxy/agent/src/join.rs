@@ -13,8 +13,10 @@ use hopscope_attribution::evidence::{
 };
 use hopscope_attribution::hop::Hop;
 
-use super::evidence::{Line, Pods, Seen, SocketSeen, end_from_word};
+use super::evidence::{Forgotten, Head, Line, Pods, Seen, SocketSeen, end_from_word};
 
+pub mod arrivals;
+mod cluster;
 mod ledger;
 mod pods;
 
@@ -64,6 +66,29 @@ impl<'a> From<&'a Evidence> for Recorded<'a> {
     }
 }
 
+/// What an agent gave up of what it saw, as windows in which events were lost: absence proves nothing there. What it
+/// gave up of connections that no hop owned on either side is nobody's evidence.
+pub fn given_up(forgotten: &[Forgotten], clock: Clock) -> impl Iterator<Item = KernelWindow> + '_ {
+    let of_hop = |one: &Forgotten| {
+        let known = [&one.owner, &one.peer].into_iter().filter_map(|word| hop(word));
+        let mut known = known.filter(|hop| *hop != Hop::Unknown);
+        known.next()
+    };
+    forgotten.iter().filter_map(move |one| {
+        let hop = of_hop(one)?;
+        let until = clock.moment(one.until_unix_us)?;
+        let from = clock.moment(one.from_unix_us).unwrap_or_default();
+        Some(KernelWindow {
+            from,
+            length: until.since(from),
+            hop,
+            syn_retransmits: 0,
+            accept_queue_overflows: 0,
+            events_lost: one.lines,
+        })
+    })
+}
+
 /// A socket that an agent told of, placed in the recording's time.
 #[derive(Clone, Copy, Debug)]
 struct Placed<'a> {
@@ -77,13 +102,15 @@ struct Placed<'a> {
 ///
 /// By addresses a socket belongs to a connection when it has its four addresses, from either end, and ended within its
 /// life give or take a second and the clock's error: an address pair can come again. What cannot be joined stays,
-/// unjoined. What happened before the recording began is left out. `pods` is whether the agent is told of pods.
+/// unjoined. What happened before the recording began is left out. `head` is what the agent said of itself; a run's own probes
+/// have none.
 pub fn join(
     lines: &[Line],
-    pods: Option<Pods>,
+    head: Option<&Head>,
     recorded: Recorded<'_>,
     clock: Clock,
 ) -> (NodeEvidence, usize) {
+    let pods = head.and_then(|head| head.pods);
     let by_ends = by_ends(recorded.connections);
     let slack = Span::from_micros(clock.error.as_micros().saturating_add(1_000_000));
     let mut evidence = NodeEvidence {
@@ -138,7 +165,8 @@ pub fn join(
                 });
             }
             Seen::Pod(pod) => turns.extend(pods::turn(pod, clock)),
-            Seen::Newer => {}
+            // Placed by themselves: no connection is needed for it.
+            Seen::Refusal(_) | Seen::Throttle(_) | Seen::Service(_) | Seen::Newer => {}
         }
     }
     let joined: Vec<bool> = evidence
@@ -151,6 +179,17 @@ pub fn join(
         if let Some(socket) = evidence.sockets.get_mut(*socket) {
             socket.connection = Observation::Seen(*id);
         }
+    }
+    if let Some(head) = head {
+        turns.extend(pods::standing(&head.standing, &turns, clock));
+        let given: Vec<_> = given_up(&head.forgotten_of, clock).collect();
+        let given_up = given.iter().map(|window| window.events_lost).sum();
+        evidence
+            .nodes
+            .extend(cluster::node(head, &evidence.windows, given_up));
+        evidence.windows.extend(given);
+        evidence.services = cluster::services(head, lines, clock);
+        evidence.throttling = cluster::throttling(head, lines, clock);
     }
     if pods.is_some() || !turns.is_empty() {
         evidence.pods = match pods {

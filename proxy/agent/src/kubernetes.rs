@@ -1,16 +1,28 @@
-//! Asks the Kubernetes API for the pods of this node and for pods' events, and goes on asking.
+//! Asks the Kubernetes API for the pods of this node, for pods that wait for one, for pods' events, and for Services with
+//! their endpoints; and goes on asking.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Event, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, ListParams, WatchEvent, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde::de::DeserializeOwned;
 
 use super::names::Told;
+use super::services;
+
+/// What is heard of the API.
+#[derive(Clone, Debug)]
+pub enum Heard {
+    /// Of pods.
+    Pods(Told),
+    /// Of Services.
+    Services(services::Told),
+}
 
 /// Between two questions when the API does not answer: at first, and at most.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -119,40 +131,121 @@ impl Kubernetes {
         Ok(Some(Self { client, server, node }))
     }
 
+    /// What the cluster calls the node.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
     /// Asks for as long as it is polled, and tells what it hears.
-    pub async fn follow(self, hear: impl Fn(Told)) {
-        let pods = follow_pods(Api::all(self.client.clone()), &self.node, &hear);
+    pub async fn follow(self, hear: impl Fn(Heard)) {
+        let ours = format!("spec.nodeName={}", self.node);
+        let pods = follow_all::<Pod>(
+            Api::all(self.client.clone()),
+            Some(&ours),
+            "the node's pods",
+            |told| {
+                hear(Heard::Pods(match told {
+                    All::Are(pods) => Told::Pods(pods),
+                    All::Is(pod) => Told::Pod(pod),
+                    All::Gone(pod) => Told::Gone(pod),
+                }));
+            },
+        );
+        let waiting = follow_all::<Pod>(
+            Api::all(self.client.clone()),
+            Some("spec.nodeName=,status.phase=Pending"),
+            "pods that wait for a node",
+            |told| {
+                hear(Heard::Pods(match told {
+                    All::Are(pods) => Told::Unscheduled(pods),
+                    All::Is(pod) => Told::Waiting(pod),
+                    All::Gone(pod) => Told::Taken(pod),
+                }));
+            },
+        );
+        let services = follow_all::<Service>(Api::all(self.client.clone()), None, "Services", |told| {
+            hear(Heard::Services(match told {
+                All::Are(all) => services::Told::Services(all),
+                All::Is(one) => services::Told::Service(one),
+                All::Gone(one) => services::Told::ServiceGone(one),
+            }));
+        });
+        let slices =
+            follow_all::<EndpointSlice>(Api::all(self.client.clone()), None, "EndpointSlices", |told| {
+                hear(Heard::Services(match told {
+                    All::Are(all) => services::Told::Slices(all),
+                    All::Is(one) => services::Told::Slice(one),
+                    All::Gone(one) => services::Told::SliceGone(one),
+                }));
+            });
         let events = follow_events(Api::all(self.client), &hear);
-        tokio::join!(pods, events);
+        tokio::join!(pods, waiting, services, slices, events);
     }
 }
 
-async fn follow_pods(api: Api<Pod>, node: &str, hear: &impl Fn(Told)) {
-    let ours = format!("spec.nodeName={node}");
+/// What is heard of one kind of object.
+enum All<K> {
+    /// All of them.
+    Are(Vec<K>),
+    /// One that is new or has changed.
+    Is(Box<K>),
+    /// One that is gone.
+    Gone(Box<K>),
+}
+
+/// Objects of a list that is asked for at a time.
+const PAGE: u32 = 500;
+/// Objects of one kind that are taken; a cluster with more is followed in part.
+const MOST: usize = 50_000;
+
+/// Lists all objects of a kind, in pages, then watches, and lists anew when the API has forgotten where we were.
+async fn follow_all<K>(api: Api<K>, fields: Option<&str>, what: &str, hear: impl Fn(All<K>))
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug + kube::Resource,
+{
     let mut pause = PAUSE;
     loop {
-        match api.list(&ListParams::default().fields(&ours)).await {
-            Ok(list) => {
-                let version = list.metadata.resource_version.clone().unwrap_or_default();
-                hear(Told::Pods(list.items));
+        match list(&api, fields).await {
+            Ok((all, version)) => {
+                hear(All::Are(all));
                 pause = PAUSE;
-                let from = WatchParams::default().fields(&ours);
+                let from = fields.map_or_else(WatchParams::default, |fields| {
+                    WatchParams::default().fields(fields)
+                });
                 watch(&api, from, version, |change| match change {
-                    Change::Is(pod) => hear(Told::Pod(pod)),
-                    Change::Gone(pod) => hear(Told::Gone(pod)),
+                    Change::Is(one) => hear(All::Is(one)),
+                    Change::Gone(one) => hear(All::Gone(one)),
                 })
                 .await;
             }
             Err(error) => {
-                tracing::warn!(%error, "the Kubernetes API does not tell the node's pods");
+                tracing::warn!(%error, "the Kubernetes API does not tell {what}");
             }
         }
         rest(&mut pause).await;
     }
 }
 
+async fn list<K>(api: &Api<K>, fields: Option<&str>) -> kube::Result<(Vec<K>, String)>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let mut all = Vec::new();
+    let mut params = ListParams::default().limit(PAGE);
+    params.field_selector = fields.map(ToOwned::to_owned);
+    loop {
+        let page = api.list(&params).await?;
+        all.extend(page.items);
+        let version = page.metadata.resource_version.unwrap_or_default();
+        match page.metadata.continue_.filter(|more| !more.is_empty()) {
+            Some(more) if all.len() < MOST => params.continue_token = Some(more),
+            Some(_) | None => return Ok((all, version)),
+        }
+    }
+}
+
 /// Events cannot be asked for by node: all pods' are watched from now on, and who knows the node's pods picks theirs.
-async fn follow_events(api: Api<Event>, hear: &impl Fn(Told)) {
+async fn follow_events(api: Api<Event>, hear: &impl Fn(Heard)) {
     const OF_PODS: &str = "involvedObject.kind=Pod";
     let mut pause = PAUSE;
     loop {
@@ -163,7 +256,7 @@ async fn follow_events(api: Api<Event>, hear: &impl Fn(Told)) {
                 pause = PAUSE;
                 watch(&api, WatchParams::default().fields(OF_PODS), version, |change| {
                     if let Change::Is(event) = change {
-                        hear(Told::Event(event));
+                        hear(Heard::Pods(Told::Event(event)));
                     }
                 })
                 .await;

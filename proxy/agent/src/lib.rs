@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
@@ -29,6 +29,7 @@ pub mod evidence;
 pub mod format;
 pub mod homes;
 pub mod hops;
+pub mod host;
 pub mod infer;
 pub mod join;
 pub mod judge;
@@ -43,7 +44,9 @@ pub mod parse;
 pub mod reasons;
 pub mod routes;
 pub mod rung;
+pub mod services;
 pub mod snapshot;
+pub mod throttle;
 pub mod tracefs;
 pub mod whereabouts;
 pub mod world;
@@ -54,6 +57,7 @@ use kubernetes::{Asking, Kubernetes, KubernetesError};
 use layout::Wishes;
 use loader::{Climbed, Order, Probes};
 use observe::Observer;
+use routes::Routes;
 use rung::Rung;
 use world::{Mounts, World};
 
@@ -148,15 +152,16 @@ impl Agent {
     /// When the address cannot be had, or what leads to the Kubernetes API cannot be used. Probes that cannot be loaded are no error: they are told of.
     pub async fn start(config: Config) -> Result<Self, AgentError> {
         let address = config.listen;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| AgentError::Listen { address, source })?;
+        let listener = listen(address).map_err(|source| AgentError::Listen { address, source })?;
         let access = config.access.clone();
         let kubernetes = Kubernetes::find(&config.kubernetes).await?;
         let mut agent = Self::watch(config);
         agent.answering = Some((listener, access));
         if let Some(api) = &kubernetes {
-            agent.observer.borrow_mut().ask_names_of(api.to_string());
+            agent
+                .observer
+                .borrow_mut()
+                .ask_names_of(api.to_string(), api.node());
         }
         agent.kubernetes = kubernetes;
         Ok(agent)
@@ -218,13 +223,13 @@ impl Agent {
             kubernetes,
         } = self;
         let serving = answering.map(|(listener, access)| {
-            let observer = Rc::clone(&observer);
-            let answer = move |question: Question<'_>| routes::answer(question, &observer.borrow());
+            let routes = Routes::new(Rc::clone(&observer), access.clone());
+            let answer = move |question: Question<'_>| routes.answer(question);
             tokio::task::spawn_local(serve(listener, access, answer))
         });
         let asking = kubernetes.map(|kubernetes| {
             let observer = Rc::clone(&observer);
-            let hear = move |told| observer.borrow_mut().hear(&told);
+            let hear = move |heard| observer.borrow_mut().hear(&heard);
             tokio::task::spawn_local(kubernetes.follow(hear))
         });
         let mut drain_ring = ticks(DRAIN_EVERY);
@@ -247,6 +252,7 @@ impl Agent {
                 }
                 _ = tally.tick() => {
                     let mut observer = observer.borrow_mut();
+                    observer.throttled();
                     observer.poll();
                     if let Some(probes) = &mut probes {
                         for key in observer.tally(probes) {
@@ -282,6 +288,19 @@ impl Agent {
         observer.end_window();
         std::mem::take(&mut observer.journal)
     }
+}
+
+/// Connections that wait to be accepted, as far as the kernel allows: a storm of them delays a health probe, and drops none.
+const BACKLOG: u32 = 4_096;
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn ticks(every: Duration) -> tokio::time::Interval {

@@ -5,14 +5,11 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use hopscope_attribution::evidence::node::KernelWindow;
-use hopscope_attribution::evidence::{Moment, NodeEvidence, Observation, Span, WhyUnseen};
-use hopscope_attribution::hop::Hop;
+use hopscope_attribution::evidence::{NodeEvidence, Observation, Span, WhyUnseen};
 use tokio::sync::oneshot;
 
 use super::evidence::Journal;
-use super::join::{Clock, Recorded, join};
-use super::observe::unix_us;
+use super::join::{self, Clock, Recorded, join};
 use super::{Agent, Config};
 
 /// Loading that takes longer is told: the run began so much later.
@@ -128,17 +125,7 @@ impl LocalProbes {
             error: Span::ZERO,
         };
         let (mut evidence, _) = join(&lines, None, recorded, clock);
-        if forgotten > 0 {
-            // Too much failed to be kept: with this, absence proves nothing.
-            evidence.windows.push(KernelWindow {
-                from: Moment::default(),
-                length: Span::from_micros(unix_us().saturating_sub(began_unix_us)),
-                hop: Hop::Unknown,
-                syn_retransmits: 0,
-                accept_queue_overflows: 0,
-                events_lost: forgotten,
-            });
-        }
+        evidence.windows.extend(join::given_up(&forgotten, clock));
         Observation::Seen(evidence)
     }
 }

@@ -1,6 +1,6 @@
 //! The agent's Prometheus families. Label values are words of enums, kernel reason names and, capped, workloads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use hopscope_abi::tally::CONNECT_BUCKETS_US;
 use hopscope_attribution::cause::Cause;
@@ -9,8 +9,12 @@ use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, Me
 use prometheus::{Encoder, TextEncoder};
 
 mod living;
+mod workloads;
 
 pub use living::Living;
+
+use super::homes::Workload;
+use workloads::{Admitted, Workloads};
 
 /// Workloads that have series of their own unless said; the rest share [`OVERFLOW`].
 pub const WORKLOADS: usize = 200;
@@ -23,9 +27,8 @@ const OVERFLOW: &str = "overflow";
 pub struct NodeMetrics {
     counters: BTreeMap<Series, u64>,
     connects: BTreeMap<Hop, ConnectTimes>,
-    workloads: BTreeSet<(String, String)>,
+    workloads: Workloads,
     living: BTreeMap<Hop, Living>,
-    most_workloads: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,14 +72,16 @@ families! {
         "SYN and SYN-ACK segments sent again, by the hop that sent again.",
     Drops = "hopscope_node_drops_total" ["hop", "reason"]
         "TCP packets that this node's kernel dropped, by the hop they were meant for and the kernel's reason.",
-    Overflows = "hopscope_node_accept_queue_overflows_total" ["workload"]
+    Overflows = "hopscope_node_accept_queue_overflows_total" ["namespace", "workload"]
         "Segments that met a full accept queue.",
-    SynQueue = "hopscope_node_syn_queue_overflows_total" ["workload"]
-        "SYN segments dropped for want of room among half-open connections, with SYN cookies off.",
+    SynQueue = "hopscope_node_syn_queue_overflows_total" ["namespace", "workload"]
+        "SYN segments dropped for lack of room among half-open connections, with SYN cookies off.",
     NoRoute = "hopscope_node_no_route_total" ["hop"]
         "Connects and packets over IPv4 for which there was no route, by the hop that lives in the namespace.",
     PodEvents = "hopscope_node_pod_events_total" ["event", "namespace", "workload"]
         "What the Kubernetes API told of this node's pods.",
+    ThrottledPeriods = "hopscope_node_cpu_throttled_periods_total" ["namespace", "workload"]
+        "Periods in which a container used its CPU limit up and was held back.",
     ZeroWindows = "hopscope_node_zero_windows_total" ["hop"]
         "Times that a receiver closed its window: the hop did not read.",
     Bytes = "hopscope_node_bytes_total" ["hop", "direction"]
@@ -88,7 +93,7 @@ families! {
     Malformed = "hopscope_events_malformed_total" []
         "Records of the probes that could not be read: the agent and its probes are of different versions.",
     SeriesOverflow = "hopscope_series_overflow_total" []
-        "Increments that went to the overflow label for want of room.",
+        "Increments that are counted under the overflow label, those of series that were folded into it included.",
 }
 
 /// What became of one probe, for `hopscope_probe_attached`.
@@ -98,7 +103,7 @@ impl NodeMetrics {
     /// With every counter that has no labels at zero, so that its rate is defined from the start.
     pub fn new(most_workloads: usize) -> Self {
         let mut metrics = Self {
-            most_workloads,
+            workloads: Workloads::of_at_most(most_workloads),
             ..Self::default()
         };
         metrics.add(Family::Malformed, Vec::new(), 0);
@@ -111,30 +116,46 @@ impl NodeMetrics {
         *count = count.saturating_add(by);
     }
 
-    /// The labels of a workload, or the overflow's.
-    fn admit(&mut self, namespace: &str, workload: &str) -> (String, String) {
-        let pair = (namespace.to_owned(), workload.to_owned());
-        if self.workloads.contains(&pair) {
-            return pair;
+    /// Counts something of a workload; `labels` are those before its own two.
+    fn add_of(&mut self, family: Family, labels: &[&str], of: &Workload, by: u64) {
+        let admitted = self.workloads.admit(of);
+        let own = match &admitted {
+            Admitted::Own { evicted } => {
+                for series in evicted.iter().flatten() {
+                    self.fold(series);
+                }
+                [of.namespace.as_str(), of.name.as_str()]
+            }
+            Admitted::Nobody => ["", ""],
+            Admitted::Overflow => {
+                self.add(Family::SeriesOverflow, Vec::new(), by);
+                [OVERFLOW, OVERFLOW]
+            }
+        };
+        let labels: Vec<String> = labels.iter().copied().chain(own).map(ToOwned::to_owned).collect();
+        if matches!(admitted, Admitted::Own { .. }) {
+            self.workloads.counts(of, family, &labels);
         }
-        if self.workloads.len() < self.most_workloads {
-            self.workloads.insert(pair.clone());
-            return pair;
+        self.add(family, labels, by);
+    }
+
+    /// A series of a workload that lost its own becomes part of the overflow's: no sum ever falls.
+    fn fold(&mut self, series: &Series) {
+        let Some(count) = self.counters.remove(series) else {
+            return;
+        };
+        let mut labels = series.labels.clone();
+        let names = labels.len().saturating_sub(2);
+        for label in labels.iter_mut().skip(names) {
+            OVERFLOW.clone_into(label);
         }
-        self.add(Family::SeriesOverflow, Vec::new(), 1);
-        (OVERFLOW.to_owned(), OVERFLOW.to_owned())
+        self.add(series.family, labels, count);
+        self.add(Family::SeriesOverflow, Vec::new(), count);
     }
 
     /// A connection failed.
-    pub fn failed(&mut self, cause: Cause, namespace: &str, workload: &str) {
-        let (namespace, workload) = self.admit(namespace, workload);
-        let labels = vec![
-            cause.hop().word().to_owned(),
-            cause.word().to_owned(),
-            namespace,
-            workload,
-        ];
-        self.add(Family::Failures, labels, 1);
+    pub fn failed(&mut self, cause: Cause, of: &Workload) {
+        self.add_of(Family::Failures, &[cause.hop().word(), cause.word()], of, 1);
     }
 
     /// Connects came to their end.
@@ -176,15 +197,13 @@ impl NodeMetrics {
     }
 
     /// Segments met a full accept queue.
-    pub fn overflowed(&mut self, namespace: &str, workload: &str, by: u64) {
-        let (_, workload) = self.admit(namespace, workload);
-        self.add(Family::Overflows, vec![workload], by);
+    pub fn overflowed(&mut self, of: &Workload, by: u64) {
+        self.add_of(Family::Overflows, &[], of, by);
     }
 
     /// SYN segments found no room among half-open connections.
-    pub fn syn_queue_overflowed(&mut self, namespace: &str, workload: &str, by: u64) {
-        let (_, workload) = self.admit(namespace, workload);
-        self.add(Family::SynQueue, vec![workload], by);
+    pub fn syn_queue_overflowed(&mut self, of: &Workload, by: u64) {
+        self.add_of(Family::SynQueue, &[], of, by);
     }
 
     /// There was no route.
@@ -193,9 +212,13 @@ impl NodeMetrics {
     }
 
     /// Something happened to a pod; `event` is a word of [`PodChange`](hopscope_attribution::evidence::PodChange).
-    pub fn pod_event(&mut self, event: &'static str, namespace: &str, workload: &str) {
-        let (namespace, workload) = self.admit(namespace, workload);
-        self.add(Family::PodEvents, vec![event.to_owned(), namespace, workload], 1);
+    pub fn pod_event(&mut self, event: &'static str, of: &Workload) {
+        self.add_of(Family::PodEvents, &[event], of, 1);
+    }
+
+    /// A CPU limit held containers back in so many periods.
+    pub fn throttled(&mut self, of: &Workload, periods: u64) {
+        self.add_of(Family::ThrottledPeriods, &[], of, periods);
     }
 
     /// A receiver closed its window.
@@ -223,7 +246,7 @@ impl NodeMetrics {
     ///
     /// # Errors
     /// None that these families can give; the encoder's all the same.
-    pub fn text(&self, probes: &[Attached]) -> Result<String, prometheus::Error> {
+    pub fn text(&self, probes: &[Attached], host_known: bool) -> Result<String, prometheus::Error> {
         let mut families: Vec<_> = Family::ALL
             .iter()
             .filter_map(|family| self.counter_family(*family))
@@ -244,6 +267,14 @@ impl NodeMetrics {
                 metrics.collect(),
             ));
         }
+        let known = gauge(&[], f64::from(u8::from(host_known)));
+        let help = "Whether the host's network namespace is known (1); without it nothing is a container's by its namespace.";
+        families.push(family(
+            "hopscope_node_host_namespace_known",
+            help,
+            MetricType::GAUGE,
+            vec![known],
+        ));
         let build = gauge(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
         let help = "The version of hopscope, as a label.";
         families.push(family(
@@ -350,11 +381,39 @@ const fn float(count: u64) -> f64 {
 mod tests {
     use super::*;
 
+    fn pod(namespace: &str, name: &str) -> Workload {
+        Workload {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            in_pod: true,
+        }
+    }
+
+    fn process(name: &str) -> Workload {
+        Workload {
+            in_pod: false,
+            ..pod("", name)
+        }
+    }
+
+    fn total(metrics: &NodeMetrics, family: Family) -> u64 {
+        let all = metrics.counters.iter();
+        all.filter(|(series, _)| series.family == family)
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    fn count(metrics: &NodeMetrics, workload: &str) -> Option<u64> {
+        let mut all = metrics.counters.iter();
+        all.find(|(series, _)| series.labels.last().is_some_and(|label| label == workload))
+            .map(|(_, count)| *count)
+    }
+
     #[test]
     fn a_failure_is_a_series_with_its_hop_and_cause() {
         let mut metrics = NodeMetrics::new(WORKLOADS);
-        metrics.failed(Cause::BackendRefused, "shop", "gateway");
-        let text = metrics.text(&[("kfree_skb", false)]).unwrap();
+        metrics.failed(Cause::BackendRefused, &pod("shop", "gateway"));
+        let text = metrics.text(&[("kfree_skb", false)], true).unwrap();
         let series = r#"hopscope_node_failures_total{cause="backend-refused",hop="backend",namespace="shop",workload="gateway"} 1"#;
         let unordered = r#"hopscope_node_failures_total{hop="backend",cause="backend-refused",namespace="shop",workload="gateway"} 1"#;
         assert!(text.contains(series) || text.contains(unordered), "{text}");
@@ -372,7 +431,7 @@ mod tests {
         buckets[0] = 2;
         buckets[8] = 1;
         metrics.connect_times(Hop::Tunnel, &buckets, 1_000_150);
-        let text = metrics.text(&[]).unwrap();
+        let text = metrics.text(&[], true).unwrap();
         assert!(
             text.contains(r#"hopscope_node_connect_duration_seconds_bucket{hop="tunnel",le="0.0001"} 2"#),
             "{text}"
@@ -388,13 +447,69 @@ mod tests {
     }
 
     #[test]
-    fn workloads_beyond_the_cap_share_one_series_and_that_is_counted() {
-        let mut metrics = NodeMetrics::new(WORKLOADS);
-        for number in 0..=WORKLOADS {
-            metrics.failed(Cause::BackendReset, "", &format!("pod-{number}"));
+    fn process_names_lose_their_series_before_pods_do_and_the_least_recently_used_first() {
+        let mut metrics = NodeMetrics::new(3);
+        metrics.failed(Cause::BackendReset, &pod("shop", "gateway"));
+        for name in ["old", "used", "used", "new", "newer"] {
+            metrics.failed(Cause::BackendReset, &process(name));
         }
-        let text = metrics.text(&[]).unwrap();
-        assert!(text.contains("hopscope_series_overflow_total 1"), "{text}");
-        assert!(text.contains(r#"workload="overflow"} 1"#), "{text}");
+        assert_eq!(count(&metrics, "gateway"), Some(1));
+        assert_eq!((count(&metrics, "old"), count(&metrics, "used")), (None, None));
+        assert_eq!(
+            (count(&metrics, "new"), count(&metrics, "newer")),
+            (Some(1), Some(1))
+        );
+        assert_eq!(count(&metrics, OVERFLOW), Some(3), "old once, used twice");
+        assert_eq!(total(&metrics, Family::Failures), 6);
+        assert_eq!(total(&metrics, Family::SeriesOverflow), 3);
+    }
+
+    #[test]
+    fn a_process_takes_no_series_from_a_pod_and_a_pod_takes_it_from_who_was_not_heard_of_for_longest() {
+        let mut metrics = NodeMetrics::new(2);
+        for name in ["one", "two", "one"] {
+            metrics.failed(Cause::BackendReset, &pod("shop", name));
+        }
+        metrics.failed(Cause::BackendReset, &process("chrome"));
+        assert_eq!(
+            (count(&metrics, "chrome"), count(&metrics, OVERFLOW)),
+            (None, Some(1))
+        );
+        metrics.failed(Cause::BackendReset, &pod("shop", "three"));
+        assert_eq!((count(&metrics, "one"), count(&metrics, "two")), (Some(2), None));
+        assert_eq!(
+            (count(&metrics, "three"), count(&metrics, OVERFLOW)),
+            (Some(1), Some(2))
+        );
+        metrics.failed(Cause::BackendReset, &Workload::default());
+        assert_eq!(count(&metrics, ""), Some(1), "nobody's needs no room");
+        assert_eq!(total(&metrics, Family::Failures), 6);
+    }
+
+    #[test]
+    fn no_sum_falls_whatever_names_come() {
+        let mut metrics = NodeMetrics::new(8);
+        let mut before = 0;
+        for step in 0..2_000_u64 {
+            let number = step * step % 61;
+            let of = if number.is_multiple_of(3) {
+                pod("shop", &number.to_string())
+            } else {
+                process(&number.to_string())
+            };
+            match step % 3 {
+                0 => metrics.failed(Cause::BackendReset, &of),
+                1 => metrics.overflowed(&of, 2),
+                _ => metrics.pod_event("restarted", &of),
+            }
+            let now = [Family::Failures, Family::Overflows, Family::PodEvents]
+                .into_iter()
+                .map(|family| total(&metrics, family))
+                .sum::<u64>();
+            assert!(now > before, "step {step}");
+            before = now;
+        }
+        // Three families, a pair of labels each, and the overflow's.
+        assert!(metrics.counters.len() <= 3 * 9 + 2, "{}", metrics.counters.len());
     }
 }

@@ -17,6 +17,12 @@ pub enum Told {
     Pod(Box<Pod>),
     /// A pod was deleted.
     Gone(Box<Pod>),
+    /// All pods that no node has taken yet, of any node's.
+    Unscheduled(Vec<Pod>),
+    /// Such a pod is new or has changed.
+    Waiting(Box<Pod>),
+    /// Such a pod is gone, or a node took it.
+    Taken(Box<Pod>),
     /// An event of some pod, perhaps of another node's.
     Event(Box<Event>),
 }
@@ -59,6 +65,8 @@ pub struct Names {
     pods: HashMap<String, Known>,
     /// The cgroup of a static pod bears a hash from its file; its mirror in the API has another uid.
     mirrors: HashMap<String, String>,
+    /// Pods that no node takes, with why, by uid.
+    unscheduled: BTreeMap<String, PodEvent>,
 }
 
 #[derive(Debug)]
@@ -66,6 +74,10 @@ struct Known {
     name: PodName,
     ready: bool,
     evicted: bool,
+    /// Its deletion was asked for, and told.
+    deleting: bool,
+    /// Containers that wait and do not get on, each with the event that says why.
+    stuck: BTreeMap<String, PodEvent>,
     containers: BTreeMap<String, Lives>,
 }
 
@@ -107,9 +119,27 @@ impl Names {
             Told::Pod(pod) => self.learn(pod),
             Told::Gone(pod) => {
                 let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-                self.forget(uid).into_iter().collect()
+                let asked = asked_to_go(pod);
+                self.forget(uid)
+                    .map(|event| event.at(asked))
+                    .into_iter()
+                    .collect()
             }
             Told::Event(event) => self.happened(event).into_iter().collect(),
+            Told::Unscheduled(pods) => {
+                let listed: BTreeSet<&str> = pods
+                    .iter()
+                    .filter_map(|pod| pod.metadata.uid.as_deref())
+                    .collect();
+                self.unscheduled.retain(|uid, _| listed.contains(uid.as_str()));
+                pods.iter().filter_map(|pod| self.waits(pod)).collect()
+            }
+            Told::Waiting(pod) => self.waits(pod).into_iter().collect(),
+            Told::Taken(pod) => {
+                self.unscheduled
+                    .remove(pod.metadata.uid.as_deref().unwrap_or_default());
+                Vec::new()
+            }
         }
     }
 
@@ -132,10 +162,42 @@ impl Names {
         self.pods.len()
     }
 
+    /// Its deletion, where that was not told before.
     fn forget(&mut self, uid: &str) -> Option<PodEvent> {
         let known = self.pods.remove(uid)?;
         self.mirrors.retain(|_, mirrored| mirrored != uid);
-        Some(PodEvent::of(PodChange::Deleted, &known.name))
+        (!known.deleting).then(|| PodEvent::of(PodChange::Deleted, &known.name))
+    }
+
+    /// The pods that stand in a state that they do not get out of by themselves: who waits for a node, and whose container
+    /// is not started any more for a while.
+    pub fn standing(&self) -> impl Iterator<Item = &PodEvent> {
+        let stuck = self.pods.values().flat_map(|known| known.stuck.values());
+        stuck.chain(self.unscheduled.values())
+    }
+
+    /// A pod that no node has taken: told once it is known that none will for now.
+    fn waits(&mut self, pod: &Pod) -> Option<PodEvent> {
+        let uid = pod.metadata.uid.clone()?;
+        let status = pod.status.as_ref()?;
+        let scheduled = status
+            .conditions
+            .iter()
+            .flatten()
+            .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")?;
+        if scheduled.reason.as_deref() != Some("Unschedulable")
+            || (self.unscheduled.len() >= REMEMBERED && !self.unscheduled.contains_key(&uid))
+        {
+            return None;
+        }
+        let message = scheduled.message.as_deref().unwrap_or("Unschedulable");
+        let event = PodEvent {
+            reason: first_words(message),
+            ..PodEvent::of(PodChange::Pending, &name(pod))
+        }
+        .at(scheduled.last_transition_time.as_ref().and_then(unix_us));
+        let before = self.unscheduled.insert(uid, event.clone());
+        before.is_none().then_some(event)
     }
 
     fn learn(&mut self, pod: &Pod) -> Vec<PodEvent> {
@@ -174,6 +236,18 @@ impl Names {
                 lives(container, known, &name, &mut events),
             );
         }
+        let deleting = pod.metadata.deletion_timestamp.is_some();
+        if deleting && before.is_some_and(|before| !before.deleting) {
+            events.push(PodEvent::of(PodChange::Deleted, &name).at(asked_to_go(pod)));
+        }
+        let stuck = stuck(&status, &name);
+        for (container, event) in &stuck {
+            let told = before.and_then(|before| before.stuck.get(container));
+            // A pod that is met for the first time has no past to tell; that it is stuck is told of those that stand so.
+            if before.is_some() && told.is_none_or(|told| told.reason != event.reason) {
+                events.push(event.clone());
+            }
+        }
         if let Some(before) = before {
             if evicted && !before.evicted {
                 events.push(PodEvent::of(PodChange::Evicted, &name));
@@ -194,8 +268,11 @@ impl Names {
             name,
             ready,
             evicted,
+            deleting,
+            stuck,
             containers,
         };
+        self.unscheduled.remove(&uid);
         self.pods.insert(uid, known);
         events
     }
@@ -255,6 +332,60 @@ impl PodEvent {
     }
 }
 
+/// Words in which the API says that a container is not started for now; `ContainerCreating` is the way to being started.
+const STUCK: [&str; 8] = [
+    "CrashLoopBackOff",
+    "ImagePullBackOff",
+    "ErrImagePull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+    "ErrImageNeverPull",
+];
+
+/// The containers, those that initialise included, that wait and are not started for now.
+fn stuck(status: &PodStatus, name: &PodName) -> BTreeMap<String, PodEvent> {
+    let all = status.container_statuses.iter().flatten();
+    let all = all.chain(status.init_container_statuses.iter().flatten());
+    let waiting = all.filter_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let reason = waiting
+            .reason
+            .as_deref()
+            .filter(|reason| STUCK.contains(reason))?;
+        let ended = container
+            .last_state
+            .as_ref()
+            .and_then(|state| state.terminated.as_ref());
+        let event = PodEvent {
+            container: Some(container.name.clone()),
+            reason: reason.to_owned(),
+            exit_code: ended.map(|ended| ended.exit_code),
+            ..PodEvent::of(PodChange::BackOff, name)
+        };
+        let since = ended.and_then(|ended| unix_us(ended.finished_at.as_ref()?));
+        Some((container.name.clone(), event.at(since)))
+    });
+    waiting.collect()
+}
+
+/// When a pod's deletion was asked for: its `deletionTimestamp` is that and the time that it was given.
+fn asked_to_go(pod: &Pod) -> Option<u64> {
+    let meta = &pod.metadata;
+    let gone_at = unix_us(meta.deletion_timestamp.as_ref()?)?;
+    let given = u64::try_from(meta.deletion_grace_period_seconds.unwrap_or(0)).unwrap_or(0);
+    gone_at.checked_sub(given.saturating_mul(1_000_000))
+}
+
+/// The first sentence of a message, bounded: what the scheduler found of the nodes.
+fn first_words(message: &str) -> String {
+    const ENOUGH: usize = 160;
+    let message: String = message.chars().take(ENOUGH).collect();
+    let sentence = message.split(". ").next().unwrap_or_default();
+    hopscope_host::label::shown(sentence.trim_end_matches('.'))
+}
+
 fn unix_us(time: &Time) -> Option<u64> {
     micros(time.0.as_microsecond())
 }
@@ -282,7 +413,10 @@ fn lives(now: &ContainerStatus, known: Option<Lives>, name: &PodName, events: &m
             events.push(PodEvent {
                 happened_unix_us: end.and_then(|end| unix_us(end.finished_at.as_ref()?)),
                 container: Some(now.name.clone()),
-                reason: end.and_then(|end| end.reason.clone()).unwrap_or_default(),
+                reason: end
+                    .and_then(|end| end.reason.as_deref())
+                    .map(hopscope_host::label::shown)
+                    .unwrap_or_default(),
                 exit_code: end.map(|end| end.exit_code),
                 ..PodEvent::of(change, name)
             });

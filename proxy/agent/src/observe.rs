@@ -7,19 +7,20 @@ use hopscope_abi::PROBES;
 use hopscope_attribution::hop::Hop;
 
 use super::correlate::Gathering;
-use super::evidence::{Journal, PodSeen, Pods, Seen, WindowSeen};
+use super::evidence::{Journal, Seen, WindowSeen};
 use super::loader::{Climbed, ProbeStatus, Probes, Refusal};
 use super::metrics::NodeMetrics;
-use super::names::Told;
 use super::parse::{Event, KeyBytes, RowWords, row, tallied};
 use super::reasons::Reasons;
 use super::rung::Rung;
+use super::throttle::Limited;
 use super::world::World;
 use hopscope_host::procfs::{Counters, Netns};
 
 /// Rows of the kernel's counts beyond which those at rest are forgotten.
 const ROWS_TO_KEEP: usize = 1_536;
 
+mod cluster;
 mod conclude;
 mod counters;
 mod live;
@@ -40,10 +41,11 @@ pub struct Observer {
     pub rung: Rung,
     /// Better ones, and why they do not.
     pub passed: Vec<(Rung, Refusal)>,
-    /// Whom the names of pods are asked of; `None` where nobody is.
-    names_from: Option<String>,
-    /// Pods that the Kubernetes API names; `None` as long as it has not answered.
-    pub pods_known: Option<usize>,
+    /// What the Kubernetes API told.
+    cluster: cluster::Cluster,
+    /// Containers with a CPU limit, and when they were last looked at (microseconds since 1970).
+    limited: Limited,
+    limited_at: u64,
     rows: HashMap<KeyBytes, RowWords>,
     counters: HashMap<Netns, Counters>,
     /// When they were read last (`CLOCK_MONOTONIC` nanoseconds).
@@ -54,6 +56,8 @@ pub struct Observer {
     unreachable: HashMap<Netns, SystemTime>,
     window: BTreeMap<Hop, Window>,
     window_from: u64,
+    /// When it began to watch, microseconds since 1970.
+    pub began_unix_us: u64,
     lost: u64,
     lost_before_window: u64,
 }
@@ -80,8 +84,9 @@ impl Observer {
             status,
             rung,
             passed: climbed.passed.clone(),
-            names_from: None,
-            pods_known: None,
+            cluster: cluster::Cluster::default(),
+            limited: Limited::default(),
+            limited_at: unix_us(),
             rows: HashMap::new(),
             counters: HashMap::new(),
             polled: 0,
@@ -91,10 +96,12 @@ impl Observer {
             unreachable: HashMap::new(),
             window: BTreeMap::new(),
             window_from: unix_us(),
+            began_unix_us: unix_us(),
             lost: 0,
             lost_before_window: 0,
         };
         observer.counters = observer.read_counters();
+        observer.look_for_limits();
         observer
     }
 
@@ -121,14 +128,29 @@ impl Observer {
                 Some(refusal) => format!("{}: not attached: {refusal}", probe.probe),
             });
         }
-        if let Some(source) = &self.names_from {
-            let answered = match self.pods_known {
-                Some(pods) => format!("{pods} pods known"),
-                None => "no answer yet; it needs `list` and `watch` of pods".to_owned(),
-            };
-            lines.push(format!("names of {source}: {answered}"));
-        }
+        lines.extend(self.limits());
+        lines.extend(self.cluster.told());
         lines
+    }
+
+    /// What cannot be told here, a sentence each.
+    pub fn limits(&self) -> Vec<String> {
+        let host = self.world.host.unknown();
+        let host = host.map(|why| format!("the host's network namespace is not known: {why}; what is no pod by its cgroup is charged to nobody"));
+        host.into_iter().collect()
+    }
+
+    /// All series, as Prometheus reads them.
+    ///
+    /// # Errors
+    /// As [`NodeMetrics::text`].
+    pub fn metrics_text(&self) -> Result<String, prometheus::Error> {
+        let probes: Vec<_> = self
+            .status
+            .iter()
+            .map(|probe| (probe.probe, probe.refused.is_none()))
+            .collect();
+        self.metrics.text(&probes, self.world.host.unknown().is_none())
     }
 
     /// Kernel events lost since the probes were loaded.
@@ -150,11 +172,13 @@ impl Observer {
         match &mut event {
             Event::Listening(socket) => {
                 self.world.place(socket);
+                self.world.learn_host(socket);
                 self.world.meet(socket.netns);
                 self.world.listening(socket);
             }
             Event::Closed(socket, _) | Event::ResetReceived(socket) | Event::ResetSent { socket, .. } => {
                 self.world.place(socket);
+                self.world.learn_host(socket);
                 self.world.meet(socket.netns);
                 self.world.complete(socket, last);
             }
@@ -209,6 +233,7 @@ impl Observer {
         }
         let key = tallied(key);
         self.world.meet(key.netns);
+        self.world.learn_host_of(&key);
         let added = row(added);
         let hop = self.world.tallied(&key);
         if key.active && added.established > 0 {
@@ -222,39 +247,10 @@ impl Observer {
         }
     }
 
-    /// The names of pods are asked of this API from now on.
-    pub fn ask_names_of(&mut self, api: String) {
-        self.names_from = Some(api);
-        self.journal.pods = Some(Pods::NoAnswer);
-    }
-
-    /// Takes in what the Kubernetes API told.
-    pub fn hear(&mut self, told: &Told) {
-        for event in self.world.names.hear(told) {
-            let name = event.name;
-            self.metrics
-                .pod_event(event.change.word(), &name.namespace, &name.workload);
-            self.journal.push(Seen::Pod(Box::new(PodSeen {
-                unix_us: unix_us(),
-                happened_unix_us: event.happened_unix_us,
-                missed: event.missed,
-                event: event.change.word().to_owned(),
-                namespace: name.namespace,
-                workload: name.workload,
-                pod: name.pod,
-                addresses: name.addresses,
-                container: event.container.unwrap_or_default(),
-                reason: event.reason,
-                exit_code: event.exit_code,
-            })));
-        }
-        self.pods_known = Some(self.world.names.count());
-        self.journal.pods = Some(Pods::Told);
-    }
-
-    /// Looks for new namespaces and workloads.
+    /// Looks for new namespaces, workloads and CPU limits.
     pub fn refresh(&mut self) {
         self.world.refresh();
+        self.look_for_limits();
     }
 
     /// Ends the window of counts, and begins the next.

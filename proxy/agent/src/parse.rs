@@ -229,7 +229,7 @@ fn close(bytes: &[u8]) -> Close {
 fn name(bytes: &[u8]) -> String {
     let bytes = bytes.get(..16).unwrap_or(bytes);
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()
+    hopscope_host::label::shown(&String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()))
 }
 
 /// What kind of address the far side of a tallied connection has.

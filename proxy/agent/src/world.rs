@@ -9,6 +9,7 @@ use hopscope_attribution::hop::Hop;
 
 use super::homes::{Homes, Workload};
 use super::hops::{HopTable, Leg};
+use super::host::HostNamespace;
 use super::names::{Names, PodName};
 use super::parse::{PeerKind, Process, Socket, Tallied};
 use super::snapshot::{self, Live};
@@ -36,6 +37,8 @@ pub struct World {
     listeners: HashMap<(Netns, u16), Process>,
     older: HashMap<(Netns, SocketAddr, SocketAddr), Older>,
     whereabouts: Whereabouts,
+    /// What is known of the host's own namespace.
+    pub host: HostNamespace,
     /// Somebody asks where an address is: a probe that does not see a socket's namespace, or a queue that overflowed.
     addresses_wanted: bool,
 }
@@ -66,12 +69,12 @@ const REMEMBERED: usize = 65_536;
 impl World {
     /// Looks around, once: the sockets that exist are taken over, so that the first minute does not lie.
     pub fn look(mounts: Mounts, mut table: HopTable) -> Self {
-        // With the host's processes in sight, 1 lives in the host's own namespace.
-        let host = procfs::netns(&mounts.proc, "1").or_else(|_| procfs::netns(&mounts.proc, "self"));
-        table.host_netns = host.unwrap_or(0);
+        let host = HostNamespace::look(&mounts.proc);
+        table.host_netns = host.netns();
         let mut world = Self {
             mounts,
             homes: Homes::new(table.host_netns),
+            host,
             table,
             names: Names::default(),
             listeners: HashMap::new(),
@@ -132,6 +135,43 @@ impl World {
         let homes = &self.homes;
         self.listeners.retain(|(netns, _), _| homes.remembers(*netns));
         self.older.retain(|(netns, _, _), _| homes.remembers(*netns));
+    }
+
+    /// A kernel told whose a socket is and where it lives: that may say which namespace is the host's.
+    pub fn learn_host(&mut self, socket: &Socket) {
+        let Some(owner) = &socket.owner else { return };
+        if self.host.learn(&self.mounts.proc, owner, socket.netns) {
+            self.settle_host();
+        }
+    }
+
+    /// The same of a row of counts, which names a cgroup.
+    pub fn learn_host_of(&mut self, row: &Tallied) {
+        if self.host.unknown().is_none() || !row.active {
+            return;
+        }
+        let Some(path) = self.homes.path_of(row.cgroup) else {
+            return;
+        };
+        let cgroup = self.mounts.cgroup.join(path.trim_start_matches('/'));
+        if self.host.learn_of_cgroup(&self.mounts.proc, &cgroup, row.netns) {
+            self.settle_host();
+        }
+    }
+
+    /// Where the tree of cgroups is, and the paths of pods' below it.
+    pub fn pod_cgroups(&self) -> (&Path, impl Iterator<Item = &str>) {
+        (&self.mounts.cgroup, self.homes.of_pods())
+    }
+
+    /// Whether there is a tree of cgroups (v2).
+    pub const fn has_cgroups(&self) -> bool {
+        self.homes.has_cgroups()
+    }
+
+    fn settle_host(&mut self) {
+        self.table.host_netns = self.host.netns();
+        self.homes.settle_host(self.host.netns());
     }
 
     /// Looks around when a namespace is new.
@@ -443,6 +483,12 @@ impl World {
     pub fn pod(&self, socket: &Socket) -> Option<&PodName> {
         let by_cgroup = self.homes.of_cgroup(socket.cgroup);
         let home = by_cgroup.or_else(|| self.homes.of_netns(socket.netns))?;
+        home.in_pod.then(|| self.names.of(&home.name)).flatten()
+    }
+
+    /// The pod whose namespace this is, where the Kubernetes API names it.
+    pub fn pod_of(&self, netns: Netns) -> Option<&PodName> {
+        let home = self.homes.of_netns(netns)?;
         home.in_pod.then(|| self.names.of(&home.name)).flatten()
     }
 

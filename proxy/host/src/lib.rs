@@ -3,6 +3,7 @@
 //!
 //! **Invariant:** this crate alone reads `/proc` and asks the kernel about sockets; it concludes nothing.
 
+pub mod label;
 pub mod limits;
 pub mod process;
 pub mod procfs;

@@ -8,6 +8,8 @@ use std::{fs, io};
 
 use hopscope_attribution::evidence::FourTuple;
 
+use crate::label;
+
 /// A network namespace: its inode number.
 pub type Netns = u32;
 
@@ -29,6 +31,28 @@ pub fn netns(proc: &Path, pid: &str) -> io::Result<Netns> {
         .ok_or_else(|| io::Error::other(format!("no namespace in '{link}'")))
 }
 
+/// Device and inode of a process' `net/tcp`: the same for two processes of one network namespace, and for no others.
+/// Anybody may ask, also of processes whose `ns/net` is closed to him.
+pub type SocketTable = (u64, u64);
+
+/// The socket table that a process sees.
+pub fn socket_table(proc: &Path, pid: u32) -> Option<SocketTable> {
+    use std::os::unix::fs::MetadataExt as _;
+    let facts = fs::metadata(proc.join(pid.to_string()).join("net/tcp")).ok()?;
+    Some((facts.dev(), facts.ino()))
+}
+
+/// The number by which a `/proc` knows the process that asks.
+pub fn own_pid(proc: &Path) -> Option<u32> {
+    fs::read_link(proc.join("self")).ok()?.to_str()?.parse().ok()
+}
+
+/// The processes of a cgroup.
+pub fn members(cgroup: &Path) -> Vec<u32> {
+    let text = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    text.lines().filter_map(|pid| pid.parse().ok()).collect()
+}
+
 /// Every process, by number.
 fn pids(proc: &Path) -> impl Iterator<Item = u32> {
     let entries = fs::read_dir(proc).into_iter().flatten().flatten();
@@ -48,8 +72,10 @@ pub fn namespaces(proc: &Path) -> BTreeMap<Netns, u32> {
 
 /// The name of a process' main thread.
 pub fn comm(proc: &Path, pid: u32) -> Option<String> {
-    let name = fs::read_to_string(proc.join(pid.to_string()).join("comm")).ok()?;
-    Some(name.trim_end().to_owned())
+    let name = fs::read(proc.join(pid.to_string()).join("comm")).ok()?;
+    // The kernel ends it with a newline of its own; whatever else is in it the process chose.
+    let name = String::from_utf8_lossy(name.strip_suffix(b"\n").unwrap_or(&name)).into_owned();
+    Some(label::shown(&name))
 }
 
 /// The path of a process' cgroup (v2, or systemd's of v1).

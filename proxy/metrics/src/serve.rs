@@ -1,37 +1,45 @@
 //! A small HTTP/1.1 server for scrapers: bounded, read-only, over TLS and behind a token where that is wanted.
 //!
 //! What it answers is given to it as a function: the proxy's metrics and the node agent are both served by it.
+//! Its bounds: [`seats`] shares connections fairly among sources, [`patient`] gives up askers that do not take their
+//! answer, and long answers are made piece by piece while they are taken ([`answer`]).
 
+use std::cell::RefCell;
 use std::convert::Infallible;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 mod access;
+mod answer;
+mod patient;
+mod seats;
 
-pub use access::{Access, AccessError, AccessFiles, token};
+pub use access::{Access, AccessError, AccessFiles, Open, token};
+pub use answer::{Answer, Content, Pieces};
 
-/// Connections that are served at a time; further ones wait in the accept queue. A scraper has one.
-const CONNECTIONS: usize = 32;
-/// A TLS handshake or a request's head that takes longer is nobody's scraper.
+use access::Permission;
+use answer::Outgoing;
+use patient::Patient;
+use seats::{Place, Places, Seats, Taken};
+
+/// What is buffered of a question, and of an answer that is not taken yet.
+const BUFFER: usize = 64 * 1024;
+/// A TLS handshake, a request's head, the next question or the taking of an answer may keep us waiting for so long.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The pause after an accept that failed, so that a lack of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// What is answered without the token: a kubelet that asks whether we live and are ready has none.
-const OPEN_TO_ALL: [&str; 2] = ["/healthz", "/readyz"];
-
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question<'a> {
@@ -43,46 +51,6 @@ pub struct Question<'a> {
 
 /// What a question is answered with.
 pub type Router = Arc<dyn Fn(Question<'_>) -> Answer + Send + Sync>;
-
-/// One answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// The status code.
-    pub status: u16,
-    /// The value of `Content-Type`.
-    pub content_type: &'static str,
-    /// The body.
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    /// Plain text.
-    pub fn text(status: u16, body: &str) -> Self {
-        Self {
-            status,
-            content_type: "text/plain; charset=utf-8",
-            body: body.as_bytes().to_vec(),
-        }
-    }
-
-    /// Prometheus's text format, version 0.0.4.
-    pub fn metrics(body: String) -> Self {
-        Self {
-            status: 200,
-            content_type: prometheus::TEXT_FORMAT,
-            body: body.into_bytes(),
-        }
-    }
-
-    /// JSON Lines.
-    pub fn json_lines(body: String) -> Self {
-        Self {
-            status: 200,
-            content_type: "application/jsonl",
-            body: body.into_bytes(),
-        }
-    }
-}
 
 /// A server on a thread of its own; dropping it stops it.
 #[derive(Debug)]
@@ -161,19 +129,23 @@ pub async fn serve(
     access: Access,
     answer: impl Fn(Question<'_>) -> Answer + 'static,
 ) {
-    let seats = Arc::new(Semaphore::new(CONNECTIONS));
-    let desk = Rc::new(Desk { access, answer });
+    let seats = Rc::new(RefCell::new(Seats::default()));
+    let desk = Rc::new(Desk {
+        access,
+        answer,
+        places: Places::default(),
+    });
     loop {
-        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else {
-            return;
-        };
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let desk = Rc::clone(&desk);
-                tokio::task::spawn_local(async move {
-                    desk.receive(stream).await;
-                    drop(seat);
+            Ok((stream, from)) => {
+                let Some(seat) = Seats::take(&seats, from.ip()) else {
+                    continue;
+                };
+                let (number, desk) = (seat.number(), Rc::clone(&desk));
+                let connection = tokio::task::spawn_local(async move {
+                    desk.receive(stream, from.ip(), &seat).await;
                 });
+                Taken::is_of(&seats, number, connection.abort_handle());
             }
             Err(error) => {
                 // Out of descriptors: whoever waits is served when one is free again.
@@ -188,28 +160,41 @@ pub async fn serve(
 struct Desk<F> {
     access: Access,
     answer: F,
+    /// Answers in pieces that are on their way.
+    places: Places,
 }
 
+/// A body on its way out, and its place among those that are made in pieces.
+type Body = Outgoing<Place>;
+
 impl<F: Fn(Question<'_>) -> Answer> Desk<F> {
-    async fn receive(&self, stream: TcpStream) {
+    async fn receive(&self, stream: TcpStream, from: IpAddr, seat: &Taken) {
+        let stream = Patient::new(stream, PATIENCE);
         match &self.access.tls {
-            None => self.converse(stream).await,
+            None => self.converse(stream, from, seat).await,
             Some(acceptor) => match tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => self.converse(stream).await,
+                Ok(Ok(stream)) => self.converse(stream, from, seat).await,
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                 Err(_) => tracing::debug!("a TLS handshake took too long"),
             },
         }
     }
 
-    async fn converse(&self, stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin) {
+    async fn converse(
+        &self,
+        stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+        from: IpAddr,
+        seat: &Taken,
+    ) {
         let service = service_fn(|request: Request<Incoming>| {
-            let response = self.respond(&request);
+            let response = self.respond(&request, from, seat);
             async move { Ok::<_, Infallible>(response) }
         });
         let served = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
+            // Also the longest pause between two questions.
             .header_read_timeout(PATIENCE)
+            .max_buf_size(BUFFER)
             .serve_connection(TokioIo::new(stream), service)
             .await;
         if let Err(error) = served {
@@ -217,37 +202,61 @@ impl<F: Fn(Question<'_>) -> Answer> Desk<F> {
         }
     }
 
-    fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    fn respond(&self, request: &Request<Incoming>, from: IpAddr, seat: &Taken) -> Response<Body> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             let refusal = Answer::text(405, "only GET and HEAD are answered here\n");
-            return with(response(refusal), ALLOW, "GET, HEAD");
+            return with(response(refusal, None), ALLOW, "GET, HEAD");
         }
         let question = Question {
             path: request.uri().path(),
             query: request.uri().query(),
         };
-        if !OPEN_TO_ALL.contains(&question.path) && !self.access.permits(request.headers().get(AUTHORIZATION))
-        {
-            let refusal = Answer::text(401, "a bearer token is required\n");
-            return with(response(refusal), WWW_AUTHENTICATE, "Bearer");
+        let header = request.headers().get(AUTHORIZATION);
+        match self.access.permits(question.path, from, header) {
+            Permission::Open => {}
+            Permission::Shown => seat.trust(),
+            Permission::TokenRequired => {
+                let refusal = Answer::text(401, "a bearer token is required\n");
+                return with(response(refusal, None), WWW_AUTHENTICATE, "Bearer");
+            }
+            Permission::Closed => {
+                let refusal = Answer::text(
+                    403,
+                    "this host alone is answered: start it with --token-file, or open it with --open\n",
+                );
+                return response(refusal, None);
+            }
         }
-        response((self.answer)(question))
+        let answer = (self.answer)(question);
+        match answer.content {
+            Content::Whole(_) => response(answer, None),
+            Content::Pieces(_) => {
+                if let Some(place) = self.places.take(from) {
+                    return response(answer, Some(place));
+                }
+                let refusal = Answer::text(503, "others are being answered: ask again in a moment\n");
+                with(response(refusal, None), RETRY_AFTER, "1")
+            }
+        }
     }
 }
 
 fn with(
-    mut response: Response<Full<Bytes>>,
+    mut response: Response<Body>,
     name: hyper::header::HeaderName,
     value: &'static str,
-) -> Response<Full<Bytes>> {
+) -> Response<Body> {
     response
         .headers_mut()
         .insert(name, HeaderValue::from_static(value));
     response
 }
 
-fn response(answer: Answer) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+fn response(answer: Answer, place: Option<Place>) -> Response<Body> {
+    let mut response = Response::new(Outgoing::new(answer.content, place));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     with(response, CONTENT_TYPE, answer.content_type)
 }
+
+#[cfg(test)]
+mod tests;

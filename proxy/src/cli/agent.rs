@@ -11,7 +11,7 @@ use hopscope_agent::loader::Prefix;
 use hopscope_agent::rung::Rung;
 use hopscope_agent::world::Mounts;
 use hopscope_agent::{Agent, AgentError, Config};
-use hopscope_metrics::serve::{AccessError, AccessFiles};
+use hopscope_metrics::serve::{AccessError, AccessFiles, Open};
 
 mod file;
 
@@ -29,6 +29,8 @@ Examples:
       Who is which hop stands in a file; pods are called as the Kubernetes API calls them
   hopscope agent --listen 0.0.0.0:9464 --token-file /etc/hopscope/token --tls-cert cert.pem --tls-key key.pem
       For scrapers on other hosts: TLS, and a bearer token required
+  hopscope agent --listen 10.0.0.5:9464 --open metrics
+      Whoever reaches the address may scrape it; evidence is for this host alone
 
 It needs CAP_BPF and CAP_PERFMON (root has them) and the host's /proc. A probe that cannot be attached is named with
 the reason and the remedy; without any, the kernel's counters in /proc still give metrics with fewer claims.")]
@@ -41,9 +43,14 @@ pub struct Args {
         env = "HOPSCOPE_AGENT_LISTEN"
     )]
     listen: SocketAddr,
-    /// A file with the bearer token that /metrics and /v1/evidence require.
+    /// A file with the bearer token that /metrics and /v1/evidence require. It is read again every five seconds; while
+    /// it is missing, this host alone is answered.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Answer metrics, or evidence, to everybody who reaches the address. Without this and without a token, only this
+    /// host is answered; /healthz and /readyz are answered to all. Evidence names every connection that failed.
+    #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',')]
+    open: Vec<Opened>,
     /// Answer over TLS, with this certificate chain (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -102,6 +109,15 @@ pub struct Args {
     rung: Rung,
 }
 
+/// What may be answered to everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Opened {
+    /// `/metrics`.
+    Metrics,
+    /// `/v1/evidence`.
+    Evidence,
+}
+
 /// Why the agent did not run.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentFailure {
@@ -151,6 +167,10 @@ pub fn execute(args: Args) -> Result<(), AgentFailure> {
 fn config(args: Args) -> Result<Config, AgentFailure> {
     let access = AccessFiles {
         token: args.token_file,
+        open: Open::Only {
+            metrics: args.open.contains(&Opened::Metrics),
+            evidence: args.open.contains(&Opened::Evidence),
+        },
         tls: args.tls_cert.zip(args.tls_key),
     };
     let written = args

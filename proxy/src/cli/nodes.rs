@@ -14,6 +14,7 @@ use hopscope_agent::answer::Answer;
 use hopscope_agent::answer::told::Told;
 use hopscope_agent::ask::{AgentUrl, AskError, Credentials, ask};
 use hopscope_agent::evidence::Unreadable;
+use hopscope_agent::join::arrivals::arrivals;
 use hopscope_agent::local::LocalProbes;
 use hopscope_host::procfs;
 use hopscope_metrics::serve::{self, AccessError};
@@ -147,6 +148,9 @@ impl NodeOptions {
             ));
             node.add(answer.kernel(), evidence);
         }
+        let began = recording.facts().started_unix_us;
+        let said: Vec<_> = told.iter().map(|(_, answer)| answer.said(began)).collect();
+        node.complete(|node| arrivals(&said, node, known.into()));
         Ok(Some(node.into_node()))
     }
 

@@ -12,7 +12,7 @@ use super::files::Named;
 use super::output::{OutputError, OutputOptions};
 use hopscope_host::trust::Trust;
 use hopscope_http::{ObserverConfig, Pattern, RouteTable};
-use hopscope_metrics::serve::AccessFiles;
+use hopscope_metrics::serve::{AccessFiles, Open};
 use hopscope_relay::{Config, HostHeader, OnRefusal};
 use hopscope_tunnel::RestartPolicy;
 use hopscope_tunnel::paths::Via;
@@ -75,6 +75,7 @@ impl MetricsAccess {
     pub fn files(&self) -> AccessFiles {
         AccessFiles {
             token: self.token_file.clone(),
+            open: Open::Everything,
             tls: self.tls_cert.clone().zip(self.tls_key.clone()),
         }
     }

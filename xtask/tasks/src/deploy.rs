@@ -1,4 +1,4 @@
-//! What `kubectl apply -k deploy/base` would apply: rendered by kubectl, held against the Kubernetes schemas, and against
+//! What `kubectl apply -k` would apply of deploy/: rendered by kubectl, held against the Kubernetes schemas, and against
 //! what the image and the agent are.
 
 use std::fs;
@@ -14,42 +14,104 @@ use crate::workspace;
 /// Kinds of the Prometheus operator: Kubernetes has no schema for them, so their structure alone is looked at.
 const WITHOUT_SCHEMA: [&str; 1] = ["PodMonitor"];
 
-/// Renders, validates, and says what was looked at.
+/// Renders, validates, and says what was looked at: the base, which any cluster takes, and the overlay with every
+/// component.
 pub(crate) fn check(root: &Path) -> Result<()> {
-    let base = root.join("deploy/base");
-    let rendered = run(Command::new("kubectl").arg("kustomize").arg(&base))?;
+    let base = rendered(root, "base")?;
+    ensure!(
+        base.iter().all(|object| object["apiVersion"]
+            .as_str()
+            .is_some_and(|version| !version.contains("monitoring.coreos.com"))),
+        "deploy/base needs the Prometheus operator"
+    );
+    let all = rendered(root, "overlays/prometheus-operator")?;
+    for objects in [&base, &all] {
+        let daemonset = the(objects, "DaemonSet")?;
+        confined(daemonset)?;
+        closed(daemonset)?;
+        bound(objects)?;
+        configured(daemonset, the(objects, "ConfigMap")?)?;
+    }
+    scraped(the(&all, "PodMonitor")?, the(&all, "DaemonSet")?)?;
+    let class = the(&all, "PriorityClass")?;
+    ensure!(
+        the(&all, "DaemonSet")?.pointer("/spec/template/spec/priorityClassName")
+            == class.pointer("/metadata/name"),
+        "the DaemonSet does not have the priority that there is a class for"
+    );
+    for (kind, selector) in [
+        ("NetworkPolicy", "/spec/podSelector/matchLabels"),
+        ("PodDisruptionBudget", "/spec/selector/matchLabels"),
+    ] {
+        selects(the(&all, kind)?, selector, the(&all, "DaemonSet")?)?;
+    }
+    workspace::say(&format!(
+        "{} objects of deploy/base and {} of the overlay hold against the schemas; {} by structure alone",
+        base.len(),
+        all.len() - WITHOUT_SCHEMA.len(),
+        WITHOUT_SCHEMA.join(", ")
+    ));
+    Ok(())
+}
+
+/// The objects of a kustomization below deploy/, held against the schemas.
+fn rendered(root: &Path, name: &str) -> Result<Vec<Value>> {
+    let text = run(Command::new("kubectl")
+        .arg("kustomize")
+        .arg(root.join("deploy").join(name)))?;
     let folder = workspace::target(root).join("deploy");
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let file = folder.join("base.yaml");
-    fs::write(&file, &rendered).with_context(|| format!("writing {}", file.display()))?;
-
+    let file = folder.join(format!("{}.yaml", name.replace('/', "-")));
+    fs::write(&file, &text).with_context(|| format!("writing {}", file.display()))?;
     let objects = objects(&file)?;
     let verdicts = run(Command::new("kubernetes-validate").arg("--strict").arg(&file))
         .context("kubernetes-validate comes from PyPI")?;
     for object in &objects {
-        let kind = text(object, "/kind")?;
+        let kind = text_of(object, "/kind")?;
         if WITHOUT_SCHEMA.contains(&kind) {
             continue;
         }
         let name = format!(
             "passed for resource {}/{} ",
             kind.to_lowercase(),
-            text(object, "/metadata/name")?
+            text_of(object, "/metadata/name")?
         );
         ensure!(
             verdicts.contains(&name),
             "{kind}: the schemas do not know it:\n{verdicts}"
         );
     }
-    confined(the(&objects, "DaemonSet")?)?;
-    scraped(the(&objects, "PodMonitor")?, the(&objects, "DaemonSet")?)?;
-    bound(&objects)?;
-    configured(the(&objects, "DaemonSet")?, the(&objects, "ConfigMap")?)?;
-    workspace::say(&format!(
-        "{} objects hold against the schemas; {} by structure alone",
-        objects.len() - WITHOUT_SCHEMA.len(),
-        WITHOUT_SCHEMA.join(", ")
-    ));
+    Ok(objects)
+}
+
+/// Other pods are answered only if they show the token: nothing is opened, and a token is asked for.
+fn closed(daemonset: &Value) -> Result<()> {
+    let arguments = list(daemonset, "/spec/template/spec/containers/0/args")?;
+    let has = |start: &str| {
+        arguments
+            .iter()
+            .filter_map(Value::as_str)
+            .any(|argument| argument.starts_with(start))
+    };
+    ensure!(has("--token-file="), "the agent is told of no token");
+    ensure!(!has("--open"), "the agent is open to every pod");
+    Ok(())
+}
+
+/// The labels that an object selects pods by are on the DaemonSet's.
+fn selects(object: &Value, pointer: &str, daemonset: &Value) -> Result<()> {
+    let kind = text_of(object, "/kind")?;
+    let wanted = object
+        .pointer(pointer)
+        .and_then(Value::as_object)
+        .with_context(|| format!("the {kind} selects by matchLabels"))?;
+    let labels = &daemonset["spec"]["template"]["metadata"]["labels"];
+    for (label, value) in wanted {
+        ensure!(
+            labels[label] == *value,
+            "the {kind}'s {label} is on no pod of the DaemonSet"
+        );
+    }
     Ok(())
 }
 
@@ -67,7 +129,7 @@ fn objects(file: &Path) -> Result<Vec<Value>> {
         .env("KUBECONFIG", "/dev/null"))?;
     let objects: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(&text).into_iter().collect();
     let objects = objects.context("what kubectl made of the objects")?;
-    ensure!(!objects.is_empty(), "deploy/base renders to nothing");
+    ensure!(!objects.is_empty(), "{} renders to nothing", file.display());
     Ok(objects)
 }
 
@@ -90,7 +152,7 @@ fn confined(daemonset: &Value) -> Result<()> {
         "the agent's securityContext is {actual}, and was shown to do with {expected}"
     );
     for mount in list(container, "/volumeMounts")? {
-        let path = text(mount, "/mountPath")?.trim_start_matches('/');
+        let path = text_of(mount, "/mountPath")?.trim_start_matches('/');
         ensure!(
             MOUNT_POINTS.contains(&path),
             "/{path} is mounted, and the image has no such folder: see xtask/src/image.rs"
@@ -103,26 +165,24 @@ fn confined(daemonset: &Value) -> Result<()> {
 /// The PodMonitor's own fields, and that it finds the DaemonSet's pods and their port.
 fn scraped(monitor: &Value, daemonset: &Value) -> Result<()> {
     ensure!(
-        text(monitor, "/apiVersion")? == "monitoring.coreos.com/v1",
+        text_of(monitor, "/apiVersion")? == "monitoring.coreos.com/v1",
         "the PodMonitor's version"
     );
-    let wanted = monitor
-        .pointer("/spec/selector/matchLabels")
-        .and_then(Value::as_object)
-        .context("the PodMonitor selects by matchLabels")?;
-    let labels = &daemonset["spec"]["template"]["metadata"]["labels"];
-    for (label, value) in wanted {
-        ensure!(
-            labels[label] == *value,
-            "the PodMonitor's {label} is on no pod of the DaemonSet"
-        );
-    }
+    selects(monitor, "/spec/selector/matchLabels", daemonset)?;
     let ports = list(daemonset, "/spec/template/spec/containers/0/ports")?;
     for endpoint in list(monitor, "/spec/podMetricsEndpoints")? {
-        let port = text(endpoint, "/port")?;
+        let port = text_of(endpoint, "/port")?;
         ensure!(
             ports.iter().any(|known| known["name"] == port),
             "the PodMonitor scrapes a port {port} that no container has"
+        );
+        ensure!(
+            endpoint["honorLabels"] == true,
+            "the series' own namespace would be renamed"
+        );
+        ensure!(
+            endpoint.pointer("/authorization/credentials/key").is_some(),
+            "the PodMonitor shows no token"
         );
     }
     Ok(())
@@ -143,7 +203,7 @@ fn bound(objects: &[Value]) -> Result<()> {
             "the role is bound to another {field} than the account's"
         );
     }
-    let runs_as = text(
+    let runs_as = text_of(
         the(objects, "DaemonSet")?,
         "/spec/template/spec/serviceAccountName",
     )?;
@@ -184,7 +244,8 @@ fn configured(daemonset: &Value, map: &Value) -> Result<()> {
     let mounted = list(spec, "/volumes")?
         .iter()
         .find(|volume| volume["name"] == mount["name"])
-        .and_then(|volume| volume["configMap"].get("name"));
+        .and_then(|volume| list(volume, "/projected/sources").ok())
+        .and_then(|sources| sources.iter().find_map(|source| source["configMap"].get("name")));
     ensure!(
         mounted == map["metadata"].get("name"),
         "{folder} is not the ConfigMap"
@@ -197,12 +258,12 @@ fn the<'a>(objects: &'a [Value], kind: &str) -> Result<&'a Value> {
     let mut of_kind = objects.iter().filter(|object| object["kind"] == kind);
     match (of_kind.next(), of_kind.next()) {
         (Some(only), None) => Ok(only),
-        (None, _) => bail!("deploy/base has no {kind}"),
-        (Some(_), Some(_)) => bail!("deploy/base has more than one {kind}"),
+        (None, _) => bail!("there is no {kind}"),
+        (Some(_), Some(_)) => bail!("there is more than one {kind}"),
     }
 }
 
-fn text<'a>(object: &'a Value, pointer: &str) -> Result<&'a str> {
+fn text_of<'a>(object: &'a Value, pointer: &str) -> Result<&'a str> {
     object
         .pointer(pointer)
         .and_then(Value::as_str)

@@ -3,6 +3,7 @@
 use hopscope_attribution::evidence::{Observation, PodEvidence, WhyUnseen};
 
 use super::*;
+use crate::evidence::tests::written;
 use crate::evidence::{Journal, WindowSeen};
 
 fn add(known: Observation<NodeEvidence>, more: NodeEvidence) -> Observation<NodeEvidence> {
@@ -33,7 +34,7 @@ fn text(windows: &[u64], now: u64) -> String {
     for from in windows {
         journal.push(window(*from));
     }
-    journal.write(0, now, "tp_btf", 0, None).unwrap()
+    written(&journal, 0, now)
 }
 
 #[test]

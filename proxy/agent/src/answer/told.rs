@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket};
 use hopscope_attribution::evidence::{
-    ConnectionId, Moment, NodeEvidence, Observation, PodEvidence, PodTurn, Span, WhyUnseen,
+    Arrival, ConnectionId, CpuThrottle, Moment, NodeEvidence, Observation, PodEvidence, PodTurn, Span,
+    WhyUnseen,
 };
 
 /// By how much two accounts of one end may differ beside their clocks: each waits for the other end's records.
@@ -62,6 +63,13 @@ impl Told {
         });
     }
 
+    /// Puts in what became of connections within pods, once everything else is told: `of` gets it.
+    pub fn complete(&mut self, of: impl FnOnce(&NodeEvidence) -> Vec<Arrival>) {
+        if let Observation::Seen(node) = &mut self.node {
+            node.arrivals.extend(of(node));
+        }
+    }
+
     /// All of it.
     pub fn into_node(self) -> Observation<NodeEvidence> {
         self.node
@@ -102,6 +110,30 @@ fn both(mut known: NodeEvidence, more: NodeEvidence, teller: Teller) -> NodeEvid
             .into_iter()
             .filter(|window| !(same_kernel && counted.contains(&window.hop))),
     );
+    known.nodes.extend(more.nodes);
+    known.arrivals.extend(more.arrivals);
+    // Every agent of a cluster is told the same of its Services; the first one that was told of them speaks for all.
+    if known.services.seen().is_none() {
+        known.services = more.services;
+    }
+    known.throttling = match (known.throttling, more.throttling) {
+        (Observation::Seen(mut rows), Observation::Seen(more)) => {
+            let before = rows.len();
+            let is_known = |row: &CpuThrottle, rows: &[CpuThrottle]| {
+                let same = |one: &CpuThrottle| one.pod == row.pod && one.container == row.container;
+                let near = |one: &CpuThrottle| one.from <= row.from + slack && row.from <= one.from + slack;
+                rows.iter().take(before).any(|one| same(one) && near(one))
+            };
+            for row in more {
+                if teller == Teller::Another || !is_known(&row, &rows) {
+                    rows.push(row);
+                }
+            }
+            Observation::Seen(rows)
+        }
+        (Observation::Unseen(_), more) => more,
+        (known, Observation::Unseen(_)) => known,
+    };
     known.pods = match (known.pods, more.pods) {
         (Observation::Seen(pods), Observation::Seen(more)) => Observation::Seen(pods_of_both(pods, more)),
         (Observation::Seen(pods), Observation::Unseen(_))

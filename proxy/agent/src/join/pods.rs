@@ -39,6 +39,34 @@ pub(super) fn turn(seen: &PodSeen, clock: Clock) -> Option<PodTurn> {
     })
 }
 
+/// The pods that stood in their state when the agent answered, and of which no turn into it is told: it was so from the
+/// beginning on, or from the moment that the API names.
+pub(super) fn standing(seen: &[PodSeen], turns: &[PodTurn], clock: Clock) -> Vec<PodTurn> {
+    let untold = seen.iter().filter(|one| {
+        let same = |turn: &PodTurn| {
+            turn.change.word() == one.event
+                && turn.pod.namespace == one.namespace
+                && turn.pod.name == one.pod
+                && turn.reason == one.reason
+        };
+        !turns.iter().any(same)
+    });
+    let placed = untold.filter_map(|one| {
+        // Since before the recording: told as of its beginning.
+        let began = one.happened_unix_us.unwrap_or(clock.began_unix_us);
+        let happened = began.max(clock.began_unix_us);
+        turn(
+            &PodSeen {
+                happened_unix_us: Some(happened),
+                unix_us: one.unix_us.max(happened),
+                ..one.clone()
+            },
+            clock,
+        )
+    });
+    placed.collect()
+}
+
 fn placed(unix_us: u64, half: u64, clock: Clock) -> Option<Moment> {
     let error = Span::from_micros(clock.error.as_micros().saturating_add(half));
     Clock { error, ..clock }.moment(unix_us)

@@ -4,6 +4,7 @@ use hopscope_attribution::evidence::{ConnectionId, Ending, FourTuple, PathId, Pr
 
 use super::*;
 pub(super) use crate::evidence::tests::socket;
+use crate::evidence::{Journal, Speaker};
 
 /// A connection of the first path.
 pub(super) fn connection(id: u64, opened: u64, closed: u64) -> Connection {
@@ -127,7 +128,11 @@ fn pods_are_told_of_where_an_api_told_and_a_connection_is_at_home_where_its_appl
         connections: &recorded_one,
         paths: &[],
     };
-    let told = |pods| join(&lines, pods, recorded(), clock).0.pods;
+    let head = |pods| Head {
+        pods,
+        ..Journal::default().head(0, &Speaker::default())
+    };
+    let told = |pods| join(&lines, Some(&head(pods)), recorded(), clock).0.pods;
     assert_eq!(told(None), Observation::Unseen(WhyUnseen::NotWatched));
     assert_eq!(
         told(Some(Pods::NoAnswer)),

@@ -96,7 +96,7 @@ mod tests {
         };
         metrics.living(BTreeMap::from([(Hop::Backend, living.clone())]));
         metrics.living(BTreeMap::from([(Hop::Backend, living)]));
-        let text = metrics.text(&[]).unwrap();
+        let text = metrics.text(&[], true).unwrap();
         for line in [
             r#"hopscope_node_sockets{hop="backend"} 3"#,
             r#"hopscope_node_stalled_sockets{hop="backend"} 1"#,
@@ -107,6 +107,6 @@ mod tests {
             assert!(text.contains(line), "{line} in {text}");
         }
         metrics.living(BTreeMap::new());
-        assert!(!metrics.text(&[]).unwrap().contains("hopscope_node_sockets"));
+        assert!(!metrics.text(&[], true).unwrap().contains("hopscope_node_sockets"));
     }
 }

@@ -1,9 +1,10 @@
 //! The judging of a connection: each end as the judge wants it, what is counted of it, and who is charged.
 
+use hopscope_attribution::evidence::{Arrived, FourTuple};
 use hopscope_attribution::hop::Hop;
 
 use super::super::correlate::{Case, Dropped, ResetSent};
-use super::super::evidence::{Seen, SocketSeen, end_word};
+use super::super::evidence::{RefusalSeen, Seen, SocketSeen, end_word};
 use super::super::homes::Workload;
 use super::super::infer::{self, Counted, OtherEnd, Surroundings};
 use super::super::judge::{self, Abort, Around, End};
@@ -24,6 +25,7 @@ impl Observer {
         let owners: Vec<_> = ends.iter().map(|(socket, ..)| self.world.owner(socket)).collect();
         self.count_resets(gathered, &owners);
         self.count_drops(gathered, &owners);
+        self.note_refusal(gathered);
 
         // Who reset of his own doing comes first: the other end is his victim.
         let mut order: Vec<usize> = (0..ends.len()).collect();
@@ -62,7 +64,7 @@ impl Observer {
                 } else {
                     self.far_workload(socket, other)
                 };
-                self.metrics.failed(cause, &at_fault.namespace, &at_fault.name);
+                self.metrics.failed(cause, &at_fault);
             }
             let Some(how) = judge::kernel_end(end) else {
                 continue;
@@ -76,7 +78,7 @@ impl Observer {
             let workload = self.world.workload(socket);
             let pod = self.world.pod(socket).map(|pod| pod.pod.clone());
             self.journal.push(Seen::Socket(Box::new(SocketSeen {
-                unix_us: unix_us().saturating_sub(crate::monotonic_ns().saturating_sub(socket.at) / 1_000),
+                unix_us: unix_us_of(socket.at),
                 age_us: close.age_us,
                 local: socket.ends.local,
                 remote: socket.ends.remote,
@@ -107,6 +109,66 @@ impl Observer {
                     .collect(),
             })));
         }
+    }
+
+    /// Puts down that a SYN met no socket, or did not get to one, with the namespace that it had come to: whatever the
+    /// address was that its sender had dialled, this is where it was refused.
+    fn note_refusal(&mut self, gathered: &Case) {
+        let by_reset = gathered.resets_sent.iter().find_map(|reset| {
+            let socket = &reset.socket;
+            let nobodys = socket.key == 0 && !reset.unprovoked && socket.netns != 0;
+            let reason = reset.reason.map(|reason| self.reasons.reset(reason).to_owned());
+            let no_socket = reason.as_deref().is_none_or(|reason| reason == "NO_SOCKET");
+            (nobodys && no_socket).then_some(RefusalSeen {
+                unix_us: unix_us_of(socket.at),
+                netns: socket.netns,
+                arrived: Arrived::ResetWithoutSocket.word().to_owned(),
+                reason,
+                ..RefusalSeen::at(socket.ends)
+            })
+        });
+        let Some(mut refusal) =
+            by_reset.or_else(|| all_drops(gathered).find_map(|dropped| self.refused_syn(dropped)))
+        else {
+            return;
+        };
+        self.world.meet(refusal.netns);
+        let tenant = self.world.tenant(refusal.netns);
+        refusal.in_pod = tenant.in_pod;
+        refusal.namespace = tenant.namespace;
+        refusal.workload = tenant.name;
+        refusal.pod = self
+            .world
+            .pod_of(refusal.netns)
+            .map(|pod| pod.pod.clone())
+            .unwrap_or_default();
+        self.journal.push(Seen::Refusal(Box::new(refusal)));
+    }
+
+    /// A SYN that was dropped where it had come to.
+    fn refused_syn(&self, dropped: &Dropped) -> Option<RefusalSeen> {
+        const SYN: u8 = 0x02;
+        const ACK: u8 = 0x10;
+        // Before it is sent it is on no device: that is its sender's own namespace.
+        if dropped.flags & (SYN | ACK) != SYN || dropped.netns == 0 {
+            return None;
+        }
+        let reason = self.reasons.drop(dropped.reason);
+        let arrived = match reason {
+            "NO_SOCKET" => Arrived::ResetWithoutSocket,
+            "TCP_LISTEN_OVERFLOW" => Arrived::QueueFull,
+            _ => Arrived::Dropped,
+        };
+        Some(RefusalSeen {
+            unix_us: unix_us_of(dropped.at),
+            netns: dropped.netns,
+            arrived: arrived.word().to_owned(),
+            reason: Some(reason.to_owned()),
+            ..RefusalSeen::at(FourTuple {
+                local: dropped.to,
+                remote: dropped.from,
+            })
+        })
     }
 
     /// Whose the far end of a socket is, as far as it is known here; nobody's where it is not, and never the near end's.
@@ -242,6 +304,11 @@ impl Observer {
             self.metrics.dropped(hop, self.reasons.drop(*reason));
         }
     }
+}
+
+/// A moment of the kernel's clock (`CLOCK_MONOTONIC` nanoseconds), microseconds since 1970.
+fn unix_us_of(at: u64) -> u64 {
+    unix_us().saturating_sub(crate::monotonic_ns().saturating_sub(at) / 1_000)
 }
 
 /// Every packet of a connection that was dropped.

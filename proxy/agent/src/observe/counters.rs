@@ -87,13 +87,12 @@ impl Observer {
             let (hop, workload) = self.world.resident(netns);
             if added.listen_overflows > 0 {
                 self.overflows.insert(netns, SystemTime::now());
-                self.metrics
-                    .overflowed(&workload.namespace, &workload.name, added.listen_overflows);
+                self.metrics.overflowed(&workload, added.listen_overflows);
                 self.window.entry(hop).or_default().overflows += added.listen_overflows;
             }
             if added.syn_queue_drops > 0 {
                 self.metrics
-                    .syn_queue_overflowed(&workload.namespace, &workload.name, added.syn_queue_drops);
+                    .syn_queue_overflowed(&workload, added.syn_queue_drops);
             }
             if added.told_unreachable > 0 {
                 self.unreachable.insert(netns, SystemTime::now());
