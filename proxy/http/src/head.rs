@@ -117,13 +117,21 @@ pub(super) fn request_line(bytes: &[u8]) -> Result<RequestLine<'_>, Opaque> {
 
 /// Whether a whole head of a request says that its body waits for a `100 Continue` (RFC 9110, section 10.1.1).
 pub(super) fn asks_to_continue(head: &[u8]) -> bool {
+    has_field(head, b"expect", b"100-continue")
+}
+
+/// Whether a whole head of an answer says that WebSocket follows (RFC 6455, section 4.2.2).
+pub(super) fn is_websocket(head: &[u8]) -> bool {
+    has_field(head, b"upgrade", b"websocket")
+}
+
+/// Whether a whole head has a field of this name with this value, whatever their case.
+fn has_field(head: &[u8], wanted: &[u8], with: &[u8]) -> bool {
     head.split(|byte| *byte == b'\n').skip(1).any(|line| {
         let colon = memchr::memchr(b':', line).unwrap_or(line.len());
         let (name, value) = line.split_at(colon);
-        name.trim_ascii().eq_ignore_ascii_case(b"expect")
-            && value
-                .strip_prefix(b":")
-                .is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(b"100-continue"))
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        name.trim_ascii().eq_ignore_ascii_case(wanted) && value.eq_ignore_ascii_case(with)
     })
 }
 

@@ -10,6 +10,7 @@ mod response;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod websocket;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use self::answer::Answer;
 use self::http2::{Http2, Place};
 use self::in_flight::Queue;
 use self::reading::Reading;
+use self::websocket::WebSocket;
 use super::route::RouteTable;
 
 /// What all observers of a run share.
@@ -87,6 +89,8 @@ pub struct Observer {
     down: Reading,
     /// The reader of a connection that speaks HTTP/2.
     http2: Option<Box<Http2>>,
+    /// The frames of one that was upgraded to WebSocket.
+    websocket: Option<Box<WebSocket>>,
 }
 
 impl Observer {
@@ -108,6 +112,7 @@ impl Observer {
             up: Reading::HEAD,
             down: Reading::HEAD,
             http2: None,
+            websocket: None,
         }
     }
 
@@ -124,6 +129,9 @@ impl Observer {
         while let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) {
             if self.http2.is_some() {
                 return self.http2_request_bytes(rest, at, out);
+            }
+            if self.websocket.is_some() {
+                return self.websocket_request_bytes(rest, at, out);
             }
             offset += self.request_step(rest, offset, at, out, insert);
         }
@@ -145,6 +153,9 @@ impl Observer {
             if self.http2.is_some() {
                 return self.http2_response_bytes(rest, at, out);
             }
+            if self.websocket.is_some() {
+                return self.websocket_response_bytes(rest, at, out);
+            }
             let taken = self.response_step(rest, at, out);
             self.answered = self.answered.saturating_add(taken as u64);
             rest = rest.get(taken..).unwrap_or_default();
@@ -155,7 +166,7 @@ impl Observer {
     /// the rest of a body of known length, `u64::MAX` when nothing in that direction will be read any more.
     pub fn opaque_run(&self, direction: Direction) -> u64 {
         match direction {
-            Direction::Up | Direction::Down if self.http2.is_some() => 0,
+            Direction::Up | Direction::Down if self.http2.is_some() || self.websocket.is_some() => 0,
             Direction::Up => self.up.run(),
             Direction::Down if self.answer.wants_body() => 0,
             Direction::Down => self.down.run(),

@@ -5,6 +5,7 @@ use std::mem;
 use hopscope_attribution::evidence::{Exchange, Method, Moment, Opaque};
 
 use super::reading::{PartialHead, Reading};
+use super::websocket::WebSocket;
 use super::{Direction, Observer};
 use crate::author::BodyStart;
 use crate::chunked::Progress;
@@ -186,6 +187,12 @@ impl Observer {
             return;
         }
         self.answer.status = Some(status);
+        let nothing_yet = matches!(self.up, Reading::Head(None)) && self.queue.len() == 1;
+        if switched && nothing_yet && head::is_websocket(head) {
+            self.answer.events = true;
+            self.websocket = Some(Box::new(WebSocket::new()));
+            return;
+        }
         if switched {
             // Whatever else the generator sends is the new protocol's, not this request's.
             self.up = Reading::Unread(Some(Opaque::Upgraded));

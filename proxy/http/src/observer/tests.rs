@@ -10,3 +10,4 @@ mod model;
 mod opaque;
 mod phases;
 mod properties;
+mod websocket;

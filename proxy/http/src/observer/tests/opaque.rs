@@ -49,12 +49,12 @@ fn other_protocols_are_told_apart() {
 
 #[test]
 fn an_upgrade_ends_the_reading_and_not_the_record_of_it() {
-    let upgrade = "GET /live HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let upgrade = "GET /live HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n";
     let talk = Conversation::new()
         .up(GET)
         .down(OK)
         .up(upgrade)
-        .down("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x01\x05hello")
+        .down("HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n\x01\x05hello")
         .up("\x01binary")
         .ended(Cut::UpstreamReset);
     assert_eq!(talk.deliveries(), [complete(200), complete(101)]);
