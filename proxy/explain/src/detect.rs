@@ -215,6 +215,7 @@ impl Deal {
             .is_some_and(|(current, state)| std::ptr::eq(*current, reader) && !state.is_complete());
         if !goes_on {
             self.close();
+            self.close_k6();
             self.open = Some((reader, open(self.keep)));
         }
         if let Some((_, reader)) = &mut self.open {
@@ -244,6 +245,14 @@ impl Deal {
         }
     }
 
+    /// Ends k6's run, should one be complete: another generator's result follows.
+    fn close_k6(&mut self) {
+        if self.k6.found() {
+            self.runs.extend(std::mem::take(&mut self.k6).finish());
+            self.runs.truncate(super::MOST_RUNS);
+        }
+    }
+
     fn take_document(&mut self) -> Result<(), Unrecognised> {
         match self.document.take() {
             Collected::Open(size) if size > LARGEST_DOCUMENT => return Err(Unrecognised::TooLarge),
@@ -260,6 +269,10 @@ impl Deal {
                     How::Document(read) => read(&value, self.keep),
                     How::Rows { .. } | How::Text { .. } => None,
                 });
+                if found.is_some() {
+                    self.close();
+                    self.close_k6();
+                }
                 match found {
                     Some(summary) if self.runs.len() < super::MOST_RUNS => self.runs.push(summary),
                     Some(_) => {}

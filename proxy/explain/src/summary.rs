@@ -376,7 +376,10 @@ impl Summary {
             .filter(|(status, _)| **status >= 400)
             .map(|(status, times)| (format!("status {status}"), *times));
         let beside = [
-            ("ended while it read", self.ended_reads),
+            (
+                GeneratorResult::NOT_COUNTED,
+                self.failed.is_none().then(|| self.ended_reads.unwrap_or(1)),
+            ),
             ("answered late", self.late),
             ("in flight at the end", self.in_flight),
         ];

@@ -18,6 +18,16 @@ pub struct GeneratorResult {
     pub errors: Vec<(String, u64)>,
 }
 
+impl GeneratorResult {
+    /// The word among its errors for failures that it does not count: wrk's closed connections, a text that was cut.
+    pub const NOT_COUNTED: &'static str = "failures that it does not count";
+
+    /// Whether `failed` is every failure, and not those alone that are certain.
+    pub fn counts_every_failure(&self) -> bool {
+        !self.errors.iter().any(|(word, _)| word == Self::NOT_COUNTED)
+    }
+}
+
 /// How a generator that hopscope ran came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GeneratorExit {

@@ -166,6 +166,21 @@ fn each_of_several_runs_is_read_by_itself_and_the_one_that_failed_most_stands_fi
 }
 
 #[test]
+fn results_of_several_generators_keep_the_order_of_the_input() {
+    let files = [
+        "k6-full-scenarios.txt",
+        "wrk-closes.txt",
+        "oha.json",
+        "k6-legacy.txt",
+        "hey-mix.txt",
+    ];
+    let input: String = files.iter().map(|name| text(name) + "\n").collect();
+    let explained = all(input.as_bytes()).expect("results");
+    let tools: Vec<_> = explained.runs().iter().map(|(summary, _)| summary.tool).collect();
+    assert_eq!(tools, [Tool::K6, Tool::Wrk, Tool::Oha, Tool::K6, Tool::Hey]);
+}
+
+#[test]
 fn runs_of_one_file_stay_apart_in_every_form() {
     for name in [
         "k6-full-scenarios.txt",

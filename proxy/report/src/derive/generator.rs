@@ -81,6 +81,9 @@ impl GeneratorReport {
 /// Attempts that failed and were repeated within one request of the generator's: as many as are more than its requests,
 /// and no more than the failures that it did not see.
 fn repeated(result: &GeneratorResult, totals: &Totals) -> u64 {
+    if !result.counts_every_failure() {
+        return 0;
+    }
     let more = totals.attempts.saturating_sub(result.requests);
     more.min(totals.failures_charged.saturating_sub(result.failed))
 }
@@ -140,7 +143,13 @@ fn remarks(result: &GeneratorResult, totals: &Totals) -> Vec<String> {
             counted(result.failed - totals.failures_charged, "failure"),
         ));
     }
-    if totals.failures_charged.saturating_sub(result.failed) > repeated {
+    if !result.counts_every_failure() {
+        remarks.push(format!(
+            "{tool} does not count every failure: it states {} for certain, and hopscope charged {}.",
+            counted(result.failed, "failure"),
+            grouped(totals.failures_charged),
+        ));
+    } else if totals.failures_charged.saturating_sub(result.failed) > repeated {
         remarks.push(format!(
             "hopscope charged {} and {tool} counted {}: which of them it left out is not known, so a hop keeps only \
              what it must have in either case.",

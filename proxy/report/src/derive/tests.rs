@@ -178,6 +178,22 @@ fn attempts_that_the_generator_repeated_are_no_failures_of_its_requests() {
 }
 
 #[test]
+fn failures_that_a_generator_does_not_count_are_no_attempts_that_it_repeated() {
+    let mut sample = sample::seed();
+    sample.evidence.generator = Observation::Seen(GeneratorResult {
+        tool: "wrk".to_owned(),
+        requests: 29_826 - 25_163,
+        failed: 0,
+        timeout: None,
+        errors: vec![(GeneratorResult::NOT_COUNTED.to_owned(), 25_163)],
+    });
+    let generator = sample.report().generator.expect("a result was given");
+    assert_eq!(generator.attempts_repeated, 0);
+    let remarks = generator.remarks.join("\n");
+    assert!(remarks.contains("wrk does not count every failure"), "{remarks}");
+}
+
+#[test]
 fn differences_between_the_totals_are_stated() {
     let remarks = |requests, failed| joined(requests, failed).remarks.join("\n");
     assert!(remarks(29_826, 25_163).contains("the same requests and the same failures"));
