@@ -32,7 +32,7 @@ use score::Card;
 /// Plays the wild set.
 #[derive(Debug, clap::Parser)]
 struct Args {
-    /// Only plays of a family or with a name that contains one of these
+    /// Only these families and plays, or plays with one of these in their names
     filter: Vec<String>,
     /// One play of each kind: what CI plays
     #[arg(long)]
@@ -131,17 +131,19 @@ fn execute(args: &Args) -> Result<ExitCode> {
     })
 }
 
-fn is_family(word: &str) -> bool {
-    plays::FAMILIES.iter().any(|(family, _)| *family == word)
+/// Whether this is the name of a family or of a play, and no part of one.
+fn is_whole(word: &str) -> bool {
+    plays::FAMILIES
+        .iter()
+        .any(|(family, plays)| *family == word || plays.iter().any(|play| play.name == word))
 }
 
 fn chosen(args: &Args) -> Vec<(&'static str, &'static Play)> {
     let wanted = |family: &str, play: &Play| {
         args.filter.is_empty()
-            || args
-                .filter
-                .iter()
-                .any(|part| family == part || !is_family(part) && play.name.contains(part.as_str()))
+            || args.filter.iter().any(|part| {
+                family == part || play.name == part || !is_whole(part) && play.name.contains(part.as_str())
+            })
     };
     let mut chosen = Vec::new();
     for (family, plays) in plays::FAMILIES {
