@@ -72,8 +72,9 @@ pub(crate) fn card(play: &'static Play, vantage: Vantage, outcome: Outcome) -> C
     } else {
         0
     };
-    // Set aside as cut by the end is no failure; a generator that counts it as one contradicts that.
-    let missed = stated.saturating_sub(says.failures);
+    // What was under way at the end has a count of its own: it is not charged, and it is not missed.
+    let cut = outcome.report.number("/totals/cut_by_the_end");
+    let missed = stated.saturating_sub(says.failures + cut);
     if missed > 0 && word <= Word::Open {
         word = Word::Miscounted;
     }
