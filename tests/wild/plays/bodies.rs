@@ -2,9 +2,10 @@
 
 use crate::play::{Answer, Deed, Envoy, LB_OR_BACKEND, Load, PLAY, Part, Play, Truth};
 
+/// More than the buffers on the way hold: the client is still writing when it is reset.
 const UPLOAD: Load = Load::Client(
     "upload",
-    &["--bytes", "3000000", "--seconds", "3", "--pauses", "0.1"],
+    &["--bytes", "30000000", "--seconds", "3", "--pauses", "0.1"],
 );
 const UNREAD: Answer = Answer::Hop("backend", &["backend-unread-body"]);
 const REFUSES: Part = Part::Python(&["--body", "unread:413"]);
@@ -70,7 +71,7 @@ pub(super) const PLAYS: &[Play] = &[
         path: &[Part::Python(&["--body", "unread:200"]), Part::Kubectl],
         load: Load::Client(
             "upload",
-            &["--bytes", "3000000", "--seconds", "3", "--pauses", "0.1"],
+            &["--bytes", "30000000", "--seconds", "3", "--pauses", "0.1"],
         ),
         alone: &[Answer::Hop(
             "backend",
