@@ -14,6 +14,12 @@ const REFUSED: &[Answer] = &[Answer::Hop("backend", &["backend-refused", "backen
 const BACKEND: &[Answer] = &[Answer::Hop("backend", &[])];
 const OPEN: &[Answer] = &[TUNNEL_OR_BACKEND];
 
+/// Nobody reads the words of a kubectl that hopscope did not start, and a pod's refusal ends it as well.
+const ENDED: &[Answer] = &[
+    TUNNEL_OR_BACKEND,
+    Answer::Hop("tunnel", &["tunnel-lost", "tunnel-down"]),
+];
+
 pub(super) const PLAYS: &[Play] = &[
     Play {
         name: "kubectl-pod-refuses",
@@ -82,14 +88,29 @@ pub(super) const PLAYS: &[Play] = &[
     },
     Play {
         name: "kubectl-killed",
-        mirror: "app-killed",
+        mirror: "own-kubectl-pod-refuses",
         truth: Truth::Tunnel,
         done: "An own kubectl is killed after 2 s.",
         path: OWN,
         load: LOAD,
         deeds: &[(2.0, Deed::Signal(1, "KILL"))],
-        alone: LOST,
+        alone: ENDED,
         two: LOST,
+        ..PLAY
+    },
+    Play {
+        name: "own-kubectl-pod-refuses",
+        mirror: "kubectl-killed",
+        truth: Truth::Backend,
+        done: "The pod's port refuses after 2 s: an own kubectl, whose words nobody reads, ends the whole forward.",
+        path: OWN,
+        load: LOAD,
+        deeds: &[(2.0, Deed::Cluster("port web 8080 closed"))],
+        alone: &[
+            TUNNEL_OR_BACKEND,
+            Answer::Hop("backend", &["backend-refused", "backend-not-ready"]),
+        ],
+        two: REFUSED,
         ..PLAY
     },
     Play {
@@ -100,7 +121,7 @@ pub(super) const PLAYS: &[Play] = &[
         path: OWN,
         load: KEPT,
         deeds: &[(1.5, Deed::Signal(1, "KILL")), (2.5, Deed::Again(1))],
-        alone: LOST,
+        alone: ENDED,
         ..PLAY
     },
     Play {
