@@ -84,7 +84,7 @@ pub(super) const PLAYS: &[Play] = &[
         done: "An ssh server's banner answers HTTP.",
         path: &[Part::Python(&["--speak", "banner"])],
         load: Load::K6(&[("VUS", "4"), ("FRESH", "1")]),
-        alone: &[Answer::NotRead],
+        alone: &[Answer::Hop("backend", &["backend-not-http"]), Answer::NotRead],
         ..PLAY
     },
     Play {
@@ -215,8 +215,8 @@ pub(super) const PLAYS: &[Play] = &[
         name: "grpc-envoy-limit",
         mirror: "grpc-unavailable",
         truth: Truth::Lb,
-        done: "gRPC through Envoy with a local rate limit of 20 a second: UNAVAILABLE by Envoy.",
-        path: &[Part::Grpc("0"), Part::Envoy(Envoy { rate: 20, ..H2_ENVOY })],
+        done: "gRPC through Envoy with a local rate limit of 5 a second: UNAVAILABLE by Envoy.",
+        path: &[Part::Grpc("0"), Part::Envoy(Envoy { rate: 5, ..H2_ENVOY })],
         load: Load::Grpc,
         alone: &[
             Answer::Hop("lb", &["lb-rate-limited"]),

@@ -110,7 +110,6 @@ pub(super) const PLAYS: &[Play] = &[
             TUNNEL_OR_BACKEND,
             Answer::Hop("backend", &["backend-refused", "backend-not-ready"]),
         ],
-        two: REFUSED,
         ..PLAY
     },
     Play {
