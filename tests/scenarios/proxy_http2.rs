@@ -38,8 +38,7 @@ fn counted(said: &str, line: &str, word: &str) -> Result<u64> {
     let count = line
         .split([':', ','])
         .filter_map(|part| part.trim().strip_suffix(word))
-        .filter_map(|number| number.trim().parse().ok())
-        .next();
+        .find_map(|number| number.trim().parse().ok());
     count.with_context(|| format!("no `{word}` in {line}"))
 }
 
