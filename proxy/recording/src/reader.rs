@@ -15,9 +15,7 @@ use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 
 use hopscope_attribution::end_of_load;
-use hopscope_attribution::evidence::{
-    Evidence, GeneratorResult, Moment, NodeEvidence, Observation, PathId, PathKind,
-};
+use hopscope_attribution::evidence::{Evidence, GeneratorResult, Moment, NodeEvidence, Observation, PathId};
 
 use super::error::RecordingError;
 use super::figures::{Figures, RouteFigures};
