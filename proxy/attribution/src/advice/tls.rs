@@ -48,8 +48,8 @@ const fn remedy(part: TlsFailure) -> (&'static str, &'static str) {
             "Its time is over, or has not come.",
         ),
         TlsFailure::CertificateInvalid => (
-            "Look at the certificate with `openssl s_client -connect HOST:PORT -showcerts`.",
-            "It is broken, or not allowed for this use.",
+            "If the certificate is self-signed, give it with --upstream-ca FILE (curl's --cacert), or leave it unchecked with --insecure.",
+            "It is not valid for a server: an authority's own, as `openssl req -x509` makes it, or broken.",
         ),
         TlsFailure::Alert(_) => (
             "Look at the server's log for the handshake, and at the protocol versions, names (SNI) and client certificates that it wants.",

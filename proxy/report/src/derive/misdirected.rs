@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hopscope_attribution::evidence::{Evidence, PathId, RunFacts};
+use hopscope_attribution::evidence::{Ending, Evidence, Path, PathId, RunFacts};
 
 use crate::input::RouteMeasurement;
 use crate::model::AdviceReport;
@@ -25,14 +25,23 @@ pub(super) fn advice(
             for (status, times) in measured.iter().filter(|of| of.path == id).flat_map(|of| &of.statuses) {
                 *statuses.entry(*status).or_default() += times;
             }
+            let plain = !["https://", "tcp://", "kubectl:"]
+                .iter()
+                .any(|scheme| path.target.starts_with(scheme));
+            if plain && statuses.is_empty() && path.target.trim_end_matches('/').ends_with("443") {
+                return unanswered(evidence, id).map(|ended| AdviceReport {
+                    action: speak_tls(path),
+                    why: format!(
+                        "It ended {} without an answer, as servers do that are spoken to without TLS on a TLS port.",
+                        counted(ended, "connection")
+                    ),
+                });
+            }
             let (status, times) = match statuses.iter().next() {
                 Some((status, times)) if statuses.len() == 1 && *times >= ENOUGH => (*status, *times),
                 Some(_) | None => return None,
             };
             let replaced = run.notes.iter().any(|note| note.contains(&format!("path {} ", path.name)));
-            let plain = !["https://", "tcp://", "kubectl:"]
-                .iter()
-                .any(|scheme| path.target.starts_with(scheme));
             match status {
                 404 | 421 if !replaced => Some(AdviceReport {
                     action: format!(
@@ -46,11 +55,7 @@ pub(super) fn advice(
                     ),
                 }),
                 400 if plain => Some(AdviceReport {
-                    action: format!(
-                        "If that port speaks TLS, write --via {}=https://{}.",
-                        path.name,
-                        path.target.trim_start_matches("http://")
-                    ),
+                    action: speak_tls(path),
                     why: format!(
                         "All of its {} were 400, as servers answer that are spoken to without TLS on a TLS port.",
                         counted(times, "answer")
@@ -60,4 +65,25 @@ pub(super) fn advice(
             }
         })
         .collect()
+}
+
+fn speak_tls(path: &Path) -> String {
+    format!(
+        "If that port speaks TLS, write --via {}=https://{}.",
+        path.name,
+        path.target.trim_start_matches("http://")
+    )
+}
+
+/// Connections of a path that its side ended, where it did so to every one that stood and none was answered.
+fn unanswered(evidence: &Evidence, path: PathId) -> Option<u64> {
+    let of_path = evidence
+        .connections
+        .iter()
+        .filter(|connection| connection.path == path);
+    let ended = of_path
+        .clone()
+        .filter(|connection| matches!(connection.upstream_end.how, Ending::Fin | Ending::Reset));
+    let (all, ended) = (of_path.count(), u64::try_from(ended.count()).unwrap_or(u64::MAX));
+    (all > 0 && usize::try_from(ended) == Ok(all)).then_some(ended)
 }

@@ -201,6 +201,32 @@ fn nothing_but_400_on_a_plain_path_asks_for_tls() {
 }
 
 #[test]
+fn connections_that_a_tls_port_ends_ask_for_tls() {
+    let advice = |target: &str, how| {
+        let mut evidence = evidence(target);
+        let mut ended = connection(1);
+        ended.upstream_end.how = how;
+        evidence.connections = vec![ended];
+        let report = report(&RunFacts::default(), &[], &evidence);
+        report
+            .advice
+            .iter()
+            .any(|advice| advice.action.contains("=https://"))
+    };
+    assert!(advice("http://shop.test:8443", Ending::Fin));
+    assert!(advice("10.0.0.7:443", Ending::Reset));
+    assert!(
+        !advice("10.0.0.7:443", Ending::EndedByRelay),
+        "the generator ended it"
+    );
+    assert!(
+        !advice("http://shop.test:8080", Ending::Fin),
+        "no port that is known for TLS"
+    );
+    assert!(!advice("https://shop.test:443", Ending::Fin));
+}
+
+#[test]
 fn several_addresses_have_their_own_figures() {
     let mut evidence = evidence("http://shop.test");
     let to = |id: u64, remote: &str| {
