@@ -55,13 +55,26 @@ pub(super) struct Addition {
 }
 
 /// The literal of an observation that nobody made.
-#[expect(dead_code, reason = "the first column that is an observation needs it")]
-pub(super) const NOT_WATCHED: &str = "CAST('not-watched' AS BLOB)";
+const NOT_WATCHED: &str = "CAST('not-watched' AS BLOB)";
 
 /// Every column that was added since the first recordings of this [`VERSION`]; a table that was added needs no entry,
 /// since a recording without it has no rows of it. A column is added here and in the type that it belongs to, in any
 /// place: columns are read by their names.
-pub(super) const ADDITIONS: &[Addition] = &[added(CONNECTION, "unread_up"), added(CONNECTION, "unread_down")];
+pub(super) const ADDITIONS: &[Addition] = &[
+    added(CONNECTION, "unread_up"),
+    added(CONNECTION, "unread_down"),
+    observed(TUNNEL_GAUGE, "abandoned"),
+    observed(TUNNEL_GAUGE, "unread_connections"),
+];
+
+/// A column that is an observation: nobody made it in a recording that does not have it.
+const fn observed(table: &'static str, column: &'static str) -> Addition {
+    Addition {
+        table,
+        column,
+        otherwise: NOT_WATCHED,
+    }
+}
 
 /// A column that may be `NULL`, and is in a recording that does not have it.
 const fn added(table: &'static str, column: &'static str) -> Addition {
