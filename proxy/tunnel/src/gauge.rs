@@ -2,7 +2,7 @@
 //!
 //! Cheap by design: the listener and the tunnel's own connection are asked for every time, which costs the kernel a
 //! hash look-up; the forward's local connections, which cost it a walk over its whole table, only while the tunnel's
-//! connection has bytes that nobody reads, and else once a second.
+//! connection, or one of them, has bytes that nobody reads, and else once a second.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -143,7 +143,8 @@ impl Sampler {
             Some(pid) => self.tunnel.sample(diag, pid, self.port)?,
             None => Observation::Unseen(WhyUnseen::NotPermitted),
         };
-        let unread = tunnel.seen().is_some_and(|tunnel| tunnel.recv_queue > 0);
+        // What was unread at the last count may have just arrived then.
+        let unread = self.readers.unread > 0 || tunnel.seen().is_some_and(|tunnel| tunnel.recv_queue > 0);
         if unread || self.until_count == 0 {
             let mut readers = Readers::default();
             diag.dump(Readers::query(self.port), |entry| readers.count(&entry))?;

@@ -68,7 +68,9 @@ fn judge(case: &Case<'_>, failure: &Failure, timelines: Option<&Timelines>, said
             .flatten()
     };
     if unanswered && case.laws(failure.path).client_go() && timed_out(connection, failure, &said.timeouts) {
-        let cause = prevailing().map_or(Cause::TunnelTimeout, State::cause);
+        // What a connection sent stays unread for as long as its stream is waited for.
+        let state = prevailing().filter(|state| *state != State::Hung);
+        let cause = state.map_or(Cause::TunnelTimeout, State::cause);
         return Some(Ruling::charge(cause, STRONG));
     }
     // Not held against what answers usually take: those that came through the same stall took as long.
@@ -245,7 +247,7 @@ fn starved(case: &Case<'_>, path: PathId, timelines: &Timelines) -> Option<Findi
         .max_by_key(|cpu| (cpu.waited, cpu.span))
         .filter(|cpu| cpu.waited > 0)?;
     let statement = format!(
-        "Within {} the threads of {} waited for CPU time for {} and got {} of it.",
+        "Within {} {}'s threads waited for CPU time for {} and got {} of it.",
         Span::from_millis(cpu.span),
         case.forwarder_name(path),
         Span::from_millis(cpu.waited),

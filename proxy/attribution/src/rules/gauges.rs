@@ -337,7 +337,8 @@ fn state(gauge: &TunnelGauge, earlier: Option<&TunnelGauge>, shared: bool) -> St
             return State::Blackhole;
         }
     }
-    if hung(gauge, unsent) {
+    // What had just arrived when the sample was taken is read by the next one.
+    if hung(gauge, unsent) && earlier.is_some_and(|earlier| hung(earlier, 0)) {
         return State::Hung;
     }
     State::Healthy

@@ -104,8 +104,9 @@ fn judge(case: &Case<'_>, failure: &Failure, sockets: &[(ConnectionId, &KernelSo
             {
                 charge(Cause::BackendKeepAliveRace)
             }
-            Some(exchange) if !left_its_body(exchange) => charge(Cause::BackendReset),
-            Some(_) | None => charge(Cause::BackendUnreadBody),
+            Some(exchange) if left_its_body(exchange) => charge(Cause::BackendUnreadBody),
+            // That bytes were unread says nothing of a body where no request was read.
+            Some(_) | None => charge(Cause::BackendReset),
         };
     }
     if owned(Hop::Backend, &[KernelEnd::ResetSent]) {
