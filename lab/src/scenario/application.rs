@@ -323,7 +323,7 @@ fn doors() -> Vec<Scenario> {
                 (shop, load, Some(Cause::BackendAcceptQueue))
             },
         )
-        .known_as(Cause::BackendUnreachable, FULL_QUEUE)
+        .known_as(Cause::Undetermined, FULL_QUEUE)
         .shown(),
         direct(
             "overloaded",
@@ -338,6 +338,6 @@ fn doors() -> Vec<Scenario> {
                 (shop, load, Some(Cause::BackendAcceptQueue))
             },
         )
-        .known_as(Cause::BackendUnreachable, FULL_QUEUE),
+        .known_as(Cause::Undetermined, FULL_QUEUE),
     ]
 }

@@ -80,6 +80,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all
 }
 
+/// Why a refusal, or a 502, 503 or 504, of a balancer's charges nobody on a path alone.
+const MESSENGER: &str = "who refuses, or writes 502, 503 or 504, mostly reports what happened behind it: the pods' nodes, their endpoints or a path beside it tell";
+
 /// The balancer's own error pages.
 fn pages() -> Vec<Scenario> {
     vec![
@@ -95,6 +98,7 @@ fn pages() -> Vec<Scenario> {
                 plan
             },
         )
+        .known_as(Cause::Undetermined, MESSENGER)
         .shown(),
         balanced(
             "lb-503",
@@ -108,6 +112,7 @@ fn pages() -> Vec<Scenario> {
                 plan
             },
         )
+        .known_as(Cause::Undetermined, MESSENGER)
         .shown(),
         balanced(
             "lb-503-nginx",
@@ -119,7 +124,8 @@ fn pages() -> Vec<Scenario> {
                 plan.balancer = plan.balancer.fault(fault);
                 plan
             },
-        ),
+        )
+        .known_as(Cause::Undetermined, MESSENGER),
         balanced(
             "lb-503-envoy",
             "an Envoy-like balancer has no healthy upstream for some requests",
@@ -131,7 +137,8 @@ fn pages() -> Vec<Scenario> {
                     .fault(Fault::new(Trouble::NoTarget, Cause::LbNoTarget).share(stage.often(0.1)));
                 plan
             },
-        ),
+        )
+        .known_as(Cause::Undetermined, MESSENGER),
     ]
 }
 
@@ -149,7 +156,8 @@ fn pages_for_targets() -> Vec<Scenario> {
                     .fault(page(502, Cause::LbBadGateway).share(stage.often(0.1)));
                 plan
             },
-        ),
+        )
+        .known_as(Cause::Undetermined, MESSENGER),
         balanced(
             "lb-502-alb",
             "targets reset behind an ALB-like balancer, which answers 502",
@@ -164,7 +172,8 @@ fn pages_for_targets() -> Vec<Scenario> {
                     .fault(Fault::new(kind, Cause::LbBadGateway).share(stage.often(0.1)));
                 plan
             },
-        ),
+        )
+        .known_as(Cause::Undetermined, MESSENGER),
         balanced(
             "lb-504-alb",
             "targets are silent behind an ALB-like balancer, which answers 504",
@@ -178,6 +187,7 @@ fn pages_for_targets() -> Vec<Scenario> {
                 plan
             },
         )
+        .known_as(Cause::Undetermined, MESSENGER)
         .scaled("the balancer waits for 0.6 s, a real one for 60 s"),
         balanced(
             "lb-504-haproxy",
@@ -192,7 +202,8 @@ fn pages_for_targets() -> Vec<Scenario> {
                 plan.balancer = plan.balancer.answer_timeout(Duration::from_millis(600));
                 plan
             },
-        ),
+        )
+        .known_as(Cause::Undetermined, MESSENGER),
     ]
 }
 
@@ -214,7 +225,8 @@ fn connections() -> Vec<Scenario> {
                     .door(DoorPlan::default().fault(DoorFault::Closed, stage.window(0.4, 0.7)));
                 plan
             },
-        ),
+        )
+        .known_as(Cause::Undetermined, MESSENGER),
         balanced(
             "lb-unreachable",
             "SYNs to the balancer go nowhere for a while",
@@ -229,7 +241,8 @@ fn connections() -> Vec<Scenario> {
                 );
                 plan
             },
-        ),
+        )
+        .known_as(Cause::Undetermined, MESSENGER),
         balanced(
             "lb-reset",
             "a layer-7 balancer resets one request in ten",

@@ -14,6 +14,9 @@ use crate::generator::Reuse;
 use crate::node::TunnelFault;
 use crate::service::{Misbehaviour, RunningService, Service};
 
+/// Why the balancer's 503 stays open although the other half of the load was answered.
+const ONE_ADDRESS: &str = "the path beside it reaches one address of the application, and without its endpoints nobody knows that it is the only one";
+
 /// A scenario of two paths.
 fn two(
     name: &str,
@@ -91,7 +94,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                     Ok(stage.ready(paths, load, cause).keep((shop, balancer)))
                 })
             },
-        ),
+        )
+        .known_as(Cause::Undetermined, ONE_ADDRESS),
         two(
             "paths-one-pod",
             "one of two pods answers 500; the port-forward pins that one, the balancer sends it half of its requests",
