@@ -73,7 +73,7 @@ fn what_cannot_run_ends_with_3_in_one_line() -> Result<()> {
             "does not resolve",
         ),
         (
-            &["run", via[0], via[1], "--", "no-such-program-anywhere"],
+            &["run", via[0], via[1], "--", "no-such-program-anywhere", "{url}"],
             "is it installed",
         ),
         (&["report", "no-such-file"], "no recording"),
