@@ -74,7 +74,8 @@ impl Reader {
     fn read(&mut self, word: &str) -> String {
         if let Some(takes) = self.next.take() {
             // A flag that takes a value may be given none.
-            let flag = word.starts_with("--") && takes != Takes::Secret;
+            let flag = (word.starts_with("--") && takes != Takes::Secret)
+                || (word.starts_with('-') && takes == Takes::PerhapsCredentials);
             if !flag {
                 return self.value(takes, word);
             }
@@ -131,7 +132,10 @@ impl Reader {
         let clustered = takes::clusters(self.program);
         for (at, letter) in flag.char_indices() {
             let behind = flag.get(at + letter.len_utf8()..).unwrap_or_default();
-            match takes::short(self.program, letter) {
+            let own = takes::short(self.program, letter);
+            // Alone, it may be the flag of a program that this one runs.
+            let any = || takes::short(None, letter).filter(|_| flag.len() == 1);
+            match own.or_else(any) {
                 Some(takes) if behind.is_empty() => {
                     self.next = Some(takes);
                     return word.to_owned();
@@ -154,7 +158,8 @@ impl Reader {
     fn value(&self, takes: Takes, value: &str) -> String {
         match takes {
             Takes::Header => header(value),
-            Takes::Credentials if self.program.is_none() && !value.contains(':') => self.text(value),
+            Takes::PerhapsCredentials if is_pair(value) => MARK.to_owned(),
+            Takes::PerhapsCredentials => self.text(value),
             Takes::Credentials if is_number(value) => value.to_owned(),
             Takes::Body if value.starts_with('@') || is_number(value) => self.text(value),
             Takes::Cookie if self.program == Some("curl") && !value.contains('=') => self.text(value),
@@ -268,6 +273,15 @@ fn is_variable(name: &str) -> bool {
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
         && shape::of_text(name).is_none()
+}
+
+/// `user:password`, and neither a URL nor `host:port`.
+fn is_pair(value: &str) -> bool {
+    value.split_once(':').is_some_and(|(user, password)| {
+        let port = password.len() <= 5 && password.bytes().all(|byte| byte.is_ascii_digit());
+        let host = user.contains('.') || user == "localhost" || user.is_empty();
+        !password.is_empty() && !value.contains("://") && !(port && host)
+    })
 }
 
 /// A number, alone or with a unit: `100`, `30s`.

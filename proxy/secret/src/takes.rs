@@ -7,6 +7,8 @@ pub(crate) enum Takes {
     Header,
     /// `user:password`, or either.
     Credentials,
+    /// `user:password`, if it looks like it: who takes it is not known.
+    PerhapsCredentials,
     /// Cookies, as a whole.
     Cookie,
     /// A body, a form or metadata, as a whole; `@file` names a file.
@@ -118,11 +120,11 @@ const SHORT: &[(&str, &[(char, Takes)])] = &[
     ("su", &[('c', Takes::Script)]),
 ];
 
-/// Flags of one letter of a program that is not known, where their values look like it.
+/// Flags of one letter of a program that is not known, or that does not have them itself: it may run another.
 const SHORT_OF_ANY: &[(char, Takes)] = &[
     ('H', Takes::Header),
-    ('u', Takes::Credentials),
-    ('a', Takes::Credentials),
+    ('u', Takes::PerhapsCredentials),
+    ('a', Takes::PerhapsCredentials),
 ];
 
 /// Flags of more letters: they mean the same to all that have them.
