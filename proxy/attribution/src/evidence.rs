@@ -106,7 +106,9 @@ impl Evidence {
                 connection.last_byte.map_or(tried, |last| last.max(tried)),
             )
         });
-        let cells = self.traffic.iter().filter(|cell| cell.requests > 0);
+        // What was given up is counted when its connection is over, which may be long after the traffic.
+        let answered = |cell: &&TrafficCell| cell.requests > cell.undelivered;
+        let cells = self.traffic.iter().filter(answered);
         let second = |second: u32| Moment(u64::from(second).saturating_mul(1_000_000));
         let counted = cells.map(|cell| (second(cell.second.saturating_add(1)), second(cell.second)));
         exchanges
