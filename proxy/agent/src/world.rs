@@ -16,6 +16,8 @@ use super::snapshot::{self, Live};
 use super::whereabouts::Whereabouts;
 use hopscope_host::procfs::{self, Netns};
 
+mod ground;
+
 /// Where the kernel's file systems are mounted.
 #[derive(Clone, Debug)]
 pub struct Mounts {
@@ -135,43 +137,6 @@ impl World {
         let homes = &self.homes;
         self.listeners.retain(|(netns, _), _| homes.remembers(*netns));
         self.older.retain(|(netns, _, _), _| homes.remembers(*netns));
-    }
-
-    /// A kernel told whose a socket is and where it lives: that may say which namespace is the host's.
-    pub fn learn_host(&mut self, socket: &Socket) {
-        let Some(owner) = &socket.owner else { return };
-        if self.host.learn(&self.mounts.proc, owner, socket.netns) {
-            self.settle_host();
-        }
-    }
-
-    /// The same of a row of counts, which names a cgroup.
-    pub fn learn_host_of(&mut self, row: &Tallied) {
-        if self.host.unknown().is_none() || !row.active {
-            return;
-        }
-        let Some(path) = self.homes.path_of(row.cgroup) else {
-            return;
-        };
-        let cgroup = self.mounts.cgroup.join(path.trim_start_matches('/'));
-        if self.host.learn_of_cgroup(&self.mounts.proc, &cgroup, row.netns) {
-            self.settle_host();
-        }
-    }
-
-    /// Where the tree of cgroups is, and the paths of pods' below it.
-    pub fn pod_cgroups(&self) -> (&Path, impl Iterator<Item = &str>) {
-        (&self.mounts.cgroup, self.homes.of_pods())
-    }
-
-    /// Whether there is a tree of cgroups (v2).
-    pub const fn has_cgroups(&self) -> bool {
-        self.homes.has_cgroups()
-    }
-
-    fn settle_host(&mut self) {
-        self.table.host_netns = self.host.netns();
-        self.homes.settle_host(self.host.netns());
     }
 
     /// Looks around when a namespace is new.
