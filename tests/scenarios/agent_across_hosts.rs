@@ -185,7 +185,7 @@ fn what_a_balancers_target_did_is_told_by_the_targets_own_host() -> Result<()> {
     let agent = agent_on(&row.far)?;
     let run = Run::of_one_request(&row.near, &format!("lb={front}"))?;
     let answer = run.ask(agent.address, &row.far, "reset-sent-unread")?;
-    judge(&run, &answer, &row.far, "backend-unread-body")
+    judge(&run, &answer, &row.far, "backend-reset")
 }
 
 #[test]
@@ -227,5 +227,5 @@ fn what_a_pod_did_at_the_end_of_a_forward_is_told_by_its_node() -> Result<()> {
     );
     let run = Run::of_one_request(near, &via)?;
     let answer = run.ask(agent.address, far, "reset-sent-unread")?;
-    judge(&run, &answer, far, "backend-unread-body")
+    judge(&run, &answer, far, "backend-reset")
 }

@@ -129,7 +129,7 @@ fn a_backend_that_is_killed_for_want_of_memory_under_load_is_named_with_what_bec
             kept_word,
         ],
     )?;
-    assert_eq!(asked.verdict(), "backend backend-not-ready", "{}", asked.shown());
+    assert_eq!(asked.verdict(), "backend backend-oom-killed", "{}", asked.shown());
     let told = format!("Pod shop/{POD} restarted (OOMKilled, exit code 137) at ");
     assert!(asked.mentions(&told), "{}", asked.shown());
     assert!(asked.mentions("pod-state"), "{}", asked.shown());
@@ -140,12 +140,7 @@ fn a_backend_that_is_killed_for_want_of_memory_under_load_is_named_with_what_bec
         &recording,
         &["--agent-evidence", other.to_str().context("a path")?],
     )?;
-    assert_eq!(
-        other.verdict(),
-        "backend backend-unread-body",
-        "{}",
-        other.shown()
-    );
+    assert_eq!(other.verdict(), "backend backend-reset", "{}", other.shown());
     assert!(!other.mentions("pod-state"), "{}", other.shown());
     Ok(())
 }

@@ -44,7 +44,7 @@ fn assert_cites_the_kernel(report: &Report) {
 }
 
 #[test]
-fn probes_tell_a_body_left_unread_from_a_reset_and_the_recording_keeps_it() -> Result<()> {
+fn the_probes_are_the_witness_of_who_reset_and_the_recording_keeps_it() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (_application, address) = application("unread")?;
     let hopscope = Hopscope::proxy(&format!("direct={address}"), folder.path(), &["--probes=require"])?;
@@ -56,14 +56,14 @@ fn probes_tell_a_body_left_unread_from_a_reset_and_the_recording_keeps_it() -> R
         first.said()
     );
     assert_eq!(
-        first.charged("backend-unread-body").failures,
+        first.charged("backend-reset").failures,
         TIMES,
         "{}",
         first.shown()
     );
     assert_cites_the_kernel(&first);
     let again = Report::again(&folder.path().join("run.hopscope"), &[])?;
-    assert_eq!(again.charged("backend-unread-body").failures, TIMES);
+    assert_eq!(again.charged("backend-reset").failures, TIMES);
     Ok(())
 }
 
@@ -148,7 +148,7 @@ fn an_agent_that_is_asked_after_the_run_gives_the_witness_and_its_answer_can_be_
     let kept = kept.to_str().context("a path")?;
     let asked = Report::again(&recording, &["--agent", &url, "--save-evidence", kept])?;
     assert_eq!(
-        asked.charged("backend-unread-body").failures,
+        asked.charged("backend-reset").failures,
         TIMES,
         "{}",
         asked.shown()

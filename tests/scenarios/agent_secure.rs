@@ -54,12 +54,7 @@ fn an_agent_behind_tls_and_a_token_is_asked_twice_beside_the_runs_probes_and_cou
         "{outcome:?}"
     );
     let alone = run.finish()?;
-    assert_eq!(
-        alone.charged("backend-unread-body").failures,
-        1,
-        "{}",
-        alone.shown()
-    );
+    assert_eq!(alone.charged("backend-reset").failures, 1, "{}", alone.shown());
 
     let recording = folder.path().join("run.hopscope");
     let asked = ["--agent", &url, "--agent-ca", &cert, "--agent-token-file", &token];
@@ -74,10 +69,7 @@ fn an_agent_behind_tls_and_a_token_is_asked_twice_beside_the_runs_probes_and_cou
     let twice = Report::again(&recording, &[&asked[..], &["--agent", &url]].concat())?;
     for told in [&once, &twice] {
         assert_eq!(told.verdict(), alone.verdict(), "{}", told.shown());
-        assert_eq!(
-            told.charged("backend-unread-body"),
-            alone.charged("backend-unread-body")
-        );
+        assert_eq!(told.charged("backend-reset"), alone.charged("backend-reset"));
     }
 
     let refused = |words: &[&str]| {
