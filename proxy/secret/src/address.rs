@@ -103,7 +103,7 @@ fn host(authority: &str) -> String {
     if public || name.starts_with('[') {
         return user + host;
     }
-    let labels: Vec<&str> = host.split('.').map(|label| label_of(label)).collect();
+    let labels: Vec<&str> = host.split('.').map(label_of).collect();
     user + &labels.join(".")
 }
 

@@ -92,7 +92,7 @@ impl Reader {
         }
         match word.split_once('=') {
             Some((name, value)) if is_variable(name) => format!("{name}={}", variable(name, value)),
-            Some(_) | None => self.text(word),
+            Some(_) | None => Self::text(word),
         }
     }
 
@@ -109,7 +109,7 @@ impl Reader {
                 self.next = Some(takes);
                 word.to_owned()
             }
-            (None, Some(value)) => format!("--{}={}", text::redacted(name), self.text(value)),
+            (None, Some(value)) => format!("--{}={}", text::redacted(name), Self::text(value)),
             (None, None) => text::redacted(word),
         }
     }
@@ -120,13 +120,11 @@ impl Reader {
         if name.chars().count() > 1 {
             let known = takes::long(name).or_else(|| secret(name).filter(|_| !takes::clusters(self.program)));
             if let Some(takes) = known {
-                return match flag.split_once('=') {
-                    Some((name, value)) => format!("-{name}={}", self.value(takes, value)),
-                    None => {
-                        self.next = Some(takes);
-                        word.to_owned()
-                    }
-                };
+                if let Some((name, value)) = flag.split_once('=') {
+                    return format!("-{name}={}", self.value(takes, value));
+                }
+                self.next = Some(takes);
+                return word.to_owned();
             }
         }
         let clustered = takes::clusters(self.program);
@@ -159,11 +157,10 @@ impl Reader {
         match takes {
             Takes::Header => header(value),
             Takes::PerhapsCredentials if is_pair(value) => MARK.to_owned(),
-            Takes::PerhapsCredentials => self.text(value),
             Takes::Credentials if is_number(value) => value.to_owned(),
-            Takes::Body if value.starts_with('@') || is_number(value) => self.text(value),
-            Takes::Cookie if self.program == Some("curl") && !value.contains('=') => self.text(value),
-            Takes::Secret if value.starts_with('@') => self.text(value),
+            Takes::Body if value.starts_with('@') || is_number(value) => Self::text(value),
+            Takes::Cookie if self.program == Some("curl") && !value.contains('=') => Self::text(value),
+            Takes::Secret if value.starts_with('@') => Self::text(value),
             Takes::Credentials | Takes::Cookie | Takes::Body | Takes::Secret => {
                 if value.is_empty() {
                     String::new()
@@ -173,20 +170,20 @@ impl Reader {
             }
             Takes::Variable => match value.split_once('=') {
                 Some((name, value)) => format!("{name}={}", variable(name, value)),
-                None => self.text(value),
+                None => Self::text(value),
             },
             Takes::FileAndSecret => match value.rsplit_once(':') {
                 Some((file, password)) if !password.is_empty() && !password.contains(['/', '\\']) => {
-                    format!("{}:{MARK}", self.text(file))
+                    format!("{}:{MARK}", Self::text(file))
                 }
-                Some(_) | None => self.text(value),
+                Some(_) | None => Self::text(value),
             },
             Takes::Script => self.script(value),
-            Takes::Text => self.text(value),
+            Takes::PerhapsCredentials | Takes::Text => Self::text(value),
         }
     }
 
-    fn text(&self, word: &str) -> String {
+    fn text(word: &str) -> String {
         if word.contains("://") && !word.contains(char::is_whitespace) && !word.contains(['"', '\'']) {
             return match word.split_once('=').filter(|(name, _)| is_variable(name)) {
                 Some((name, value)) => format!("{name}={}", variable(name, value)),
@@ -280,7 +277,7 @@ fn is_pair(value: &str) -> bool {
     value.split_once(':').is_some_and(|(user, password)| {
         let port = password.len() <= 5 && password.bytes().all(|byte| byte.is_ascii_digit());
         let host = user.contains('.') || user == "localhost" || user.is_empty();
-        !password.is_empty() && !value.contains("://") && !(port && host)
+        !(password.is_empty() || value.contains("://") || (port && host))
     })
 }
 

@@ -97,15 +97,12 @@ fn unescaped<'a>(word: &[u8], into: &'a mut [u8; LONGEST]) -> &'a [u8] {
     let mut length = 0;
     while let (Some((first, behind)), Some(slot)) = (rest.split_first(), into.get_mut(length)) {
         let hex = |at: usize| char::from(*behind.get(at)?).to_digit(16);
-        match (first, hex(0), hex(1)) {
-            (b'%', Some(high), Some(low)) => {
-                *slot = u8::try_from(high * 16 + low).unwrap_or(b'?');
-                rest = behind.get(2..).unwrap_or_default();
-            }
-            _ => {
-                *slot = *first;
-                rest = behind;
-            }
+        if let (b'%', Some(high), Some(low)) = (first, hex(0), hex(1)) {
+            *slot = u8::try_from(high * 16 + low).unwrap_or(b'?');
+            rest = behind.get(2..).unwrap_or_default();
+        } else {
+            *slot = *first;
+            rest = behind;
         }
         length += 1;
     }

@@ -66,7 +66,7 @@ fn word(text: &str) -> (usize, String) {
             continue;
         }
         match (quote, character) {
-            (None, '\\') | (Some('"'), '\\') => escaped = true,
+            (None | Some('"'), '\\') => escaped = true,
             (None, '\'' | '"') => quote = Some(character),
             (Some(open), close) if open == close => quote = None,
             (None, end) if end.is_whitespace() || is_break(end) => return (at, meant),

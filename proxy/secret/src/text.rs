@@ -108,19 +108,13 @@ impl Reader {
         }
         told.push_str(front);
         match self.next {
-            Next::Plain => self.plain(core, back, told),
-            Next::Value if is_sentence(core) => {
+            Next::Plain | Next::Value | Next::BehindScheme if goes_on(self.next, core) => {
                 self.next = Next::Plain;
                 self.plain(core, back, told);
             }
-            Next::Value | Next::Password => self.mark(told),
             Next::Credentials if is_scheme(core) => {
                 told.push_str(core);
                 self.next = Next::BehindScheme;
-            }
-            Next::BehindScheme if SPOKEN.contains(&core.to_ascii_lowercase().as_str()) => {
-                self.next = Next::Plain;
-                self.plain(core, back, told);
             }
             // Digest and AWS name the parts of theirs.
             Next::BehindScheme
@@ -134,7 +128,9 @@ impl Reader {
                 told.push('=');
                 told.push_str(MARK);
             }
-            Next::Credentials | Next::BehindScheme => self.mark(told),
+            Next::Plain | Next::Value | Next::Password | Next::Credentials | Next::BehindScheme => {
+                self.mark(told);
+            }
         }
         told.push_str(back);
     }
@@ -180,22 +176,21 @@ impl Reader {
             return;
         }
         let assigned = core.find(['=', ':']).filter(|at| *at > 0);
-        match assigned {
-            Some(at) => self.assignment(core, at, told),
-            None => {
-                told.push_str(&word(core));
-                let kind = kind_of(core);
-                if core.starts_with('-') && kind.is_some() {
-                    self.next = Next::Password;
-                }
-                self.named = kind;
-                if let Some(kind) = kind
-                    && back.contains([':', '='])
-                {
-                    self.next = kind;
-                    self.named = None;
-                }
-            }
+        if let Some(at) = assigned {
+            self.assignment(core, at, told);
+            return;
+        }
+        told.push_str(&word(core));
+        let kind = kind_of(core);
+        if core.starts_with('-') && kind.is_some() {
+            self.next = Next::Password;
+        }
+        self.named = kind;
+        if let Some(kind) = kind
+            && back.contains([':', '='])
+        {
+            self.next = kind;
+            self.named = None;
         }
     }
 
@@ -243,6 +238,16 @@ impl Reader {
 fn word(word: &str) -> String {
     let parts: Vec<String> = word.split(',').map(address::path).collect();
     parts.join(",")
+}
+
+/// Whether a word is no secret after all, but a sentence that goes on.
+fn goes_on(next: Next, word: &str) -> bool {
+    match next {
+        Next::Value => is_sentence(word),
+        Next::BehindScheme => SPOKEN.contains(&word.to_ascii_lowercase().as_str()),
+        Next::Plain => true,
+        Next::Password | Next::Credentials => false,
+    }
 }
 
 fn punctuates(character: char) -> bool {
