@@ -142,7 +142,7 @@ fn no_secret_of_a_run_is_in_a_file_a_report_a_metric_or_a_log() {
         ask(address, &plain(path));
     }
     // What a commit has brought into the log is searched as well.
-    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    std::thread::park_timeout(std::time::Duration::from_millis(1_200));
     let mut found = files(folder.path());
     found.push(("metrics".to_owned(), scrape(&metrics).into_bytes()));
     drop(child.stdin.take());

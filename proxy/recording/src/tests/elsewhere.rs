@@ -27,7 +27,7 @@ fn broken_off() -> Place {
         if done() {
             break;
         }
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
     }
     assert!(done(), "the writer commits twice a second");
     std::fs::copy(&whole.file, &copy.file).expect("copied");

@@ -153,11 +153,10 @@ fn pages_that_refer_to_one_another_do_not_yield_rows_for_ever() {
 #[test]
 fn a_table_of_a_view_of_tables_within_tables_is_refused_by_its_schema_alone() {
     let place = recorded(3);
-    let mut sql = String::from("BEGIN;");
-    for number in 0..1_200 {
-        sql.push_str(&format!("CREATE TABLE t{number} (a);"));
-    }
-    sql.push_str("COMMIT");
+    let tables: Vec<String> = (0..1_200)
+        .map(|number| format!("CREATE TABLE t{number} (a);"))
+        .collect();
+    let sql = format!("BEGIN; {} COMMIT", tables.concat());
     alter(&place, &sql);
     assert!(refusal(&place).contains("sqlite_schema"));
 }

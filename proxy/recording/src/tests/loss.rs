@@ -92,7 +92,7 @@ fn a_recording_with_a_limit_keeps_whole_connections_fewer_and_fewer_and_says_so(
         recorder.tick(Moment(id * 1_000));
         if id % 500 == 0 {
             // A writer that has no time to commit would be tried, not the limit.
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::park_timeout(std::time::Duration::from_millis(5));
         }
     }
     drop(recorder);
