@@ -193,16 +193,6 @@ impl Session {
         let counters = Arc::new(Counters::new(limits::connections_within(descriptor_limit)));
         let (stop, stopping) = watch::channel(Stop::Running);
         let mut workers: Vec<JoinHandle<()>> = Vec::new();
-        // What was begun ends again, and no recording is left of a run that did not come about.
-        let undo = |workers: Vec<JoinHandle<()>>, closing: Closing| {
-            stop.send_replace(Stop::By(Instant::now()));
-            for worker in workers {
-                if worker.join().is_err() {
-                    tracing::error!("a worker has failed");
-                }
-            }
-            closing.discard();
-        };
         let mut pulses = Vec::new();
         for (index, listener) in listeners.into_iter().enumerate() {
             let pulse = Arc::new(Pulse::default());
@@ -228,7 +218,7 @@ impl Session {
                 Ok(thread) => workers.push(thread),
                 Err(source) => {
                     drop((tunnels, recording));
-                    undo(workers, closing);
+                    undo(&stop, workers, closing);
                     return Err(system("start a worker thread")(source));
                 }
             }
@@ -245,7 +235,7 @@ impl Session {
             Ok(health) => health,
             Err(source) => {
                 drop((tunnels, recording));
-                undo(workers, closing);
+                undo(&stop, workers, closing);
                 return Err(system("start a thread")(source));
             }
         };
@@ -332,6 +322,17 @@ fn notes(config: &Config, listening: SocketAddr) -> Vec<String> {
         .iter()
         .filter_map(|via| config.host_header.note(via, listening));
     hosts.chain(unchecked).collect()
+}
+
+/// Ends what was begun of a run that did not come about, and leaves no recording of it.
+fn undo(stop: &watch::Sender<Stop>, workers: Vec<JoinHandle<()>>, closing: Closing) {
+    stop.send_replace(Stop::By(Instant::now()));
+    for worker in workers {
+        if worker.join().is_err() {
+            tracing::error!("a worker has failed");
+        }
+    }
+    closing.discard();
 }
 
 /// How the recording is made, within what the system lets a file grow to.
