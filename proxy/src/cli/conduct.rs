@@ -19,7 +19,7 @@ use crate::diagnosis::{Witnesses, of_recording_with};
 use crate::live::{Display, Live, Mode};
 use hopscope_metrics::Metrics;
 use hopscope_metrics::serve::{self, AccessError, ServerError};
-use hopscope_recording::{Recording, RecordingError, Watcher};
+use hopscope_recording::{Recording, RecordingError, Summary, Watcher};
 use hopscope_relay::{Session, StartError};
 use hopscope_report::Report;
 use hopscope_tunnel::paths::Via;
@@ -122,11 +122,7 @@ pub fn conduct(
     let started = began
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
-    let command = match load {
-        Load::Elsewhere => None,
-        Load::Command { words, keep: true } => Some(words.clone()),
-        Load::Command { words, keep: false } => Some(command::redacted(words)),
-    };
+    let command = command_of(load);
     let started_us = u64::try_from(started.as_micros()).unwrap_or(u64::MAX);
     options.output.check(&result.files())?;
     let config = options.config(listen, started_us, command)?;
@@ -205,25 +201,13 @@ pub fn conduct(
             what: "close the recording",
             source: io::Error::other(error),
         })??;
-        if let Some((from, one_in)) = summary.thinned {
-            tell(&format!(
-                "hopscope: from {:.1} s on not every connection is on record, so that the recording stays below its limit: at \
-                 the end one in {one_in}; {} connections and {} failed requests were left out, and all are counted",
-                Span::from_micros(from.0).as_secs_f64(),
-                summary.losses.left_out_connections,
-                summary.losses.left_out_exchanges,
-            ));
-        }
-        if let Some(error) = &summary.write_error {
-            tell(&format!(
-                "hopscope: the recording is incomplete: {error}; the report counts what was lost"
-            ));
-        }
+        tell_of(&summary);
         Ok::<_, ConductError>((exit_code, probes))
     })?;
     let recorded = Recording::open(&recording)?;
     let recorded = match probes {
-        Some(probes) => nodes::keep(probes, recorded, &recording).unwrap_or_else(|(recorded, error)| {
+        Some(probes) => nodes::keep(probes, recorded, &recording).unwrap_or_else(|lost| {
+            let (recorded, error) = *lost;
             tell(&format!("hopscope: what the kernel saw is lost: {error}"));
             recorded
         }),
@@ -253,6 +237,33 @@ fn report_of(recording: Recording, result: &ResultOptions, began: SystemTime) ->
             node: None,
         },
     )
+}
+
+/// The command line as it is kept.
+fn command_of(load: &Load) -> Option<Vec<String>> {
+    match load {
+        Load::Elsewhere => None,
+        Load::Command { words, keep: true } => Some(words.clone()),
+        Load::Command { words, keep: false } => Some(command::redacted(words)),
+    }
+}
+
+/// Says what the recording does not hold.
+fn tell_of(summary: &Summary) {
+    if let Some((from, one_in)) = summary.thinned {
+        tell(&format!(
+            "hopscope: from {:.1} s on not every connection is on record, so that the recording stays below its limit: at \
+             the end one in {one_in}; {} connections and {} failed requests were left out, and all are counted",
+            Span::from_micros(from.0).as_secs_f64(),
+            summary.losses.left_out_connections,
+            summary.losses.left_out_exchanges,
+        ));
+    }
+    if let Some(error) = &summary.write_error {
+        tell(&format!(
+            "hopscope: the recording is incomplete: {error}; the report counts what was lost"
+        ));
+    }
 }
 
 /// Says where to send the load, and where it goes from there.

@@ -123,14 +123,13 @@ impl Identity {
                 Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
                 Some(_) | None => PathBuf::from("."),
             };
-            match fs::read_link(&path) {
+            if let Ok(target) = fs::read_link(&path) {
                 // A link to what is not there yet: writing makes it there.
-                Ok(target) => path = folder.join(target),
-                Err(_) => {
-                    let found = fs::metadata(folder).ok()?;
-                    let name = path.file_name()?.to_os_string();
-                    return Some(Self::ToCome(found.dev(), found.ino(), name));
-                }
+                path = folder.join(target);
+            } else {
+                let found = fs::metadata(folder).ok()?;
+                let name = path.file_name()?.to_os_string();
+                return Some(Self::ToCome(found.dev(), found.ino(), name));
             }
         }
         None

@@ -221,13 +221,13 @@ pub fn keep(
     probes: LocalProbes,
     recording: Recording,
     file: &Path,
-) -> Result<Recording, (Recording, RecordingError)> {
+) -> Result<Recording, Box<(Recording, RecordingError)>> {
     let began = recording.facts().started_unix_us;
     let node = probes.finish(recording.evidence().into(), began);
     let kernel = procfs::boot_id();
     match hopscope_recording::add_node(file, &node, kernel.as_deref()) {
         Ok(()) => Ok(recording.with_node(node, kernel)),
-        Err(error) => Err((recording, error)),
+        Err(error) => Err(Box::new((recording, error))),
     }
 }
 
