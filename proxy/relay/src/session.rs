@@ -1,6 +1,7 @@
 //! A run of the proxy from its first listener to its closed recording.
 
-use std::io;
+mod start_error;
+
 use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,11 +26,13 @@ use super::upstream::{Addresses, Connector, ForwardConnector, OwnAddress, Terms}
 use super::worker::{self, Counters, Way, Worker};
 use super::{listener, splice};
 use hopscope_host::limits;
-use hopscope_host::trust::{Trust, TrustError};
+use hopscope_host::trust::Trust;
 use hopscope_http::ObserverConfig;
 use hopscope_recording::{Closing, FinalFacts, RecordingError, RecordingHandle, Summary, Watcher};
+use hopscope_tunnel::RestartPolicy;
 use hopscope_tunnel::paths::{Target, Transport, Via};
-use hopscope_tunnel::{RestartPolicy, TunnelStartError};
+
+pub use start_error::StartError;
 
 /// How a run is to be made.
 #[derive(Debug)]
@@ -63,67 +66,6 @@ pub struct Config {
     pub recording_options: hopscope_recording::Options,
     /// The generator's command line, where hopscope runs it.
     pub command: Option<Vec<String>>,
-}
-
-/// Why a run could not begin.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The listening address cannot be had.
-    #[error("cannot listen on {address}: {source}; {}", advice_on_listening(source))]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A path's name does not resolve.
-    #[error("the host of path {path}, {host}, does not resolve; check the name, or give an address")]
-    Unresolvable {
-        /// The path.
-        path: String,
-        /// The name.
-        host: String,
-    },
-    /// A path leads to hopscope's own listener.
-    #[error(
-        "path {path} leads to {address}, where hopscope itself listens: every connection would come back to it; give --via \
-         the application's address, or --listen another port"
-    )]
-    OwnAddress {
-        /// The path.
-        path: String,
-        /// The address that it leads to.
-        address: SocketAddr,
-    },
-    /// TLS cannot be set up.
-    #[error(transparent)]
-    Tls(#[from] TrustError),
-    /// A forward cannot be opened.
-    #[error(transparent)]
-    Tunnel(#[from] TunnelStartError),
-    /// The recording cannot be made.
-    #[error(transparent)]
-    Recording(#[from] RecordingError),
-    /// The system refuses what every run needs.
-    #[error("cannot {what}: {source}")]
-    System {
-        /// What was tried.
-        what: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-fn advice_on_listening(error: &io::Error) -> &'static str {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind is non-exhaustive")]
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "another program has that port: stop it, or choose another with --listen",
-        io::ErrorKind::PermissionDenied => "ports below 1024 need privilege: choose another with --listen",
-        io::ErrorKind::AddrNotAvailable => {
-            "that address is not one of this host's: choose another with --listen"
-        }
-        _ => "choose another address with --listen",
-    }
 }
 
 /// How a run is told to end.
@@ -172,13 +114,7 @@ impl Session {
         endpoints.refuse_own(config, own)?;
 
         let clock = RunClock::start();
-        let facts = RunFacts {
-            started_unix_us: clock.started_unix_micros(),
-            paths: config.vias.iter().map(Via::path).collect::<Vec<Path>>(),
-            command: config.command.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            notes: notes(config, address),
-        };
+        let facts = facts(config, clock, address);
         let (recording, closing) =
             hopscope_recording::create(&config.recording, &facts, &recording_options(config), watchers)?;
 
@@ -336,6 +272,16 @@ fn undo(stop: &watch::Sender<Stop>, workers: Vec<JoinHandle<()>>, closing: Closi
 }
 
 /// How the recording is made, within what the system lets a file grow to.
+fn facts(config: &Config, clock: RunClock, listening: SocketAddr) -> RunFacts {
+    RunFacts {
+        started_unix_us: clock.started_unix_micros(),
+        paths: config.vias.iter().map(Via::path).collect::<Vec<Path>>(),
+        command: config.command.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        notes: notes(config, listening),
+    }
+}
+
 fn recording_options(config: &Config) -> hopscope_recording::Options {
     let mut options = config.recording_options.clone();
     options.max_bytes = options

@@ -8,7 +8,12 @@ use std::collections::BTreeMap;
 use hopscope_attribution::between::Between;
 use hopscope_attribution::cause::Cause;
 use hopscope_attribution::hop::Hop;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+
+mod words;
+
+pub use words::either;
+use words::{between, cause, cause_or_null, hop, hop_or_none, is_any};
 
 /// The name and version of the format.
 pub const SCHEMA: &str = "hopscope.report/1";
@@ -480,47 +485,6 @@ pub struct Bucket {
     pub delivered_errors: u64,
     /// Those without a complete response.
     pub undelivered: u64,
-}
-
-/// The two hops that an open charge is left between, as `lb or backend`; `None` where there are none.
-pub fn either(between: Between) -> Option<String> {
-    let hops: Vec<&str> = between.hops().iter().map(|hop| hop.word()).collect();
-    (!hops.is_empty()).then(|| hops.join(" or "))
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
-fn is_any(between: &Between) -> bool {
-    between.hops().is_empty()
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
-fn between<S: Serializer>(between: &Between, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(between.hops().iter().map(|hop| hop.word()))
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
-fn hop<S: Serializer>(hop: &Hop, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(hop.word())
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
-fn cause<S: Serializer>(cause: &Cause, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(cause.word())
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
-#[expect(clippy::ref_option, reason = "the signature is serde's")]
-fn hop_or_none<S: Serializer>(hop: &Option<Hop>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(hop.map_or("none", Hop::word))
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
-#[expect(clippy::ref_option, reason = "the signature is serde's")]
-fn cause_or_null<S: Serializer>(cause: &Option<Cause>, serializer: S) -> Result<S::Ok, S::Error> {
-    match cause {
-        Some(cause) => serializer.serialize_some(cause.word()),
-        None => serializer.serialize_none(),
-    }
 }
 
 /// A generator's failures found again one by one, by time, route and status.

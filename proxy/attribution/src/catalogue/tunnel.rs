@@ -90,7 +90,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "{forwarder} lived and no longer copied",
         "samples of the forwarder's local sockets: bytes that it does not read, in connections that the other side has closed, while its process runs and its tunnel has nothing to say",
         &[(
-            "Restart {forwarder}; with --via tunnel=kubectl:... hopscope does it.",
+            "Restart {forwarder}.",
             "It ends nothing and copies nothing any more, and it does not recover.",
         )],
     ),
