@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use hopscope_attribution::evidence::RunFacts;
 use hopscope_recording::{FinalFacts, Options, Recording};
 use hopscope_report::terminal::{self, Screen};
-use hopscope_report::{Report, html, json, markdown};
+use hopscope_report::{html, json, markdown};
 use hopscope_attribution::evidence::{
     Author, Connection, ConnectionId, Cut, Delivery, Ending, Exchange, FourTuple, Method, Moment, Observation, PathId,
     PathKind, Phases, Protocol, RouteId, SideEnd, Span, TcpFacts, Upstream,
@@ -74,6 +74,7 @@ fn record(file: &Path) {
         paths: vec![path("tunnel", PathKind::Tunnel), path("lb", PathKind::Lb)],
         command: Some(vec!["wrk".to_owned()]),
         version: "0.1.0".to_owned(),
+        notes: Vec::new(),
     };
     let (handle, closing) = hopscope_recording::create(file, &facts, &Options::default(), Vec::new()).expect("a recording");
     handle.route(RouteId(0), "/a/:id");
@@ -122,6 +123,7 @@ fn connection(id: u8, path: PathId) -> Connection {
         blocked_up: Span::ZERO,
         blocked_down: Span::from_micros(3),
         protocol: Protocol::Http1,
+        unread: None,
         exchanges: 1,
         downstream_tcp: Observation::Seen(TcpFacts::default()),
         upstream_tcp: Observation::Seen(TcpFacts::default()),
