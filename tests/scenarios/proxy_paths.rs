@@ -186,6 +186,11 @@ fn five(balancer: &Server, path: &str, status: u16, folder: &Path) -> Result<Rep
     Ok(report)
 }
 
+/// What a balancer reports of a refusal behind it: this host's kernel may have seen who refused it, and else it is open.
+fn refused_behind_it(report: &Report) -> u64 {
+    report.charged("backend-refused").failures + report.charged("undetermined").failures
+}
+
 #[test]
 fn haproxys_own_answers_are_told_from_those_of_the_application_behind_it() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -208,8 +213,7 @@ fn haproxys_own_answers_are_told_from_those_of_the_application_behind_it() -> Re
 
     let haproxy = Server::haproxy(folder.path(), &format!("  server one {}", free_address()?))?;
     let report = five(&haproxy, "/ok", 503, folder.path())?;
-    assert_eq!(report.charged("undetermined").failures, 5, "{}", report.shown());
-    assert!(report.said().contains("LB OR BACKEND"), "{}", report.shown());
+    assert_eq!(refused_behind_it(&report), 5, "{}", report.shown());
     Ok(())
 }
 
@@ -232,12 +236,7 @@ fn envoys_own_answers_are_told_from_those_of_the_application_behind_it() -> Resu
 
     let envoy = Server::envoy(folder.path(), free_address()?, HALF_A_SECOND, false)?;
     let report = five(&envoy, "/ok", 503, folder.path())?;
-    assert_eq!(
-        report.verdict().split(' ').next(),
-        Some("unknown"),
-        "{}",
-        report.shown()
-    );
+    assert_eq!(refused_behind_it(&report), 5, "{}", report.shown());
     Ok(())
 }
 

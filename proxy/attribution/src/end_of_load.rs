@@ -15,6 +15,7 @@ use crate::evidence::{
     Connection, ConnectionId, Cut, Delivery, Evidence, Exchange, Moment, Span, TrafficCell, Upstream,
 };
 use crate::failure::{self, NONE, What};
+use crate::rules::half_closed;
 
 /// Exit codes of a generator that says nothing went wrong: 0, and k6's own of a threshold that was crossed and of a
 /// Ctrl-C (`errext/exitcodes/codes.go`).
@@ -148,6 +149,8 @@ struct Open {
     began: Moment,
     /// When it was given up.
     cut: Moment,
+    /// Until when it was waited for: who half-closed with its request read on.
+    waited: Moment,
     connection: ConnectionId,
     /// Index into the exchanges; `None` for a connection without one.
     exchange: Option<u32>,
@@ -169,7 +172,7 @@ fn under_way(evidence: &Evidence) -> (Vec<u32>, Vec<ConnectionId>) {
         .copied();
     let at_its_end = |open: &&Open| {
         let lived_on = latest.is_some_and(|exited| exited.since(open.cut) > SUMMARY);
-        !lived_on && open.cut.since(open.began) <= open.limit && loads.ended_with(open)
+        !lived_on && open.waited.since(open.began) <= open.limit && loads.ended_with(open)
     };
     let (mut exchanges, mut connects) = (Vec::new(), Vec::new());
     for open in open.iter().filter(at_its_end) {
@@ -209,9 +212,16 @@ fn given_up(evidence: &Evidence) -> Vec<Open> {
                 .and_then(|what| cut_at(what, connection, ended(exchange)))
         };
         if let Some(cut) = cut {
+            let cut = cut.max(exchange.began);
+            let waited = if half_closed(exchange, connection) {
+                ended(exchange).max(cut)
+            } else {
+                cut
+            };
             open.push(Open {
                 began: exchange.began,
-                cut: cut.max(exchange.began),
+                cut,
+                waited,
                 connection: connection.id,
                 exchange: Some(index),
                 limit: limits.of_answers(exchange.path),
@@ -237,9 +247,11 @@ fn given_up(evidence: &Evidence) -> Vec<Open> {
                     (asked, limits.of_answers(connection.path))
                 }
             };
+            let cut = cut.max(began);
             open.push(Open {
                 began,
-                cut: cut.max(began),
+                cut,
+                waited: cut,
                 connection: connection.id,
                 exchange: None,
                 limit,

@@ -64,8 +64,11 @@ fn apply(case: &mut Case<'_>) {
             && steps.stepped >= 3
             && steps.stepped.saturating_mul(10) >= steps.late.saturating_mul(8)
             && steps.retransmitting.saturating_mul(20) <= steps.connected;
-        // Each connection that was dropped overflowed the queue at least once: fewer overflows do not explain them.
-        let enough = overflows > 0 && overflows >= candidates(case, path, kind);
+        // Each connection that was dropped overflowed the queue at least once: fewer overflows do not explain them. A
+        // failure whose row is lost may have been one as well.
+        let lost = &case.evidence.observer.accounting;
+        let unknown = lost.exchanges_lost.saturating_add(lost.connections_lost);
+        let enough = overflows > 0 && overflows >= candidates(case, path, kind).saturating_add(unknown);
         let confidence = match (enough, in_steps) {
             (true, true) => PROVEN,
             (true, false) => STRONG,

@@ -41,8 +41,13 @@ fn apply(case: &mut Case<'_>) {
         let said = Said::of(lines_of(case, path));
         case.judge_where(
             RULE.name,
-            |failure| failure.path == path && failure.is_open(),
-            |case, failure| judge(case, failure, timelines.as_ref(), &said),
+            // That bytes were lost in the tunnel says less than why it did not move them.
+            |failure| failure.path == path && (failure.is_open() || failure.cause == Cause::TunnelTruncated),
+            |case, failure| {
+                let ruling = judge(case, failure, timelines.as_ref(), &said)?;
+                let confidence = ruling.confidence.max(failure.confidence);
+                Some(Ruling { confidence, ..ruling })
+            },
         );
         refused_streams(case, path, &said);
         tell(case, path, timelines.as_ref(), &said);
