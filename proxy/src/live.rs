@@ -1,7 +1,7 @@
 //! What a person sees while it runs.
 //!
 //! [`Live`] watches the recording and keeps what a screen needs; [`LiveFrame`] is one moment of it; [`render`] and
-//! [`line`] lay it out, purely; [`Display`] is the thin thread that prints: on a terminal a small table that is drawn
+//! [`fn@line`] lay it out, purely; [`Display`] is the thin thread that prints: on a terminal a small table that is drawn
 //! over itself, elsewhere one line every ten seconds.
 
 mod display;

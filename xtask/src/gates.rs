@@ -145,8 +145,9 @@ fn step(command: &[&str]) -> Result<()> {
         return Ok(());
     };
     let mut environment = machine::environment();
-    // A warning of rustdoc is a link that leads nowhere.
-    environment.push(("RUSTDOCFLAGS", OsString::from("-D warnings")));
+    // A warning of rustdoc is a link that leads nowhere. Private items are documented as well.
+    let rustdoc = "-D warnings -A rustdoc::private_intra_doc_links";
+    environment.push(("RUSTDOCFLAGS", OsString::from(rustdoc)));
     run(&root(), program, arguments, &environment)
 }
 

@@ -3,7 +3,7 @@
 //! In reading order: [`loader`] attaches what this kernel allows, on the best [`rung`] that holds ([`btf`] and
 //! [`layout`], or [`tracefs`] and [`format`](mod@format), tell the probes where things lie, [`reasons`] what numbers
 //! mean); [`parse`] reads what they say, [`infer`] what they could not see; [`correlate`] gathers it by connection;
-//! [`world`] knows who is who on the host ([`hops`], [`cgroup`], [`procfs`], and of [`kubernetes`] the [`names`]); [`judge`] charges; [`observe`] holds it
+//! [`world`] knows who is who on the host ([`hops`], [`cgroup`], [`procfs`](hopscope_host::procfs), and of [`kubernetes`] the [`names`]); [`judge`] charges; [`observe`] holds it
 //! together; [`metrics`] and [`evidence`] tell it, through [`routes`]. A report [`ask`]s, and joins the [`answer`].
 //!
 //! **Invariant:** it and the relay do not know each other; struct offsets come from the running kernel's BTF, never from constants.

@@ -1,6 +1,6 @@
 //! Prometheus metrics of the proxy; [`crate::serve`] shows them.
 //!
-//! [`Metrics`] is a [`Watcher`](hopscope_recording::Watcher) of the recording: it is fed by the writer's thread, a few
+//! [`Metrics`] is a [`Watcher`] of the recording: it is fed by the writer's thread, a few
 //! times a second, from the same batches that become rows, so the figures agree with the report and cost the workers
 //! nothing. Label values are paths' names, route templates and words of enumerations; the number of series is bounded.
 //!

@@ -2,7 +2,7 @@
 //!
 //! A type says once which columns it has; the table's definition, its rows' writing and their reading follow from it.
 //! Two rules hold for every table. `NULL` is what a record does not have (`None`). A fact that was not seen
-//! ([`Observation::Unseen`]) is a blob that holds the word for the reason, so `typeof(column) = 'blob'` finds it.
+//! ([`Observation::Unseen`](hopscope_attribution::evidence::Observation::Unseen)) is a blob that holds the word for the reason, so `typeof(column) = 'blob'` finds it.
 
 mod compound;
 mod numbers;

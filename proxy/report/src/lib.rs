@@ -3,7 +3,7 @@
 //! [`model::Report`] is derived once, purely, from what was measured and what was concluded; the writers only lay it
 //! out and never add a claim of their own. The same input gives the same bytes.
 //!
-//! Reading order: [`input`] (what a report is made of), [`model`] (what it says: `hopscope.report/1`), [`derive`],
+//! Reading order: [`input`] (what a report is made of), [`model`] (what it says: `hopscope.report/1`), [`mod@derive`],
 //! then one module a form: [`terminal`],
 //! [`json`], [`markdown`], [`html`]. [`condition`] is `--fail-on`.
 //!

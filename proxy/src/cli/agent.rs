@@ -1,4 +1,4 @@
-//! `hopscope agent`: typed words → [`agent::Config`].
+//! `hopscope agent`: typed words → [`hopscope_agent::Config`].
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

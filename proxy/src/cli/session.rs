@@ -85,8 +85,8 @@ impl MetricsAccess {
 #[derive(Clone, Debug, Args)]
 pub struct SessionOptions {
     /// A path to the application: NAME=TARGET. NAME starts with tunnel, lb or direct and says what is on the way.
-    /// TARGET is HOST:PORT, http://HOST[:PORT], https://HOST[:PORT], tcp://HOST:PORT (bytes are not read), or
-    /// kubectl:[NAMESPACE/]svc/NAME:PORT (hopscope runs kubectl port-forward). More than once: new connections are
+    /// TARGET is HOST:PORT, http://HOST:PORT or https://HOST:PORT (80 and 443 where none is given), tcp://HOST:PORT
+    /// (bytes are not read), or kubectl:[NAMESPACE/]svc/NAME:PORT (hopscope runs kubectl port-forward). More than once: new connections are
     /// dealt out over the paths at random
     #[arg(long, value_name = "PATH", required = true, help_heading = "Paths")]
     pub via: Vec<Via>,

@@ -1,7 +1,7 @@
 //! `kubectl port-forward` as an object: run it, find it, watch it, read it.
 //!
 //! [`target`] is what the user typed. [`pool`] runs it: a thread of its own, on which each [`member`] starts a kubectl
-//! ([`forward`]), reads its [`words`] with [`lines`], samples it ([`gauge`], [`tunnel_socket`], [`process`], [`owner`])
+//! ([`forward`]), reads its [`words`] with [`lines`], samples it ([`gauge`], [`tunnel_socket`], [`process`](hopscope_host::process), [`owner`])
 //! and restarts it. [`watch`] does as much of that as is possible for a forward that somebody else runs. All that is seen goes out as a [`report::TunnelReport`]; nothing is concluded here.
 //!
 //! **Invariant:** what is seen of a forwarder is evidence; nothing is concluded here.

@@ -26,7 +26,7 @@ macro_rules! meanings {
 meanings! {
     /// `Forwarding from ...`: it listens.
     Listening = "listening",
-    /// `Handling connection for ...`: it accepted one. Counted in [`TunnelGauge::handled`], not recorded singly.
+    /// `Handling connection for ...`: it accepted one. Counted in [`TunnelGauge::handled`](super::TunnelGauge::handled), not recorded singly.
     Handling = "handling",
     /// `Timeout occurred` while a stream was created.
     StreamTimeout = "stream-timeout",
