@@ -66,3 +66,15 @@ fn main() -> anyhow::Result<()> {
         Task::Kernels(args) => kernels::execute(&args),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn every_task_can_be_typed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -10,6 +10,7 @@ use crate::workspace;
 
 /// What to play of the wild set.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(crate) struct Args {
     /// The wild set (tests/wild): plays with real programs, each with its mirror image, without and with hopscope
     #[arg(long, conflicts_with = "real")]
