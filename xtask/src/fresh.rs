@@ -43,7 +43,9 @@ impl Place {
         }
         let folder = std::env::temp_dir().join(format!("hopscope-fresh-{}", std::process::id()));
         let place = Self(folder);
-        let mirror = mirror("bookworm", "main").unwrap_or_else(|| "http://deb.debian.org/debian".to_owned());
+        let mirror = mirror("bookworm", "main").ok_or(
+            "`apt-cache policy` names no source for Debian 12 (bookworm/main): add one to /etc/apt/sources.list, and run `apt-get update`",
+        )?;
         run(
             &root(),
             "debootstrap",
