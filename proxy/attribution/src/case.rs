@@ -8,6 +8,7 @@ use crate::evidence::{
     Connection, Evidence, Exchange, Forwarder, Laws, Observation, PathId, PathKind, RouteId, Span,
     TunnelEvidence,
 };
+use crate::failed::Failed;
 use crate::failure::{self, Failure, NONE};
 use crate::hop::Hop;
 use crate::lateness::Late;
@@ -51,6 +52,24 @@ pub(crate) struct Unrowed {
     pub(crate) failures: u64,
     pub(crate) confidence: f64,
     pub(crate) rule: &'static str,
+}
+
+impl Unrowed {
+    /// They are requests: hopscope counted them, or the generator alone did.
+    pub(crate) const fn failed(&self) -> Failed {
+        match self.path {
+            Some(_) => Failed {
+                requests: self.failures,
+                connections: 0,
+                never_came: 0,
+            },
+            None => Failed {
+                requests: 0,
+                connections: 0,
+                never_came: self.failures,
+            },
+        }
+    }
 }
 
 /// How the successful exchanges of a path went.

@@ -6,6 +6,7 @@ use crate::between::Between;
 use crate::case::{About, Case, Note, Speaks};
 use crate::cause::Cause;
 use crate::evidence::{ConnectionId, PathId};
+use crate::failed::Failed;
 use crate::figures::{real, share};
 use crate::hop::Hop;
 use crate::tally::Tally;
@@ -23,6 +24,7 @@ pub(crate) fn conclude(mut case: Case<'_>) -> Diagnosis {
             .entry((Some(failure.path), failure.cause, failure.between))
             .or_insert_with(|| empty(Some(failure.path), failure.cause, failure.between));
         charge.failures += 1;
+        charge.failed.add(failure);
         charge.victims += u64::from(failure.victim);
         remember(&mut charge.examples, failure.id);
         tallies
@@ -35,6 +37,7 @@ pub(crate) fn conclude(mut case: Case<'_>) -> Diagnosis {
             .entry((unrowed.path, unrowed.cause, Between::Any))
             .or_insert_with(|| empty(unrowed.path, unrowed.cause, Between::Any));
         charge.failures = charge.failures.saturating_add(unrowed.failures);
+        charge.failed = charge.failed.and(unrowed.failed());
         tallies
             .entry((unrowed.cause, Between::Any))
             .or_default()
@@ -42,8 +45,8 @@ pub(crate) fn conclude(mut case: Case<'_>) -> Diagnosis {
     }
     let total = tallies
         .values()
-        .fold(0_u64, |sum, tally| sum.saturating_add(tally.failures));
-    let hops = hops(&case, &tallies, total);
+        .fold(Failed::default(), |sum, tally| sum.and(tally.failed));
+    let hops = hops(&case, &tallies, total.all());
     let mut verdict = verdict(&case, &hops, total);
     let repeated = repeated::repeated(&case);
     verdict.headline.push_str(&repeated::sentence(&case, repeated));
@@ -68,6 +71,11 @@ const fn empty(path: Option<PathId>, cause: Cause, between: Between) -> Charge {
         cause,
         between,
         failures: 0,
+        failed: Failed {
+            requests: 0,
+            connections: 0,
+            never_came: 0,
+        },
         victims: 0,
         examples: Vec::new(),
     }
@@ -98,13 +106,14 @@ fn hops(case: &Case<'_>, tallies: &BTreeMap<(Cause, Between), Tally>, total: u64
                     b.between,
                 ))
             });
-            let failures = causes
+            let failed = causes
                 .iter()
-                .fold(0_u64, |sum, cause| sum.saturating_add(cause.failures));
+                .fold(Failed::default(), |sum, cause| sum.and(cause.failed));
             HopCharge {
                 hop,
-                failures,
-                share: share(failures, total),
+                failures: failed.all(),
+                failed,
+                share: share(failed.all(), total),
                 causes,
             }
         })
@@ -128,7 +137,8 @@ fn cause_charge(case: &Case<'_>, cause: Cause, between: Between, tally: &Tally) 
     CauseCharge {
         cause,
         between,
-        failures: tally.failures,
+        failures: tally.failed.all(),
+        failed: tally.failed,
         victims: tally.victims,
         confidence: tally.confidence(case),
         evidence_for,
@@ -143,7 +153,7 @@ fn belongs(note: &Note, cause: Cause) -> bool {
     }
 }
 
-fn verdict(case: &Case<'_>, hops: &[HopCharge], total: u64) -> Verdict {
+fn verdict(case: &Case<'_>, hops: &[HopCharge], total: Failed) -> Verdict {
     let Some((hop, cause)) = hops
         .first()
         .and_then(|hop| hop.causes.first().map(|cause| (hop, cause)))

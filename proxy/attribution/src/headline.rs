@@ -5,8 +5,9 @@ use crate::case::{About, Case, Speaks};
 use crate::catalogue;
 use crate::cause::Cause;
 use crate::evidence::PathKind;
+use crate::failed::Failed;
 use crate::failure::What;
-use crate::figures::{count, counted, percent};
+use crate::figures::{count, counted};
 use crate::hop::Hop;
 use crate::tally::looks;
 use crate::verdict::{CauseCharge, Confidence, HopCharge};
@@ -41,10 +42,10 @@ pub(crate) fn charged(
     case: &Case<'_>,
     hop: &HopCharge,
     cause: &CauseCharge,
-    total: u64,
+    total: Failed,
     confidence: Confidence,
 ) -> String {
-    let part = part(hop.failures, total);
+    let part = hop.failed.part_of(total);
     let why = reasons(case, hop, cause);
     match hop.hop {
         Hop::Unknown if cause.cause == Cause::RequestRejected => {
@@ -73,24 +74,8 @@ pub(crate) fn charged(
     }
 }
 
-/// `all 30 failures`, `12 of 30 failures (40 %)`.
-fn part(failures: u64, total: u64) -> String {
-    if failures == total && total == 1 {
-        "the only failure".to_owned()
-    } else if failures == total {
-        format!("all {}", counted(total, "failure", "failures"))
-    } else {
-        format!(
-            "{} of {} ({})",
-            count(failures),
-            counted(total, "failure", "failures"),
-            percent(failures, total)
-        )
-    }
-}
-
 /// Two hops are left: who they are comes first, then who it was not, and what it looked like.
-fn between(case: &Case<'_>, hop: &HopCharge, cause: &CauseCharge, total: u64) -> String {
+fn between(case: &Case<'_>, hop: &HopCharge, cause: &CauseCharge, total: Failed) -> String {
     let noun = cause.between.noun().unwrap_or("path");
     let open = || {
         case.failures
@@ -107,7 +92,7 @@ fn between(case: &Case<'_>, hop: &HopCharge, cause: &CauseCharge, total: u64) ->
     };
     format!(
         "The {noun} caused {}; not the client: {}{rest}.",
-        part(cause.failures, total),
+        cause.failed.part_of(total),
         looks(open())
     )
 }

@@ -22,6 +22,7 @@ mod advice;
 mod case;
 mod charge;
 mod confidence;
+mod failed;
 mod failure;
 mod figures;
 mod first;
@@ -35,6 +36,7 @@ mod repeated;
 mod statistics;
 mod tally;
 
+pub use failed::Failed;
 pub use first::{first_charge, first_charge_without_exchange};
 
 use evidence::Evidence;

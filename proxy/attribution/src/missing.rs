@@ -6,6 +6,7 @@ use crate::between::Between;
 use crate::case::Case;
 use crate::cause::Cause;
 use crate::evidence::{Observation, PathId, PathKind, WhyUnseen};
+use crate::failed::Failed;
 use crate::failure::{Failure, What};
 use crate::figures::{count, counted, real};
 use crate::hop::Hop;
@@ -22,14 +23,14 @@ pub(crate) fn against(case: &Case<'_>, cause: Cause, tally: &Tally) -> Vec<Findi
             numbers,
         });
     };
-    if tally.contradicted > 0 {
+    if tally.contradicted.all() > 0 {
         say(
             "kernel-witness",
             format!(
                 "A witness contradicts what {} would otherwise show, so nobody is charged with them.",
-                counted(tally.contradicted, "failure", "failures")
+                tally.contradicted.described()
             ),
-            vec![("contradicted", real(tally.contradicted))],
+            vec![("contradicted", real(tally.contradicted.all()))],
         );
     }
     let delivered = tally.undelivered == 0;
@@ -148,18 +149,21 @@ pub(crate) fn ask(case: &mut Case<'_>, charges: &BTreeMap<(Option<PathId>, Cause
     if !charges.keys().any(|(_, cause, _)| *cause == Cause::Undetermined) {
         return;
     }
-    let mut questions: BTreeMap<(PathId, Open), u64> = BTreeMap::new();
+    let mut questions: BTreeMap<(PathId, Open), Failed> = BTreeMap::new();
     for failure in case
         .failures
         .iter()
         .filter(|failure| failure.cause == Cause::Undetermined)
     {
-        *questions.entry((failure.path, open(failure))).or_default() += 1;
+        questions
+            .entry((failure.path, open(failure)))
+            .or_default()
+            .add(failure);
     }
-    let mut questions: Vec<((PathId, Open), u64)> = questions.into_iter().collect();
-    questions.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-    for ((path, open), failures) in questions {
-        let (question, experiment) = question(case, path, open, failures);
+    let mut questions: Vec<((PathId, Open), Failed)> = questions.into_iter().collect();
+    questions.sort_by(|a, b| b.1.all().cmp(&a.1.all()).then(a.0.cmp(&b.0)));
+    for ((path, open), failed) in questions {
+        let (question, experiment) = question(case, path, open, failed);
         case.ask(question, experiment);
     }
     let never_reached: u64 = case
@@ -171,7 +175,7 @@ pub(crate) fn ask(case: &mut Case<'_>, charges: &BTreeMap<(Option<PathId>, Cause
     if never_reached > 0 {
         case.ask(
             format!(
-                "What ended {} failures that the generator counted and hopscope never saw?",
+                "What ended {} failed requests that the generator counted and hopscope never saw?",
                 count(never_reached)
             ),
             "ss -s; ulimit -n (on the generator's host, during the run)".to_owned(),
@@ -179,10 +183,10 @@ pub(crate) fn ask(case: &mut Case<'_>, charges: &BTreeMap<(Option<PathId>, Cause
     }
 }
 
-fn question(case: &Case<'_>, path: PathId, open: Open, failures: u64) -> (String, String) {
+fn question(case: &Case<'_>, path: PathId, open: Open, failed: Failed) -> (String, String) {
     let name = case.path_name(path);
     let target = case.path_target(path);
-    let these = counted(failures, "failure", "failures");
+    let these = failed.described();
     let both = format!("hopscope run --via {name}={target} --via direct=POD-IP:PORT -- COMMAND");
     match (case.kind(path), open) {
         (_, Open::Contradicted) => (

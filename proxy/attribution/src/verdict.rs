@@ -3,6 +3,7 @@
 use crate::between::Between;
 use crate::cause::Cause;
 use crate::evidence::{ConnectionId, Moment, Opaque, PathId};
+use crate::failed::Failed;
 use crate::hop::Hop;
 
 /// The whole conclusion of one run.
@@ -73,6 +74,8 @@ pub struct HopCharge {
     pub hop: Hop,
     /// Failures charged to it, triggers and victims together.
     pub failures: u64,
+    /// What these failures are.
+    pub failed: Failed,
     /// That, as a share of all failures.
     pub share: f64,
     /// By cause, most failures first.
@@ -88,6 +91,8 @@ pub struct CauseCharge {
     pub between: Between,
     /// Failures charged to it, triggers and victims together.
     pub failures: u64,
+    /// What these failures are.
+    pub failed: Failed,
     /// Those of them that were victims of another failure, the trigger.
     pub victims: u64,
     /// How sure.
@@ -120,6 +125,8 @@ pub struct Charge {
     pub between: Between,
     /// How many failures, victims included.
     pub failures: u64,
+    /// What these failures are.
+    pub failed: Failed,
     /// How many of them were victims.
     pub victims: u64,
     /// A few of the connections, the earliest first, for a person to look up.

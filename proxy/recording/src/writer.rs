@@ -416,6 +416,8 @@ impl Writer {
         let losses = self.shared.losses.read();
         self.summary.accounting.connections_lost = losses.connections + losses.left_out_connections;
         self.summary.accounting.exchanges_lost = losses.failed_exchanges + losses.left_out_exchanges;
+        self.summary.accounting.connections_left_out = losses.left_out_connections;
+        self.summary.accounting.exchanges_left_out = losses.left_out_exchanges;
         self.summary.accounting.kernel_events_lost = losses.kernel;
         self.summary.losses = losses;
         let path = self.store.path().to_path_buf();

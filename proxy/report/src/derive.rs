@@ -3,13 +3,14 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use hopscope_attribution::Failed;
 use hopscope_attribution::evidence::{Evidence, Observation, Path, PathId, RouteId, TrafficCell, grpc};
 use hopscope_attribution::verdict::{CauseCharge, Diagnosis, Finding, HopCharge, NotRead};
 
 use super::input::RouteMeasurement;
 use super::model::{
-    AdviceReport, Bucket, CauseReport, ChargeReport, FindingReport, HopReport, NotReadReport, ObserverReport,
-    PathReport, Report, RouteReport, Run, SCHEMA, Timeline, Totals, UnknownReport, Verdict,
+    AdviceReport, Bucket, CauseReport, ChargeReport, FailedReport, FindingReport, HopReport, NotReadReport,
+    ObserverReport, PathReport, Report, RouteReport, Run, SCHEMA, Timeline, Totals, UnknownReport, Verdict,
 };
 use hopscope_attribution::evidence::RunFacts;
 use hopscope_text::figures::{float, ratio, rfc3339, rounded};
@@ -143,7 +144,10 @@ fn advice(
 
 fn totals(evidence: &Evidence, diagnosis: &Diagnosis) -> Totals {
     let tally = Tally::of(evidence.traffic.iter());
-    let charged = sum(diagnosis.hops.iter().map(|hop| hop.failures));
+    let failures = diagnosis
+        .hops
+        .iter()
+        .fold(Failed::default(), |sum, hop| sum.and(hop.failed));
     let seconds = evidence.duration.as_secs_f64();
     Totals {
         connections: count(&evidence.connections),
@@ -162,11 +166,14 @@ fn totals(evidence: &Evidence, diagnosis: &Diagnosis) -> Totals {
         requests_per_second: (seconds > 0.0)
             .then(|| float(tally.requests) / seconds)
             .and_then(rounded),
-        failures_charged: charged,
+        failures_charged: failures.all(),
+        failed_connections: failures.connections,
+        never_reached: failures.never_came,
         repeated: diagnosis.repeated,
         attempts: tally
             .requests
-            .saturating_add(charged.saturating_sub(tally.failed())),
+            .saturating_add(failures.connections)
+            .saturating_add(failures.never_came),
     }
 }
 
@@ -176,6 +183,7 @@ fn hop(charge: &HopCharge) -> HopReport {
     HopReport {
         hop: charge.hop,
         failures: charge.failures,
+        failed: failed(charge.failed),
         share: rounded(charge.share).unwrap_or(0.0),
         causes,
     }
@@ -186,10 +194,19 @@ fn cause(charge: &CauseCharge) -> CauseReport {
         cause: charge.cause,
         between: charge.between,
         failures: charge.failures,
+        failed: failed(charge.failed),
         victims: charge.victims,
         confidence: rounded(charge.confidence.get()).unwrap_or(0.0),
         speaks_for: charge.evidence_for.iter().map(finding).collect(),
         speaks_against: charge.evidence_against.iter().map(finding).collect(),
+    }
+}
+
+const fn failed(failed: Failed) -> FailedReport {
+    FailedReport {
+        failed_requests: failed.requests,
+        failed_connections: failed.connections,
+        never_reached: failed.never_came,
     }
 }
 

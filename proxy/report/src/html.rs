@@ -120,11 +120,8 @@ fn verdict(out: &mut Page, report: &Report) {
             "of them not read",
         );
     }
-    if totals.without_request() > 0 {
-        figure(
-            &grouped(totals.without_request()),
-            "of them failed before a request",
-        );
+    if totals.failed_connections > 0 {
+        figure(&grouped(totals.failed_connections), "of them failed");
     }
     page!(out, "</dl>\n");
     for note in &report.run.notes {

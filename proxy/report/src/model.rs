@@ -160,12 +160,17 @@ pub struct Totals {
     pub bytes_down: u64,
     /// Over the whole duration; `null` when there was none.
     pub requests_per_second: Option<f64>,
-    /// Failures that the hops are charged with: failed requests, and connections that failed without carrying one.
+    /// Failures that the hops are charged with: failed requests, failed connections, and requests that never reached
+    /// hopscope.
     pub failures_charged: u64,
+    /// Connections that failed by themselves, such as one whose upstream was refused: no failed request counts them.
+    pub failed_connections: u64,
+    /// Requests that only the generator counted as failed: they never reached hopscope.
+    pub never_reached: u64,
     /// Attempts among the failures that the generator probably sent again by itself on a fresh connection, at most.
     /// They leave no count of failures.
     pub repeated: u64,
-    /// What failures are a share of in `--fail-on`: requests, and connections that failed without carrying one.
+    /// What failures are a share of in `--fail-on`: requests, failed connections, and requests that never reached hopscope.
     pub attempts: u64,
 }
 
@@ -183,13 +188,6 @@ impl ObserverReport {
             .iter()
             .map(|of| of.connections.saturating_sub(of.failed));
         undecided.fold(0, u64::saturating_add)
-    }
-}
-
-impl Totals {
-    /// Connections that failed without carrying a request: they are charged to somebody, and no request counts them.
-    pub const fn without_request(&self) -> u64 {
-        self.attempts.saturating_sub(self.requests)
     }
 }
 
@@ -256,10 +254,24 @@ pub struct HopReport {
     pub hop: Hop,
     /// Failures charged to it, triggers and victims together.
     pub failures: u64,
+    /// What they are.
+    #[serde(flatten)]
+    pub failed: FailedReport,
     /// That, as a share of all failures.
     pub share: f64,
     /// By cause, most failures first.
     pub causes: Vec<CauseReport>,
+}
+
+/// What failed. The three add up to the failures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FailedReport {
+    /// Requests that reached hopscope.
+    pub failed_requests: u64,
+    /// Connections that failed by themselves: no failed request counts them.
+    pub failed_connections: u64,
+    /// Requests that only the generator counted: they never reached hopscope.
+    pub never_reached: u64,
 }
 
 /// What one cause is charged with, and why.
@@ -273,6 +285,9 @@ pub struct CauseReport {
     pub between: Between,
     /// Failures charged to it, triggers and victims together.
     pub failures: u64,
+    /// What they are.
+    #[serde(flatten)]
+    pub failed: FailedReport,
     /// Those of them that were victims of another failure.
     pub victims: u64,
     /// How sure, 0..=1.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use hopscope_attribution::Failed;
 use hopscope_attribution::between::Between;
 use hopscope_attribution::cause::Cause;
 use hopscope_attribution::evidence::{
@@ -82,6 +83,13 @@ const ROUTES: [(&str, u64, u64); 6] = [
     ("/products/:id", 11_951, 11_217),
     ("/banners", 3_039, 2_839),
 ];
+
+/// What failed of the seed.
+const FAILED: Failed = Failed {
+    requests: 25_163,
+    connections: 0,
+    never_came: 0,
+};
 
 /// 29,826 requests through a tunnel, four of six routes failing behind the gateway.
 pub(crate) fn seed() -> Sample {
@@ -251,11 +259,13 @@ fn diagnosis() -> Diagnosis {
         hops: vec![HopCharge {
             hop: Hop::Backend,
             failures: 25_163,
+            failed: FAILED,
             share: 1.0,
             causes: vec![CauseCharge {
                 cause: Cause::BackendDependency,
                 between: Between::Any,
                 failures: 25_163,
+                failed: FAILED,
                 victims: 0,
                 confidence: Confidence::new(0.98),
                 evidence_for: vec![
@@ -294,6 +304,7 @@ fn diagnosis() -> Diagnosis {
             cause: Cause::BackendDependency,
             between: Between::Any,
             failures: 25_163,
+            failed: FAILED,
             victims: 0,
             examples: vec![ConnectionId(0), ConnectionId(1)],
         }],

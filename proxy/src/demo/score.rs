@@ -262,6 +262,10 @@ mod tests {
                     cause: *cause,
                     between: Between::Any,
                     failures: *failures,
+                    failed: hopscope_attribution::Failed {
+                        requests: *failures,
+                        ..Default::default()
+                    },
                     victims: 0,
                     examples: Vec::new(),
                 })

@@ -66,6 +66,10 @@ pub struct Accounting {
     pub exchanges_lost: u64,
     /// Kernel events that were lost, and counted.
     pub kernel_events_lost: u64,
+    /// Of the connections lost, those left out evenly so that a recording or a report stays within its limit.
+    pub connections_left_out: u64,
+    /// Of the exchange rows lost, those left out with their connections for that.
+    pub exchanges_left_out: u64,
 }
 
 impl Accounting {

@@ -5,8 +5,9 @@ use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{FAIR, GOOD, PROVEN, Ruling, STRONG};
 use crate::evidence::{Author, EnvoyReply, PathId, PathKind, grpc};
+use crate::failed::Failed;
 use crate::failure::What;
-use crate::figures::{count, counted, real};
+use crate::figures::{count, real};
 use crate::hop::Hop;
 use crate::verdict::Finding;
 
@@ -33,9 +34,9 @@ fn apply(case: &mut Case<'_>) {
 
 /// The plain fact that clears what stands before the author: an answer that arrived was carried.
 fn clear(case: &mut Case<'_>, path: PathId, carrier: Hop) {
-    let (mut failed, mut delivered) = (0_u64, 0_u64);
+    let (mut failed, mut delivered) = (Failed::default(), 0_u64);
     for failure in case.failures.iter().filter(|failure| failure.path == path) {
-        failed += 1;
+        failed.add(failure);
         delivered += u64::from(failure.rule == RULE.name && failure.cause.hop() == Hop::Backend);
     }
     if delivered == 0 {
@@ -44,7 +45,7 @@ fn clear(case: &mut Case<'_>, path: PathId, carrier: Hop) {
     let statement = format!(
         "{} of {} on path {} were complete HTTP answers of the backend's: the {} carried {} to the last byte.",
         count(delivered),
-        counted(failed, "failure", "failures"),
+        failed.described(),
         case.path_name(path),
         if carrier == Hop::Tunnel {
             "tunnel"
@@ -56,7 +57,7 @@ fn clear(case: &mut Case<'_>, path: PathId, carrier: Hop) {
     let finding = Finding {
         rule: RULE.name,
         statement,
-        numbers: vec![("delivered", real(delivered)), ("failures", real(failed))],
+        numbers: vec![("delivered", real(delivered)), ("failures", real(failed.all()))],
     };
     case.note(About::Hop(Hop::Backend), Speaks::For, finding.clone());
     case.note(About::Hop(carrier), Speaks::Against, finding);

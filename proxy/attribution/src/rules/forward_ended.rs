@@ -26,8 +26,9 @@ use crate::evidence::tunnel::{StartFailure, TunnelLife};
 use crate::evidence::{
     ConnectFailure, Ending, Moment, Observation, PackedTuple, PathId, PathKind, Span, TunnelLine,
 };
+use crate::failed::Failed;
 use crate::failure::{Failure, What};
-use crate::figures::{counted, length, real};
+use crate::figures::real;
 use crate::hop::Hop;
 use crate::verdict::Finding;
 
@@ -304,10 +305,11 @@ fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward<'_>], cut: &[(Mome
     if caught.is_empty() {
         return;
     }
-    tell(case, end, caught.len());
+    tell(case, end, &caught);
 }
 
-fn tell(case: &mut Case<'_>, end: &End, caught: usize) {
+fn tell(case: &mut Case<'_>, end: &End, caught: &[usize]) {
+    let caught = Failed::of(caught.iter().filter_map(|index| case.failures.get(*index)));
     let (name, forwarder) = (case.path_name(end.path), case.forwarder_name(end.path));
     let seen = end.collapse.map_or_else(
         || format!("The forward of path {name} ended at {}", clock(end.from)),
@@ -335,13 +337,10 @@ fn tell(case: &mut Case<'_>, end: &End, caught: usize) {
     };
     let finding = Finding {
         rule: RULE.name,
-        statement: format!(
-            "{seen}, {} in all: {why}.",
-            counted(u64::try_from(caught).unwrap_or(0), "failure", "failures")
-        ),
+        statement: format!("{seen}, {} in all: {why}.", caught.described()),
         numbers: vec![
             ("at_seconds", real(end.from.0) / 1e6),
-            ("failures", length(caught)),
+            ("failures", real(caught.all())),
         ],
     };
     let cause = end.blame.map_or(Cause::Undetermined, |(cause, _)| cause);

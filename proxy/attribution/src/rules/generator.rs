@@ -195,7 +195,7 @@ fn apply_result(case: &mut Case<'_>) {
         let statement = format!(
             "{} counted {}, {} of which never reached hopscope: it {words}.",
             result.tool,
-            counted(result.failed, "failure", "failures"),
+            counted(result.failed, "failed request", "failed requests"),
             count(failures)
         );
         let numbers = vec![("failed", real(result.failed)), ("never_reached", real(failures))];

@@ -5,6 +5,7 @@ use crate::case::{Case, Unrowed, failed_in};
 use crate::cause::Cause;
 use crate::confidence::{GOOD, PROVEN, Ruling};
 use crate::evidence::{ConnectFailure, Moment, ObserverSample, PathId, Span};
+use crate::failed::Failed;
 use crate::failure::{Failure, NONE, What};
 use crate::figures::{count, counted, share};
 
@@ -59,11 +60,21 @@ fn account(case: &mut Case<'_>) {
         ));
     }
     let kernel_lost = case.kernel_events_lost;
-    if books.connections_lost > 0 || books.exchanges_lost > 0 || kernel_lost > 0 {
+    if books.connections_left_out > 0 || books.exchanges_left_out > 0 {
+        case.observer.reasons.push(format!(
+            "This is a sample: {} and {} were left out evenly, so that the recording (--record-limit) or the report stays \
+             within its limit. Every one of them is counted, and totals, routes and latencies are exact.",
+            counted(books.connections_left_out, "connection", "connections"),
+            counted(books.exchanges_left_out, "failed request", "failed requests"),
+        ));
+    }
+    let connections_lost = books.connections_lost.saturating_sub(books.connections_left_out);
+    let exchanges_lost = books.exchanges_lost.saturating_sub(books.exchanges_left_out);
+    if connections_lost > 0 || exchanges_lost > 0 || kernel_lost > 0 {
         case.observer.reasons.push(format!(
             "Evidence was lost: {}, {}, {}.",
-            counted(books.connections_lost, "connection", "connections"),
-            counted(books.exchanges_lost, "exchange", "exchanges"),
+            counted(connections_lost, "connection", "connections"),
+            counted(exchanges_lost, "exchange", "exchanges"),
             counted(kernel_lost, "kernel event", "kernel events")
         ));
     }
@@ -71,7 +82,7 @@ fn account(case: &mut Case<'_>) {
     if without_row > 0 {
         case.observer.reasons.push(format!(
             "{} counted and their rows are missing: nobody is charged with them.",
-            counted(without_row, "failure was", "failures were")
+            counted(without_row, "failed request was", "failed requests were")
         ));
     }
     case.rows_lost = books
@@ -161,14 +172,14 @@ fn void(case: &mut Case<'_>) {
         },
     );
     let voided = |failure: &&Failure| failure.rule == RULE.name;
-    let voided = u64::try_from(case.failures.iter().filter(voided).count()).unwrap_or(0);
+    let voided = Failed::of(case.failures.iter().filter(voided));
     case.observer.saturated = true;
     troubled.dedup_by_key(|(second, _)| *second);
     case.observer.reasons.push(format!(
         "hopscope could not keep up in {}: {} of that time without a complete answer {} charged to nobody else.",
         counted(u64::try_from(troubled.len()).unwrap_or(0), "second", "seconds"),
-        counted(voided, "failure", "failures"),
-        if voided == 1 { "is" } else { "are" }
+        voided.described(),
+        if voided.all() == 1 { "is" } else { "are" }
     ));
 }
 

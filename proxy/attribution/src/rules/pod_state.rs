@@ -17,8 +17,9 @@ use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling, STRONG};
 use crate::evidence::{Moment, PathId, PodChange, PodTurn, Span};
+use crate::failed::Failed;
 use crate::failure::Failure;
-use crate::figures::{counted, real};
+use crate::figures::real;
 use crate::hop::Hop;
 use crate::verdict::Finding;
 use target::{Match, Targets};
@@ -195,7 +196,7 @@ fn says(cause: Cause, known: bool) -> Option<Says> {
 /// The failures that an event is told beside.
 #[derive(Clone, Copy)]
 struct Beside {
-    failures: u64,
+    failed: Failed,
     first: Moment,
 }
 
@@ -212,10 +213,10 @@ fn tell(case: &mut Case<'_>, troubles: &[Trouble<'_>], pairs: &[Pair]) {
             let entry = beside
                 .entry((failure.cause, says, pair.trouble, failure.path))
                 .or_insert(Beside {
-                    failures: 0,
+                    failed: Failed::default(),
                     first: failure.at,
                 });
-            entry.failures += 1;
+            entry.failed.add(failure);
             entry.first = entry.first.min(failure.at);
         }
     }
@@ -229,7 +230,12 @@ fn tell(case: &mut Case<'_>, troubles: &[Trouble<'_>], pairs: &[Pair]) {
         .collect();
     // Those of one cause together, the gravest and the most frequent first; what is alike stays in the order of time.
     all.sort_by_key(|(cause, says, trouble, _, beside)| {
-        (*cause, *says, trouble.kind, std::cmp::Reverse(beside.failures))
+        (
+            *cause,
+            *says,
+            trouble.kind,
+            std::cmp::Reverse(beside.failed.all()),
+        )
     });
     let mut told: BTreeMap<(Cause, Says), usize> = BTreeMap::new();
     for (cause, says, trouble, path, beside) in all {
@@ -250,9 +256,9 @@ fn tell(case: &mut Case<'_>, troubles: &[Trouble<'_>], pairs: &[Pair]) {
 
 fn finding(case: &Case<'_>, says: Says, turn: &PodTurn, path: PathId, beside: Beside) -> Finding {
     let name = case.path_name(path);
-    let failures = match beside.failures {
+    let failures = match beside.failed.all() {
         1 => "this failure".to_owned(),
-        many => format!("the first of {}", counted(many, "failure", "failures")),
+        _ => format!("the first of {}", beside.failed.described()),
     };
     let distance = if beside.first > turn.at + turn.error {
         format!("{} before {failures}", beside.first.since(turn.at))
@@ -277,7 +283,7 @@ fn finding(case: &Case<'_>, says: Says, turn: &PodTurn, path: PathId, beside: Be
         numbers: vec![
             ("at_seconds", at),
             ("error_seconds", turn.error.as_secs_f64()),
-            ("failures", real(beside.failures)),
+            ("failures", real(beside.failed.all())),
         ],
     }
 }

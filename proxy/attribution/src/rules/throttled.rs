@@ -9,6 +9,7 @@ use crate::confidence::{GOOD, Ruling, STRONG};
 use crate::evidence::{
     ConnectFailure, ConnectionId, CpuThrottle, Moment, PathId, PathKind, PodId, TunnelProcess,
 };
+use crate::failed::Failed;
 use crate::failure::{Failure, What};
 use crate::figures::{count, counted, real, share};
 use crate::rules::due;
@@ -41,7 +42,7 @@ fn apply(case: &mut Case<'_>) {
         return;
     }
     let pods = Pods::of(case);
-    let mut found: BTreeMap<(PathId, PodId), (u64, Held)> = BTreeMap::new();
+    let mut found: BTreeMap<(PathId, PodId), (Failed, Held)> = BTreeMap::new();
     let mut failures = std::mem::take(&mut case.failures);
     for failure in failures.iter_mut().filter(|failure| slow(case, failure)) {
         let held = pods.of_failure(failure).and_then(|candidates| {
@@ -58,14 +59,16 @@ fn apply(case: &mut Case<'_>) {
         let Some((pod, held)) = held else { continue };
         let confidence = if failure.is_open() { GOOD } else { STRONG };
         failure.charge(Ruling::charge(Cause::BackendCpuThrottled, confidence), RULE.name);
-        let entry = found.entry((failure.path, pod.clone())).or_insert((0, held));
-        entry.0 += 1;
+        let entry = found
+            .entry((failure.path, pod.clone()))
+            .or_insert((Failed::default(), held));
+        entry.0.add(failure);
         if held.throttled > entry.1.throttled {
             entry.1 = held;
         }
     }
     case.failures = failures;
-    for ((path, pod), (failures, held)) in found {
+    for ((path, pod), (failed, held)) in found {
         let statement = format!(
             "Pod {}/{}, which path {} leads to, was held back by its CPU limit in {} of {} while the slowest of {} waited.",
             pod.namespace,
@@ -73,7 +76,7 @@ fn apply(case: &mut Case<'_>) {
             case.path_name(path),
             count(held.throttled),
             counted(held.periods, "period", "periods"),
-            counted(failures, "failure", "failures"),
+            failed.described(),
         );
         let finding = Finding {
             rule: RULE.name,
@@ -81,7 +84,7 @@ fn apply(case: &mut Case<'_>) {
             numbers: vec![
                 ("periods", real(held.periods)),
                 ("throttled", real(held.throttled)),
-                ("failures", real(failures)),
+                ("failures", real(failed.all())),
             ],
         };
         case.note(About::Cause(Cause::BackendCpuThrottled), Speaks::For, finding);

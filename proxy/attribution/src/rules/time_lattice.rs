@@ -3,7 +3,8 @@
 use super::Rule;
 use crate::case::{About, Case, Speaks};
 use crate::evidence::{PathId, PathKind, Span};
-use crate::failure::What;
+use crate::failed::Failed;
+use crate::failure::{Failure, What};
 use crate::figures::{count, counted, length, percent, real};
 use crate::hop::Hop;
 use crate::lattice;
@@ -35,23 +36,25 @@ fn apply(case: &mut Case<'_>) {
 }
 
 fn spikes(case: &mut Case<'_>, path: PathId) {
-    let mut ages: Vec<(Span, Hop)> = case
+    let broken: Vec<&Failure> = case
         .failures
         .iter()
         .filter(|failure| failure.path == path && matches!(failure.what, What::Broken { .. }))
-        .map(|failure| (failure.age(), failure.cause.hop()))
         .collect();
-    ages.sort_unstable();
-    let sorted: Vec<Span> = ages.iter().map(|(age, _)| *age).collect();
+    let mut sorted: Vec<Span> = broken.iter().map(|failure| failure.age()).collect();
+    sorted.sort_unstable();
     let Some(spike) = lattice::spike(&sorted, 5).filter(|spike| spike.at >= Span::from_micros(500_000))
     else {
         return;
     };
-    let mut charged: Vec<Hop> = ages
-        .iter()
-        .filter(|(age, _)| spike.contains(*age))
-        .map(|(_, hop)| *hop)
-        .collect();
+    let in_spike = || {
+        broken
+            .iter()
+            .copied()
+            .filter(|failure| spike.contains(failure.age()))
+    };
+    let failed = Failed::of(in_spike());
+    let mut charged: Vec<Hop> = in_spike().map(|failure| failure.cause.hop()).collect();
     charged.sort_unstable();
     charged.dedup();
     let present = |hop: Hop| match hop {
@@ -73,7 +76,7 @@ fn spikes(case: &mut Case<'_>, path: PathId) {
     }
     let statement = format!(
         "{} on path {} ended {} after they began, within {}: as long as {}.",
-        counted(u64::try_from(spike.count).unwrap_or(0), "failure", "failures"),
+        failed.described(),
         case.path_name(path),
         spike.at,
         spike.to - spike.at,

@@ -368,6 +368,8 @@ impl Parts {
                 .failed_exchanges
                 .saturating_add(self.losses.left_out_exchanges),
             kernel_events_lost: self.losses.kernel,
+            connections_left_out: self.losses.left_out_connections,
+            exchanges_left_out: self.losses.left_out_exchanges,
         }
     }
 }

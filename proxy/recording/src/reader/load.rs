@@ -228,7 +228,7 @@ impl Tables<'_> {
         if !self.layout.has(schema::CONNECTION, "unread_up") {
             connections.iter_mut().for_each(suppose_unread);
         }
-        losses.connections = losses.connections.saturating_add(all.left_out());
+        losses.left_out_connections = losses.left_out_connections.saturating_add(all.left_out());
         Ok(connections)
     }
 
@@ -269,7 +269,7 @@ impl Tables<'_> {
                 went_well.keep()
             }
         })?;
-        losses.failed_exchanges = losses.failed_exchanges.saturating_add(failed.left_out());
+        losses.left_out_exchanges = losses.left_out_exchanges.saturating_add(failed.left_out());
         losses.sampled_exchanges = losses.sampled_exchanges.saturating_add(went_well.left_out());
         Ok(exchanges)
     }

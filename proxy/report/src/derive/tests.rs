@@ -143,6 +143,10 @@ fn failures_that_the_generator_left_out_are_taken_from_no_hop_for_certain() {
     let mut tunnel = sample.diagnosis.hops[0].clone();
     tunnel.hop = hopscope_attribution::hop::Hop::Tunnel;
     tunnel.failures = 100;
+    tunnel.failed = hopscope_attribution::Failed {
+        connections: 100,
+        ..Default::default()
+    };
     tunnel.causes[0].cause = Cause::TunnelLost;
     sample.diagnosis.hops.push(tunnel);
     sample.evidence.generator = Observation::Seen(GeneratorResult {

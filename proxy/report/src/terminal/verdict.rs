@@ -86,16 +86,13 @@ fn summary(report: &Report, screen: Screen) -> String {
     screen.paint(Ink::Faint, &cut(&parts.join(" · "), screen.width))
 }
 
-/// `421 connections (131 failed before a request)`
+/// `421 connections (131 failed, 12 not read)`
 pub(crate) fn connections(report: &Report) -> String {
     let (totals, not_read) = (&report.totals, report.observer.connections_not_read());
     let all = counted(totals.connections, "connection");
     let mut told = Vec::new();
-    if totals.without_request() > 0 {
-        told.push(format!(
-            "{} failed before a request",
-            grouped(totals.without_request())
-        ));
+    if totals.failed_connections > 0 {
+        told.push(format!("{} failed", grouped(totals.failed_connections)));
     }
     if not_read > 0 {
         told.push(format!("{} not read", grouped(not_read)));

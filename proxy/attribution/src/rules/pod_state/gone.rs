@@ -12,7 +12,8 @@ use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::Ruling;
 use crate::evidence::{PathId, PodChange, PodId, PodTurn};
-use crate::figures::{counted, real};
+use crate::failed::Failed;
+use crate::figures::real;
 use crate::verdict::Finding;
 
 pub(super) fn doubt(case: &mut Case<'_>, turns: &[PodTurn], targets: &Targets<'_>) {
@@ -27,7 +28,7 @@ pub(super) fn doubt(case: &mut Case<'_>, turns: &[PodTurn], targets: &Targets<'_
     if gone.is_empty() {
         return;
     }
-    let mut doubted: BTreeMap<(PathId, &PodId), u64> = BTreeMap::new();
+    let mut doubted: BTreeMap<(PathId, &PodId), Failed> = BTreeMap::new();
     let mut failures = std::mem::take(&mut case.failures);
     for failure in failures
         .iter_mut()
@@ -35,19 +36,19 @@ pub(super) fn doubt(case: &mut Case<'_>, turns: &[PodTurn], targets: &Targets<'_
     {
         let own = |turn: &&&PodTurn| targets.compare(case, failure, turn) == Match::Same;
         if let Some(turn) = gone.values().find(own) {
-            *doubted.entry((failure.path, &turn.pod)).or_default() += 1;
+            doubted.entry((failure.path, &turn.pod)).or_default().add(failure);
             failure.charge(Ruling::contradiction(), RULE.name);
         }
     }
     case.failures = failures;
-    for ((path, pod), failures) in doubted {
+    for ((path, pod), failed) in doubted {
         if let Some(turn) = gone.get(pod) {
-            tell(case, path, turn, failures);
+            tell(case, path, turn, failed);
         }
     }
 }
 
-fn tell(case: &mut Case<'_>, path: PathId, turn: &PodTurn, failures: u64) {
+fn tell(case: &mut Case<'_>, path: PathId, turn: &PodTurn, failed: Failed) {
     let at = real(turn.at.0) / 1e6;
     let finding = Finding {
         rule: RULE.name,
@@ -60,12 +61,12 @@ fn tell(case: &mut Case<'_>, path: PathId, turn: &PodTurn, failures: u64) {
             super::happened(turn),
             turn.error,
             case.forwarder_name(path),
-            counted(failures, "failure", "failures"),
+            failed.described(),
         ),
         numbers: vec![
             ("at_seconds", at),
             ("error_seconds", turn.error.as_secs_f64()),
-            ("failures", real(failures)),
+            ("failures", real(failed.all())),
         ],
     };
     case.note(About::Cause(Cause::Undetermined), Speaks::For, finding);
