@@ -9,6 +9,19 @@ use crate::command::{Result, output, root, run, say};
 
 /// What a person would install before the README's second command.
 const GIVEN: &str = "rustc-web,cargo-web,git,ca-certificates,python3-venv,gcc,libc6-dev";
+/// How this machine reaches its registries and whom it trusts there: a proxy's authority, a mirror's address.
+/// `update-ca-certificates` takes the authorities in.
+const REACH: [&str; 7] = [
+    "/etc/apt/sources.list",
+    "/etc/apt/sources.list.d",
+    "/etc/apt/apt.conf.d",
+    "/etc/resolv.conf",
+    "/etc/pip.conf",
+    "/root/.npmrc",
+    "/usr/local/share/ca-certificates",
+];
+/// pip and Node.js bring authorities of their own, and have to be pointed at the system's.
+const TRUST: &str = "export PIP_CERT=/etc/ssl/certs/ca-certificates.crt NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt";
 /// File systems of this machine that a test of the kernel's probes needs to see.
 const MOUNTS: [&str; 4] = ["/proc", "/sys", "/dev", "/run"];
 
@@ -17,7 +30,7 @@ pub(crate) fn play(only: Option<&str>) -> Result<()> {
     let place = Place::make()?;
     let gates = only.map_or_else(String::new, |only| format!(" {only}"));
     let script = format!(
-        "export HOME=/root CI=true PATH=/usr/lib/rust-web/bin:/usr/sbin:/usr/bin:/sbin:/bin; cd /clone && cargo xtask ci{gates}"
+        "export HOME=/root CI=true PATH=/usr/lib/rust-web/bin:/usr/sbin:/usr/bin:/sbin:/bin; {TRUST}; cd /clone && cargo xtask ci{gates}"
     );
     say(&format!("== in {}", place.0.display()));
     run(
@@ -52,13 +65,8 @@ impl Place {
             &["--variant=minbase", "bookworm", &*place.text(), &*mirror],
             &[],
         )?;
-        // Where this machine finds its packages, security updates included: Debian's newer Rust is one.
-        for from in [
-            "/etc/apt/sources.list",
-            "/etc/apt/sources.list.d",
-            "/etc/apt/apt.conf.d",
-            "/etc/resolv.conf",
-        ] {
+        // Security updates included: Debian's newer Rust is one.
+        for from in REACH {
             if Path::new(from).exists() {
                 let to = place.0.join(from.trim_start_matches('/'));
                 let parent = to.parent().unwrap_or(&place.0).to_string_lossy().into_owned();
@@ -72,7 +80,7 @@ impl Place {
         }
         let given = GIVEN.replace(',', " ");
         let install = format!(
-            "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends {given}"
+            "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends {given} && update-ca-certificates"
         );
         run(
             &root(),
