@@ -1,8 +1,8 @@
 //! kubectl's own lines, in the three forms that its log has had.
 
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::Version;
@@ -169,37 +169,9 @@ fn unstructured(minor: u16, source_line: u16, sentence: &str) -> String {
 
 /// klog's head in front of a message.
 fn logged(source_line: u16, message: &str) -> String {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (seconds, micros) = (since_epoch.as_secs(), since_epoch.subsec_micros());
-    let (month, day) = month_and_day(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let now = Timestamp::now().strftime("%m%d %H:%M:%S%.6f");
     let pid = std::process::id();
-    format!(
-        "E{month:02}{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06} {pid:>7} portforward.go:{source_line}] {message}"
-    )
-}
-
-/// Month and day of the month, in UTC, of a day counted from 1970.
-fn month_and_day(day: u64) -> (u64, u64) {
-    let is_leap =
-        |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let (mut year, mut left) = (1970, day);
-    loop {
-        let length = if is_leap(year) { 366 } else { 365 };
-        if left < length {
-            break;
-        }
-        left -= length;
-        year += 1;
-    }
-    let february = if is_leap(year) { 29 } else { 28 };
-    for (month, length) in (1..).zip([31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]) {
-        if left < length {
-            return (month, left + 1);
-        }
-        left -= length;
-    }
-    (12, 31)
+    format!("E{now} {pid:>7} portforward.go:{source_line}] {message}")
 }
 
 /// `=VALUE` as klog writes a string: in Go's quotes, or as a block when it has more than one line.
@@ -229,15 +201,7 @@ pub(super) fn accept_cause(local: &str, error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{month_and_day, value};
-
-    #[test]
-    fn days_since_1970_become_a_date() {
-        assert_eq!(month_and_day(0), (1, 1));
-        assert_eq!(month_and_day(59), (3, 1));
-        assert_eq!(month_and_day(365 + 365 + 59), (2, 29), "1972 was a leap year");
-        assert_eq!(month_and_day(20_779), (11, 22), "22 November 2026");
-    }
+    use super::value;
 
     #[test]
     fn quotes_are_gos_and_several_lines_are_a_block() {

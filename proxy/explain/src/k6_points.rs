@@ -4,6 +4,9 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::readers::TextReader;
@@ -225,48 +228,20 @@ pub(super) fn csv_seconds(text: &str) -> Option<f64> {
     number.is_finite().then_some(number / unit)
 }
 
-/// Seconds since 1970 of an RFC 3339 time, to the microsecond. A time without an offset is taken as UTC.
+/// Seconds since 1970 of an RFC 3339 time. A time without an offset is taken as UTC; a day that the calendar does not have
+/// is no time.
 pub(super) fn unix_seconds(text: &str) -> Option<f64> {
-    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u32>().ok();
-    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    if !(1..=12).contains(&month)
-        || !(1..=31).contains(&day)
-        || year < 1970
-        || hour > 23
-        || minute > 59
-        || second > 60
-    {
-        return None;
-    }
-    // Months from March on, so that a leap day is the last of its year.
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
-    let days = days.checked_sub(719_469)?;
-    let rest = text.get(19..)?;
-    let digits = rest.strip_prefix('.').map_or(0, |fraction| {
-        fraction.bytes().take_while(u8::is_ascii_digit).count()
-    });
-    let fraction = match digits {
-        0 => 0.0,
-        _ => format!("0{}", rest.get(..=digits)?).parse::<f64>().ok()?,
-    };
-    let offset = rest.get(digits + usize::from(digits > 0)..)?;
-    let offset = match offset.as_bytes() {
-        [] | [b'Z' | b'z'] => 0.0,
-        [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
-            let part = |range: std::ops::Range<usize>| offset.get(range)?.parse::<u32>().ok();
-            let seconds = f64::from(part(1..3)? * 3_600 + part(4..6)? * 60);
-            if *sign == b'+' { seconds } else { -seconds }
-        }
-        _ => return None,
-    };
-    let whole = f64::from(days) * 86_400.0 + f64::from(hour * 3_600 + minute * 60 + second);
-    Some(whole + fraction - offset)
+    // A date alone is no moment.
+    text.as_bytes()
+        .get(10)
+        .filter(|byte| matches!(byte, b'T' | b't' | b' '))?;
+    let moment = text.parse::<Timestamp>().ok().or_else(|| {
+        let civil = text.parse::<DateTime>().ok()?;
+        TimeZone::UTC.to_timestamp(civil).ok()
+    })?;
+    let (seconds, nanos) = (moment.as_second(), moment.subsec_nanosecond());
+    let seconds = u32::try_from(seconds).map(f64::from).ok()?;
+    Some(seconds + f64::from(nanos) / 1e9)
 }
 
 #[cfg(test)]
@@ -302,6 +277,10 @@ mod tests {
             "",
             "now",
             "2026-13-01T00:00:00Z",
+            "2026-02-31T00:00:00Z",
+            "2026-02-31T00:00:00",
+            "2026-02-29T12:00:00Z",
+            "2026-04-31T12:00:00+02:00",
             "9999999999",
             "2026-11-2€T22:08:28",
         ] {

@@ -1,6 +1,7 @@
 //! Figures as a person reads them: grouped digits, shares, times, bytes, dates.
 
 use hopscope_attribution::evidence::Span;
+use jiff::Timestamp;
 
 /// A count as a float, for ratios.
 #[expect(
@@ -145,26 +146,13 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds, from microseconds since 1970. The calendar is the proleptic Gregorian one.
+/// RFC 3339 in UTC with milliseconds, from microseconds since 1970; the last moment of the year 9999 for any later one.
 pub fn rfc3339(unix_us: u64) -> String {
-    let millis = unix_us / 1_000 % 1_000;
-    let seconds = unix_us / 1_000_000;
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    // Days are counted from 0000-03-01, so that a leap day is the last of its year.
-    let days = seconds / 86_400 + 719_468;
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    let moment = i64::try_from(unix_us)
+        .ok()
+        .and_then(|micros| Timestamp::from_microsecond(micros).ok())
+        .unwrap_or(Timestamp::MAX);
+    format!("{moment:.3}")
 }
 
 #[cfg(test)]
@@ -197,6 +185,11 @@ mod tests {
         assert_eq!(rfc3339(951_782_400_000_000), "2000-02-29T00:00:00.000Z");
         assert_eq!(rfc3339(1_735_689_599_999_000), "2024-12-31T23:59:59.999Z");
         assert_eq!(rfc3339(4_107_542_400_000_000), "2100-03-01T00:00:00.000Z");
+        assert!(
+            rfc3339(u64::MAX).starts_with("9999-12-3"),
+            "{}",
+            rfc3339(u64::MAX)
+        );
     }
 
     #[test]
