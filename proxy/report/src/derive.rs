@@ -344,6 +344,8 @@ fn observer(evidence: &Evidence, diagnosis: &Diagnosis) -> ObserverReport {
         connections_lost: accounting.connections_lost,
         exchanges_lost: accounting.exchanges_lost,
         kernel_events_lost: accounting.kernel_events_lost,
+        connections_left_out: accounting.connections_left_out,
+        exchanges_left_out: accounting.exchanges_left_out,
         not_read: diagnosis
             .not_read
             .iter()

@@ -4,13 +4,14 @@
 //! out and never add a claim of their own. The same input gives the same bytes.
 //!
 //! Reading order: [`input`] (what a report is made of), [`model`] (what it says: `hopscope.report/1`), [`mod@derive`],
-//! then one module a form: [`terminal`],
-//! [`json`], [`markdown`], [`html`]. [`condition`] is `--fail-on`.
+//! `front` and `sections` (what a person reads, derived once), then one module a form, which only lays out:
+//! [`terminal`], [`markdown`], [`html`]. [`json`] is the model itself. [`condition`] is `--fail-on`.
 //!
 //! **Invariant:** a report claims nothing that the diagnosis does not, and the same input gives the same bytes; no database is known here.
 
 pub mod condition;
 pub mod derive;
+mod front;
 pub mod html;
 pub mod input;
 pub mod join;
@@ -20,6 +21,8 @@ pub mod model;
 mod not_read;
 #[cfg(test)]
 mod sample;
+mod section;
+mod sections;
 pub mod terminal;
 
 pub use condition::Condition;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use hopscope_attribution::Failed;
 use hopscope_attribution::between::Between;
 use hopscope_attribution::cause::Cause;
 use hopscope_attribution::hop::Hop;
@@ -274,6 +275,18 @@ pub struct FailedReport {
     pub never_reached: u64,
 }
 
+impl FailedReport {
+    /// `25,163 failed requests`, `180 failures (100 requests, 80 connections)`.
+    pub fn described(self) -> String {
+        let failed = Failed {
+            requests: self.failed_requests,
+            connections: self.failed_connections,
+            never_came: self.never_reached,
+        };
+        failed.described()
+    }
+}
+
 /// What one cause is charged with, and why.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CauseReport {
@@ -433,6 +446,10 @@ pub struct ObserverReport {
     pub exchanges_lost: u64,
     /// Kernel events lost, and counted.
     pub kernel_events_lost: u64,
+    /// Of the connections lost, those left out evenly so that the recording or the report stays within its limit.
+    pub connections_left_out: u64,
+    /// Of the exchange rows lost, those left out with their connections.
+    pub exchanges_left_out: u64,
     /// What passed and was not read, by path and reason: of that, nothing is known. Empty when everything was read.
     pub not_read: Vec<NotReadReport>,
 }

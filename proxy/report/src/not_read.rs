@@ -1,18 +1,8 @@
 //! What was not read, as every form of the report says it.
 
-use hopscope_attribution::cause::Cause;
 use hopscope_text::figures::{bytes, counted, grouped};
 
 use super::model::{NotReadReport, Report};
-
-/// The verdict's word where nothing failed and nothing is known for it.
-pub(super) fn word(report: &Report) -> Option<&'static str> {
-    match report.verdict.cause {
-        Some(Cause::NoTraffic) => Some("no traffic"),
-        Some(Cause::NotRead) => Some("not read"),
-        Some(_) | None => None,
-    }
-}
 
 /// A line for each path and reason.
 pub(super) fn lines(report: &Report) -> Vec<String> {

@@ -8,19 +8,19 @@ mod sections;
 mod verdict;
 
 pub use hopscope_text::paint::Screen;
-pub(crate) use sections::statuses;
-pub(crate) use verdict::connections;
 
 /// Lines of verdict, at most.
 pub const VERDICT_LINES: usize = 8;
 
+/// Routes with a row of their own, at most.
+const MOST_ROUTES: usize = 25;
+
 /// The whole report as text, each line ended.
 pub fn render(report: &Report, screen: Screen) -> String {
-    let mut out = String::new();
-    for line in verdict::lines(report, screen) {
-        put(&mut out, &line);
+    let mut out = render_verdict(report, screen);
+    for section in crate::sections::of(report, MOST_ROUTES) {
+        sections::write(&mut out, &section, screen);
     }
-    sections::write(&mut out, report, screen);
     out
 }
 

@@ -5,8 +5,10 @@
 use hopscope_attribution::between::Between;
 use hopscope_attribution::hop::Hop;
 
-use super::markup::{Escaped, Page, page};
+use maud::{Markup, html};
+
 use crate::model::{PathReport, Report, either};
+use crate::section::Words;
 use hopscope_text::figures::{grouped, percent, ratio};
 
 /// What stands on a lane: the hop, and its parts from left to right.
@@ -26,33 +28,33 @@ pub(super) const fn hop_class(hop: Hop) -> &'static str {
     }
 }
 
-pub(super) fn write(out: &mut Page, report: &Report) {
+pub(super) fn markup(report: &Report) -> Markup {
     if report.paths.is_empty() {
-        return;
+        return html! {};
     }
-    page!(out, "<section>\n<h2>The path, and who is charged on it</h2>\n");
-    for (path, given) in report.paths.iter().zip(&report.run.paths) {
-        page!(
-            out,
-            "<h3>{} <small>{} · {} of {} failed{}</small></h3>\n",
-            Escaped(&path.path),
-            Escaped(&given.target),
-            grouped(path.failed),
-            grouped(path.requests),
-            path.failure_ratio
-                .map(|ratio| format!(" ({})", percent(ratio)))
-                .unwrap_or_default(),
-        );
-        lane(out, path);
+    html! {
+        section {
+            h2 { "The path, and who is charged on it" }
+            @for (path, given) in report.paths.iter().zip(&report.run.paths) {
+                h3 {
+                    (Words::from(&path.path)) " "
+                    small {
+                        (Words::from(&given.target)) " · " (grouped(path.failed)) " of " (grouped(path.requests))
+                        " requests failed"
+                        @if let Some(ratio) = path.failure_ratio { " (" (percent(ratio)) ")" }
+                    }
+                }
+                (lane(path))
+            }
+            p.note {
+                "A hop without a mark was charged with nothing on this path. That alone does not clear it: what clears a hop \
+                 stands with the evidence below."
+            }
+        }
     }
-    page!(
-        out,
-        "<p class=\"note\">A hop without a mark was charged with nothing on this path. That alone does not clear it: \
-         what clears a hop stands with the evidence below.</p>\n</section>\n"
-    );
 }
 
-fn lane(out: &mut Page, path: &PathReport) {
+fn lane(path: &PathReport) -> Markup {
     let stops: &[Stop] = match path.kind {
         "tunnel" => &[CLIENT, OBSERVER, TUNNEL, BACKEND],
         "lb" => &[CLIENT, OBSERVER, LB, BACKEND],
@@ -60,54 +62,41 @@ fn lane(out: &mut Page, path: &PathReport) {
         // Nothing may be assumed of what stands in between.
         _ => &[CLIENT, OBSERVER, (Hop::Unknown, &["not stated"]), BACKEND],
     };
-    page!(out, "<ol class=\"lane\">\n");
-    for (hop, parts) in stops {
-        stop(out, path, *hop, parts);
-    }
     // A charge on a hop that this kind of path does not show is shown all the same.
-    for hop in Hop::ALL {
-        if stops.iter().all(|(shown, _)| *shown != hop) && failures(path, hop) > 0 {
-            stop(out, path, hop, &[]);
+    let others = Hop::ALL
+        .into_iter()
+        .filter(|hop| stops.iter().all(|(shown, _)| shown != hop) && failures(path, *hop) > 0);
+    html! {
+        ol.lane {
+            @for (hop, parts) in stops { (stop(path, *hop, parts)) }
+            @for hop in others { (stop(path, hop, &[])) }
         }
     }
-    page!(out, "</ol>\n");
 }
 
-fn stop(out: &mut Page, path: &PathReport, hop: Hop, parts: &[&str]) {
+fn stop(path: &PathReport, hop: Hop, parts: &[&str]) -> Markup {
     let charged = failures(path, hop);
+    let all = path
+        .charges
+        .iter()
+        .fold(0_u64, |sum, of| sum.saturating_add(of.failures));
     let class = if charged > 0 { hop_class(hop) } else { "plain" };
-    page!(
-        out,
-        "<li class=\"{class}\" style=\"flex-grow:{}\"><b>{hop}</b>",
-        parts.len().max(1)
-    );
-    if !parts.is_empty() {
-        page!(out, "<span class=\"parts\">");
-        for part in parts {
-            page!(out, "<i>{part}</i>");
-        }
-        page!(out, "</span>");
-    }
-    if charged > 0 {
-        let all = path
-            .charges
-            .iter()
-            .fold(0_u64, |sum, of| sum.saturating_add(of.failures));
-        page!(
-            out,
-            "<em>{} · {}</em>",
-            grouped(charged),
-            ratio(charged, all).map_or_else(String::new, percent)
-        );
-        for charge in path.charges.iter().filter(|of| of.hop == hop).take(3) {
-            page!(out, "<small>{}{}</small>", charge.cause, open(charge.between));
+    html! {
+        li.(class) style={ "flex-grow:" (parts.len().max(1)) } {
+            b { (hop.word()) }
+            @if !parts.is_empty() { span.parts { @for part in parts { i { (part) } } } }
+            @if charged > 0 {
+                em { (grouped(charged)) " · " (ratio(charged, all).map_or_else(String::new, percent)) }
+                @for charge in path.charges.iter().filter(|of| of.hop == hop).take(3) {
+                    small { (charge.cause.word()) (open(charge.between)) }
+                }
+            }
         }
     }
-    page!(out, "</li>\n");
 }
 
 /// ` (lb or backend)`, where a charge is left open between hops.
-pub(super) fn open(between: Between) -> String {
+fn open(between: Between) -> String {
     either(between).map_or_else(String::new, |hops| format!(" ({hops})"))
 }
 

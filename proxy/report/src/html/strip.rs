@@ -1,7 +1,9 @@
 //! Requests and failures over time: one bar a bucket, drawn in SVG inside the page.
 
-use super::markup::{Page, page};
+use maud::{Markup, html};
+
 use crate::model::{Bucket, Report};
+use crate::section::Measure;
 use hopscope_text::figures::{float, grouped};
 
 const WIDTH: f64 = 960.0;
@@ -9,7 +11,7 @@ const HEIGHT: f64 = 120.0;
 /// Room for the times under the bars.
 const AXIS: f64 = 20.0;
 
-pub(super) fn write(out: &mut Page, report: &Report) {
+pub(super) fn markup(report: &Report) -> Markup {
     let timeline = &report.timeline;
     let most = timeline
         .buckets
@@ -18,82 +20,74 @@ pub(super) fn write(out: &mut Page, report: &Report) {
         .max()
         .unwrap_or(0);
     if most == 0 {
-        return;
+        return html! {};
     }
-    let bucket_seconds = f64::from(timeline.bucket_seconds);
-    page!(
-        out,
-        "<section>\n<h2>Failures over time</h2>\n<p class=\"legend\"><span class=\"k-undelivered\">without a full \
-         answer</span><span class=\"k-error\">answered with an error</span><span class=\"k-ok\">ok</span>\
-         <span>each bar {}, the highest {} requests</span></p>\n\
-         <svg class=\"strip\" viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"Requests and failures over time\">\n",
-        seconds(timeline.bucket_seconds),
-        grouped(most),
-        HEIGHT + AXIS,
-    );
-    let step = WIDTH / float(u64::try_from(timeline.buckets.len()).unwrap_or(u64::MAX));
+    let count = u32::try_from(timeline.buckets.len()).unwrap_or(u32::MAX);
+    let step = WIDTH / f64::from(count);
     let gap = if step > 4.0 { 1.0 } else { 0.0 };
-    let mut left = 0.0;
-    let mut from = 0.0;
-    for bucket in &timeline.buckets {
-        bar(out, bucket, left, step - gap, most, from);
-        left += step;
-        from += bucket_seconds;
-    }
-    page!(
-        out,
-        "<line x1=\"0\" y1=\"{HEIGHT}\" x2=\"{WIDTH}\" y2=\"{HEIGHT}\"/>\n"
-    );
-    let tick = tick_length(from);
-    let mut second = 0_u32;
-    // The last mark needs room for its text.
-    while f64::from(second) < from * 0.97 {
-        let anchor = if second == 0 { "start" } else { "middle" };
-        page!(
-            out,
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>\n",
-            f64::from(second) / from * WIDTH,
-            HEIGHT + AXIS - 5.0,
-            clock(second.into()),
-        );
-        second = second.saturating_add(tick.max(1));
-        if second == u32::MAX {
-            break;
+    let length = f64::from(timeline.bucket_seconds);
+    html! {
+        section {
+            h2 { "Failures over time" }
+            p.legend {
+                span.k-undelivered { (Measure::Undelivered.name()) }
+                span.k-error { (Measure::DeliveredErrors.name()) }
+                span.k-ok { (Measure::Ok.name()) }
+                span { "each bar " (seconds(timeline.bucket_seconds)) ", the highest " (grouped(most)) " requests" }
+            }
+            svg.strip viewBox={ "0 0 " (WIDTH) " " (HEIGHT + AXIS) } role="img" aria-label="Requests and failures over time" {
+                @for (at, bucket) in (0..count).zip(&timeline.buckets) {
+                    (bar(bucket, f64::from(at) * step, step - gap, most, f64::from(at) * length))
+                }
+                line x1="0" y1=(HEIGHT) x2=(WIDTH) y2=(HEIGHT) {}
+                @for second in ticks(f64::from(count) * length) {
+                    text x=(format!("{:.1}", f64::from(second) / (f64::from(count) * length) * WIDTH)) y=(HEIGHT + AXIS - 5.0)
+                        text-anchor=(if second == 0 { "start" } else { "middle" }) { (clock(second.into())) }
+                }
+            }
         }
     }
-    page!(out, "</svg>\n</section>\n");
 }
 
 /// Failures stand on the axis, where the eye compares them; what went well is stacked upon them.
-fn bar(out: &mut Page, bucket: &Bucket, left: f64, width: f64, most: u64, from: f64) {
+fn bar(bucket: &Bucket, left: f64, width: f64, most: u64, from: f64) -> Markup {
     if bucket.requests == 0 {
-        return;
+        return html! {};
     }
     let failed = bucket.delivered_errors.saturating_add(bucket.undelivered);
-    page!(
-        out,
-        "<g><title>{}: {} requests, {} answered with an error, {} without a full answer</title>",
-        clock(from),
-        grouped(bucket.requests),
-        grouped(bucket.delivered_errors),
-        grouped(bucket.undelivered)
-    );
     let mut bottom = HEIGHT;
-    for (class, count) in [
+    let parts = [
         ("k-undelivered", bucket.undelivered),
         ("k-error", bucket.delivered_errors),
         ("k-ok", bucket.requests.saturating_sub(failed)),
-    ] {
-        if count > 0 {
-            let height = float(count) / float(most) * HEIGHT;
-            bottom -= height;
-            page!(
-                out,
-                "<rect class=\"{class}\" x=\"{left:.2}\" y=\"{bottom:.2}\" width=\"{width:.2}\" height=\"{height:.2}\"/>"
-            );
+    ]
+    .map(|(class, count)| {
+        let height = float(count) / float(most) * HEIGHT;
+        bottom -= height;
+        (class, bottom, height)
+    });
+    html! {
+        g {
+            title {
+                (clock(from)) ": " (grouped(bucket.requests)) " " (Measure::Requests.name()) ", "
+                (grouped(bucket.delivered_errors)) " " (Measure::DeliveredErrors.name()) ", "
+                (grouped(bucket.undelivered)) " " (Measure::Undelivered.name())
+            }
+            @for (class, top, height) in parts.into_iter().filter(|(_, _, height)| *height > 0.0) {
+                rect.(class) x=(format!("{left:.2}")) y=(format!("{top:.2}")) width=(format!("{width:.2}"))
+                    height=(format!("{height:.2}")) {}
+            }
         }
     }
-    page!(out, "</g>\n");
+}
+
+/// The seconds that have a mark on the axis. The last mark needs room for its text.
+fn ticks(total: f64) -> Vec<u32> {
+    let length = tick_length(total).max(1);
+    (0..u32::MAX)
+        .step_by(usize::try_from(length).unwrap_or(usize::MAX))
+        .take_while(|second| f64::from(*second) < total * 0.97)
+        .collect()
 }
 
 /// The shortest distance between marks on the axis that a clock would show and that leaves at most eight of them.

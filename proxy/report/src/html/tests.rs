@@ -10,23 +10,6 @@ fn the_seed_looks_like_this() {
 }
 
 #[test]
-fn what_differs_is_told_once_and_no_charge_is_told_as_a_contrast() {
-    let page = render(&sample::report());
-    let contrasts = page
-        .split("<h2>Contrasts</h2>")
-        .nth(1)
-        .expect("the seed's routes differ");
-    let section = contrasts.split("</section>").next().expect("the section ends");
-    assert!(section.contains("<dt>Routes and sizes</dt>"), "{section}");
-    assert_eq!(section.matches("<dd>").count(), 1, "{section}");
-    assert!(render(&sample::hostile()).contains("<dt>Paths</dt>"));
-    assert!(
-        !render(&sample::empty()).contains("Contrasts"),
-        "nothing was sent"
-    );
-}
-
-#[test]
 fn no_name_from_outside_becomes_markup_or_a_script() {
     let page = render(&sample::hostile());
     assert!(!page.contains("<script"), "a script");
