@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::workspace::{root, say};
+use crate::workspace::{programs, root, say};
 
 /// Which kernels to boot.
 #[derive(Debug, clap::Args)]
@@ -99,19 +99,10 @@ struct Built {
 }
 
 fn build(root: &Path) -> Result<Built> {
-    for package in ["hopscope", "hopscope-tests"] {
-        run(Command::new("cargo").current_dir(root).args([
-            "build",
-            "--quiet",
-            "--bins",
-            "--package",
-            package,
-        ]))?;
-    }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let built = programs(root)?;
     Ok(Built {
-        hopscope: target.join("debug/hopscope"),
-        actor: target.join("debug/actor"),
+        hopscope: built.join("hopscope"),
+        actor: built.join("actor"),
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::image;
-use crate::workspace::{run, target};
+use crate::workspace::{programs, run};
 
 /// Builds the binary and plays the scenarios against it. They need root, and the programs that they name.
 pub(crate) fn play(root: &Path, filter: &[String]) -> Result<()> {
@@ -14,27 +14,14 @@ pub(crate) fn play(root: &Path, filter: &[String]) -> Result<()> {
     if image::is_wanted(filter) {
         environment.push(("HOPSCOPE_IMAGE", image::make(root, false)?));
     }
-    run(
-        root,
-        &[
-            "cargo",
-            "build",
-            "--package",
-            "hopscope",
-            "--package",
-            "hopscope-lab",
-            "--examples",
-            "--bins",
-        ],
-        &[],
-    )?;
-    let built = target(root).join("debug");
+    let built = programs(root)?;
     // One at a time: the agent sees the whole host, and a hopscope without CPU says so instead of naming a hop.
     let mut command = vec![
         "cargo",
         "test",
-        "--package",
-        "hopscope-tests",
+        "--workspace",
+        "--test",
+        "scenarios",
         "--",
         "--test-threads=1",
     ];

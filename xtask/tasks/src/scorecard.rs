@@ -166,13 +166,7 @@ fn binary(root: &Path) -> Result<PathBuf> {
     if let Some(named) = std::env::var_os("HOPSCOPE_BIN") {
         return Ok(named.into());
     }
-    let built = Command::new("cargo")
-        .args(["build", "--package", "hopscope"])
-        .current_dir(root)
-        .status()
-        .context("running cargo")?;
-    ensure!(built.success(), "hopscope does not build");
-    Ok(workspace::target(root).join("debug/hopscope"))
+    Ok(workspace::programs(root)?.join("hopscope"))
 }
 
 /// Plays with real parts, counts, writes, and fails below the same floors.

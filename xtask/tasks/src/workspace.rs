@@ -20,6 +20,19 @@ pub(crate) fn target(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
+/// Builds every program of the workspace, and says where they lie.
+///
+/// One selection for all who need one: cargo chooses features by what is selected, so that another selection builds
+/// the dependencies anew. `--examples` counts tests' dependencies in, as `cargo test --workspace` does.
+pub(crate) fn programs(root: &Path) -> Result<PathBuf> {
+    run(
+        root,
+        &["cargo", "build", "--workspace", "--bins", "--examples"],
+        &[],
+    )?;
+    Ok(target(root).join("debug"))
+}
+
 /// Builds the program as it is shipped (profile `dist`), and says where it lies.
 pub(crate) fn dist(root: &Path) -> Result<PathBuf> {
     run(

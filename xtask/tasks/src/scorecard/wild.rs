@@ -34,22 +34,7 @@ pub(crate) struct Args {
 
 /// Plays all, a sample, or what the filter names; a full run writes docs/accuracy.md.
 pub(super) fn execute(root: &Path, args: &Args) -> Result<()> {
-    // One command, so that every part is built with the same features.
-    let built = Command::new("cargo")
-        .args(["build", "--bins", "--examples"])
-        .args([
-            "--package",
-            "hopscope",
-            "--package",
-            "hopscope-lab",
-            "--package",
-            "hopscope-tests",
-        ])
-        .current_dir(root)
-        .status()
-        .context("running cargo")?;
-    ensure!(built.success(), "the wild set does not build");
-    let folder = workspace::target(root).join("debug");
+    let folder = workspace::programs(root)?;
     let named = |variable: &str, file: &str| -> OsString {
         std::env::var_os(variable).unwrap_or_else(|| folder.join(file).into())
     };
