@@ -101,6 +101,7 @@ fn of(case: &Case<'_>, failure: &Failure) -> Between {
         },
         What::NotConnected(failure) => of_connect(failure),
         What::Abandoned { .. } => true,
+        What::FrontTls(_) => false,
     };
     if behind_hopscope { between } else { Between::Any }
 }

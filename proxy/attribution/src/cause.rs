@@ -43,6 +43,8 @@ causes! {
     ClientFdLimit = "client-fd-limit" => Client,
     /// A firewall, or a full connection table, of the generator's own host dropped its packets.
     ClientFirewall = "client-firewall" => Client,
+    /// The generator refused the TLS handshake with hopscope, broke it off, or did not speak TLS.
+    ClientTls = "client-tls" => Client,
 
     /// hopscope or its host could not keep up: late event loop, full accept queue, no CPU.
     ObserverSaturated = "observer-saturated" => Observer,
@@ -54,6 +56,8 @@ causes! {
     ObserverOwnAddress = "observer-own-address" => Observer,
     /// hopscope was stopped or killed while the exchange was under way.
     ObserverStopped = "observer-stopped" => Observer,
+    /// The TLS that hopscope speaks has no version, cipher or key type in common with the other side's.
+    ObserverTls = "observer-tls" => Observer,
     /// So much evidence was lost that what is left proves nothing.
     ObserverEvidenceLost = "observer-evidence-lost" => Observer,
 

@@ -243,7 +243,7 @@ fn given_up(evidence: &Evidence) -> Vec<Open> {
             let asked = connection.opened + connection.first_byte_up.unwrap_or_default();
             let (began, limit) = match what {
                 What::Abandoned { .. } => (connection.opened, limits.of_connects(connection.path)),
-                What::Answered { .. } | What::Broken { .. } | What::NotConnected(_) => {
+                What::Answered { .. } | What::Broken { .. } | What::NotConnected(_) | What::FrontTls(_) => {
                     (asked, limits.of_answers(connection.path))
                 }
             };
@@ -285,6 +285,6 @@ fn cut_at(what: What, connection: &Connection, at: Moment) -> Option<Moment> {
         // A FIN before the upstream stood was the generator's, and the attempt went on without it.
         What::Abandoned { .. } => Some(left.map_or(at, |left| left.min(at))),
         What::Broken { by: Cut::Stopped, .. } => Some(at),
-        What::Broken { .. } | What::Answered { .. } | What::NotConnected(_) => None,
+        What::Broken { .. } | What::Answered { .. } | What::NotConnected(_) | What::FrontTls(_) => None,
     }
 }

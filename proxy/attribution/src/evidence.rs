@@ -93,7 +93,7 @@ impl Evidence {
             };
             let left = match connection.downstream_end.how {
                 // Who has left does not wait for an attempt that goes on.
-                Ending::Fin | Ending::Reset => connection.downstream_end.at,
+                Ending::Fin | Ending::Reset | Ending::Tls(_) => connection.downstream_end.at,
                 Ending::TimedOut
                 | Ending::Errno(_)
                 | Ending::EndedByRelay

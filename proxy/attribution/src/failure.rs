@@ -10,7 +10,7 @@ use crate::cause::Cause;
 use crate::confidence::Ruling;
 use crate::evidence::{
     Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, Evidence, Exchange, Moment,
-    PathId, Protocol, Side, Span, Upstream,
+    PathId, Protocol, Side, Span, TlsFailure, Upstream,
 };
 
 use crate::rules;
@@ -58,6 +58,8 @@ pub(crate) enum What {
     NotConnected(ConnectFailure),
     /// The generator left while the upstream was still being connected.
     Abandoned { after: Span },
+    /// The TLS handshake between the generator and hopscope failed, where hopscope ends the generator's TLS.
+    FrontTls(TlsFailure),
 }
 
 impl Failure {
@@ -82,7 +84,9 @@ impl Failure {
             path: self.path,
             status: match self.what {
                 What::Answered { status, .. } => Some(status),
-                What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } => None,
+                What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } | What::FrontTls(_) => {
+                    None
+                }
             },
             cause: self.cause,
             between: self.between,
@@ -360,6 +364,9 @@ pub(crate) fn connection_failure(connection: &Connection) -> Option<(What, Momen
     if connection.exchanges > 0 {
         return cut_unread(connection);
     }
+    if let Ending::Tls(failure) = connection.downstream_end.how {
+        return Some((What::FrontTls(failure), connection.downstream_end.at));
+    }
     match connection.upstream {
         Upstream::Failed { after, failure } => Some((What::NotConnected(failure), connection.opened + after)),
         Upstream::Abandoned { after } if after >= PATIENCE => {
@@ -378,7 +385,10 @@ fn cut_unread(connection: &Connection) -> Option<(What, Moment)> {
         (Side::Upstream, Ending::Reset) => Cut::UpstreamReset,
         (Side::Upstream, Ending::TimedOut) => Cut::UpstreamErrno(ETIMEDOUT),
         (Side::Upstream, Ending::Errno(errno)) => Cut::UpstreamErrno(errno),
-        (Side::Upstream, Ending::Fin | Ending::EndedByRelay | Ending::StillOpen | Ending::NeverStood)
+        (
+            Side::Upstream,
+            Ending::Fin | Ending::Tls(_) | Ending::EndedByRelay | Ending::StillOpen | Ending::NeverStood,
+        )
         | (Side::Downstream, _) => return None,
     };
     let begun = unread.down > 0;
@@ -420,6 +430,7 @@ fn cut_of(connection: &Connection) -> Option<(What, Moment)> {
             | Ending::Reset
             | Ending::TimedOut
             | Ending::Errno(_)
+            | Ending::Tls(_)
             | Ending::EndedByRelay
             | Ending::StillOpen
             | Ending::NeverStood,

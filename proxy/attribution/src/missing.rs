@@ -140,7 +140,7 @@ fn open(failure: &Failure) -> Open {
         What::NotConnected(_) if !failure.victim => Open::NotConnected,
         What::Abandoned { .. } => Open::Silent,
         What::Broken { .. } if failure.is_silence() => Open::Silent,
-        What::NotConnected(_) | What::Broken { .. } => Open::Cut,
+        What::NotConnected(_) | What::Broken { .. } | What::FrontTls(_) => Open::Cut,
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) const fn symptom(what: What) -> &'static str {
                 TlsFailure::Ended => "TLS handshake cut off",
                 TlsFailure::TimedOut => "TLS handshake timed out",
                 TlsFailure::Protocol => "answer that is not TLS",
+                TlsFailure::Incompatible => "no TLS version or cipher in common",
             },
             ConnectFailure::OwnAddress => "hopscope's own address",
             ConnectFailure::NoLocalPort => "no local port left",
@@ -55,5 +56,16 @@ pub(crate) const fn symptom(what: What) -> &'static str {
             ConnectFailure::Errno(_) => "connect failed",
         },
         What::Abandoned { .. } => "left while connecting",
+        What::FrontTls(part) => match part {
+            TlsFailure::Alert(_) => "TLS handshake refused by the generator with an alert",
+            TlsFailure::Ended => "TLS handshake cut off by the generator",
+            TlsFailure::TimedOut => "TLS handshake left unfinished by the generator",
+            TlsFailure::Incompatible => "no TLS version or cipher in common with the generator",
+            TlsFailure::Protocol
+            | TlsFailure::CertificateExpired
+            | TlsFailure::CertificateWrongName
+            | TlsFailure::CertificateUntrusted
+            | TlsFailure::CertificateInvalid => "generator that does not speak TLS",
+        },
     }
 }

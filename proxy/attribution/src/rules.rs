@@ -15,6 +15,7 @@ mod forward_ended;
 mod forward_poisoned;
 mod forward_stalled;
 mod forward_survived;
+mod front_tls;
 mod gauges;
 mod generator;
 mod half_close;
@@ -80,6 +81,7 @@ pub const RULES: &[Rule] = &[
     not_http::NOT_HTTP,
     process_ended::RULE,
     connect::RULE,
+    front_tls::RULE,
     ended::RULE,
     streams::ENDED,
     half_close::RULE,
@@ -120,6 +122,7 @@ pub(crate) fn alone(
         .or_else(|| delivered::judge(what, kind))
         .or_else(|| not_http::judge_not_http(what, kind))
         .or_else(|| connect::judge(what, kind))
+        .or_else(|| front_tls::judge(what))
         .or_else(|| ended::judge(what, exchange, connection, kind))
         .or_else(|| streams::judge(what, kind))
         .or_else(|| client::judge_abort(what, exchange, connection))

@@ -110,7 +110,7 @@ impl Looks {
     fn add(&mut self, what: What) {
         match what {
             What::Answered { status, .. } => *self.statuses.entry(status).or_default() += 1,
-            What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } => {
+            What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } | What::FrontTls(_) => {
                 *self.endings.entry(phrase::symptom(what)).or_default() += 1;
             }
         }

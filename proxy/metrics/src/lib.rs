@@ -320,6 +320,7 @@ fn outcome(connection: &Connection) -> &'static str {
         },
         Upstream::Abandoned { .. } => "abandoned",
         Upstream::Connected { .. } => match (connection.downstream_end.how, connection.upstream_end.how) {
+            (Ending::Tls(_), _) | (_, Ending::Tls(_)) => "tls",
             (Ending::Reset, Ending::Reset) => "reset-by-both",
             (_, Ending::Reset) => "reset-by-upstream",
             (Ending::Reset, _) => "reset-by-downstream",

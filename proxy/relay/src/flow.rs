@@ -351,6 +351,7 @@ impl Flow {
             failure @ (Ending::Reset
             | Ending::TimedOut
             | Ending::Errno(_)
+            | Ending::Tls(_)
             | Ending::EndedByRelay
             | Ending::StillOpen
             | Ending::NeverStood) => {

@@ -35,6 +35,10 @@ const fn remedy(part: TlsFailure) -> (&'static str, &'static str) {
             "Write --via {path}=http://{plain}, or give the port that speaks TLS.",
             "What answers there does not speak TLS: its first bytes were no TLS record.",
         ),
+        TlsFailure::Incompatible => (
+            "Let the server speak TLS 1.2 or 1.3 with a cipher that is not broken, or write --via {path}=tcp://{plain}, which leaves TLS to the generator.",
+            "hopscope speaks TLS 1.2 and 1.3 with authenticated ciphers, and the server has none of that.",
+        ),
         TlsFailure::CertificateUntrusted => (
             "Give the certificate, or its authority's, with --upstream-ca FILE (curl's --cacert), or leave it unchecked with --insecure.",
             "No authority that hopscope trusts signed it.",

@@ -50,6 +50,15 @@ pub(super) const ENTRIES: &[Entry] = &[
         )],
     ),
     entry(
+        Cause::ClientTls,
+        "it did not take part in the TLS handshake that hopscope offered",
+        "the alert that it sent, or its end in the middle of the handshake, where hopscope ends its TLS",
+        &[(
+            "Let the generator trust hopscope's authority for this run: SSL_CERT_FILE and its like name the file; a program with a store of its own needs its own flag. --tls-passthrough leaves TLS end to end.",
+            "It refused hopscope's certificate, or did not speak TLS.",
+        )],
+    ),
+    entry(
         Cause::ObserverSaturated,
         "hopscope itself could not keep up in those seconds",
         "hopscope's own samples: a late event loop, a full accept queue, no CPU",
@@ -90,6 +99,15 @@ pub(super) const ENTRIES: &[Entry] = &[
         "they were under way when hopscope was stopped",
         "hopscope's own stop came first",
         &[],
+    ),
+    entry(
+        Cause::ObserverTls,
+        "hopscope's own TLS has no version, cipher or key type in common with the other side's",
+        "the handshake itself: hopscope speaks TLS 1.2 and 1.3, and shows the generator an ECDSA key on P-256",
+        &[(
+            "Leave TLS end to end: --tls-passthrough, or tcp:// in --via.",
+            "hopscope's own TLS and the other side's have nothing in common.",
+        )],
     ),
     entry(
         Cause::ObserverEvidenceLost,

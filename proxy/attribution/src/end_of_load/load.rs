@@ -110,6 +110,7 @@ fn bursts(evidence: &Evidence) -> Vec<Load> {
                 | Ending::Reset
                 | Ending::TimedOut
                 | Ending::Errno(_)
+                | Ending::Tls(_)
                 | Ending::EndedByRelay
                 | Ending::NeverStood => end.at,
             };

@@ -136,6 +136,8 @@ pub enum TlsFailure {
     TimedOut,
     /// What came was not TLS, or broke its rules.
     Protocol,
+    /// Both sides speak TLS, and have no version, cipher or key type in common.
+    Incompatible,
 }
 
 /// How one side of a connection ended, as seen on that side's own socket.
@@ -158,6 +160,8 @@ pub enum Ending {
     TimedOut,
     /// Another errno, as the kernel gave it.
     Errno(i32),
+    /// Its TLS handshake with hopscope failed. Only the generator's side, where hopscope ends its TLS.
+    Tls(TlsFailure),
     /// It had not ended when hopscope ended it, because the other side had.
     EndedByRelay,
     /// It had not ended when hopscope was told to stop, or the recording broke off.
@@ -281,7 +285,7 @@ impl Connection {
     /// same wake-up, where no order can be claimed.
     pub fn ended_first(&self) -> Option<(Side, Ending)> {
         let peer_ended = |end: &SideEnd| match end.how {
-            Ending::Fin | Ending::Reset | Ending::TimedOut | Ending::Errno(_) => Some(*end),
+            Ending::Fin | Ending::Reset | Ending::TimedOut | Ending::Errno(_) | Ending::Tls(_) => Some(*end),
             Ending::EndedByRelay | Ending::StillOpen | Ending::NeverStood => None,
         };
         match (peer_ended(&self.downstream_end), peer_ended(&self.upstream_end)) {

@@ -95,7 +95,7 @@ fn dropped(case: &Case<'_>, kind: PathKind, failure: &Failure) -> bool {
             What::Broken { begun: false, .. } => {
                 failure.is_silence() && failure.ordinal == 0 && failure.age() >= late
             }
-            What::Broken { .. } | What::NotConnected(_) | What::Answered { .. } => false,
+            What::Broken { .. } | What::NotConnected(_) | What::Answered { .. } | What::FrontTls(_) => false,
         }
 }
 

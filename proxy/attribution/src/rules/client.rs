@@ -90,7 +90,9 @@ fn judge_abort_due(
                 .is_some_and(|early| waited <= early.min(AT_ONCE))
                 .then_some(Ruling::charge(Cause::ClientAbort, GOOD));
         }
-        What::Broken { .. } | What::Answered { .. } | What::NotConnected(_) => return None,
+        What::Broken { .. } | What::Answered { .. } | What::NotConnected(_) | What::FrontTls(_) => {
+            return None;
+        }
     };
     if connection.is_some_and(ended_together) {
         return None;

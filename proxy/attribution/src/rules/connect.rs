@@ -11,7 +11,7 @@ pub(super) const RULE: Rule = Rule {
     name: "not-connected",
     symptom: "hopscope could not connect to the path's target",
     evidence: "the errno of the attempt, or the TLS failure, and the kind of the path",
-    verdict: "name or certificate: the hop that owns the target's address; refused, unreachable, reset: backend on a direct path, tunnel-down where the forward should listen, and open between lb and backend on a path through a load balancer; its own address, no local port, no descriptor: observer",
+    verdict: "name or certificate: the hop that owns the target's address; refused, unreachable, reset: backend on a direct path, tunnel-down where the forward should listen, and open between lb and backend on a path through a load balancer; its own address, no local port, no descriptor, no TLS version or cipher in common: observer",
     proves: "the first hop behind hopscope did not take the connection; on a tunnel path, that nothing listened where the forward should",
     cannot_prove: "why nothing listened: a forward that was ended by its pod refuses just as one that was never started; who refused where the address stands for others, such as a Service's address, a node port or a balancer's; on a path of unstated kind, whose address it is",
     apply,
@@ -30,6 +30,8 @@ pub(super) fn judge(what: What, kind: PathKind) -> Option<Ruling> {
     let (cause, confidence) = match (failure, kind) {
         (ConnectFailure::OwnAddress, _) => (Cause::ObserverOwnAddress, PROVEN),
         (ConnectFailure::NoLocalPort, _) => (Cause::ObserverPortsExhausted, PROVEN),
+        // The generator by itself may have got on with this server.
+        (ConnectFailure::Tls(TlsFailure::Incompatible), _) => (Cause::ObserverTls, STRONG),
         (ConnectFailure::NoDescriptor, _) => (Cause::ObserverFdLimit, PROVEN),
         (ConnectFailure::Refused, PathKind::Direct) => (Cause::BackendRefused, STRONG),
         (ConnectFailure::Refused, PathKind::Tunnel) => (Cause::TunnelDown, GOOD),

@@ -226,18 +226,13 @@ fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward<'_>], cut: &[(Mome
         if failure.path != end.path {
             return false;
         }
-        match failure.what {
-            What::NotConnected(ConnectFailure::Refused | ConnectFailure::Reset) => {
-                failure.at + Span::from_micros(50_000) >= end.from && failure.at <= end.until
-            }
-            What::Broken { .. } if failure.cut_by_upstream() && during(end, cut_at(case, failure)) => {
-                let of_it = !several || end.port.is_none() || port_of(case, failure) == end.port;
-                of_it && !went_on(case, failure)
-            }
-            What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } | What::Answered { .. } => {
-                false
-            }
+        if let What::NotConnected(ConnectFailure::Refused | ConnectFailure::Reset) = failure.what {
+            return failure.at + Span::from_micros(50_000) >= end.from && failure.at <= end.until;
         }
+        failure.cut_by_upstream()
+            && during(end, cut_at(case, failure))
+            && (!several || end.port.is_none() || port_of(case, failure) == end.port)
+            && !went_on(case, failure)
     };
     let reach = failures_between(&case.failures, back(end.from, AFTER), end.until);
     let refused = reach

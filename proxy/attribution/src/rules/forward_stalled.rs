@@ -116,7 +116,11 @@ fn timed_out(connection: &Connection, failure: &Failure, timeouts: &[Moment]) ->
             begun: false,
             by: Cut::UpstreamFin,
         } => on_time && said(),
-        What::Broken { .. } | What::Answered { .. } | What::NotConnected(_) | What::Abandoned { .. } => false,
+        What::Broken { .. }
+        | What::Answered { .. }
+        | What::NotConnected(_)
+        | What::Abandoned { .. }
+        | What::FrontTls(_) => false,
     }
 }
 

@@ -114,6 +114,7 @@ const fn carried(what: What) -> bool {
         What::Abandoned { .. } => true,
         What::Answered { status, .. } => matches!(status, 502..=504),
         What::Broken { begun, by } => !begun && matches!(by, Cut::UpstreamFin | Cut::UpstreamReset),
+        What::FrontTls(_) => false,
     }
 }
 
@@ -136,5 +137,6 @@ const fn its_own(what: What) -> Cause {
         What::Answered { status: 504, .. } => Cause::LbGatewayTimeout,
         What::Answered { .. } => Cause::LbNoTarget,
         What::Broken { .. } => Cause::LbReset,
+        What::FrontTls(_) => Cause::ClientTls,
     }
 }

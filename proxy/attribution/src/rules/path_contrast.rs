@@ -53,7 +53,11 @@ fn sign(what: What) -> Option<Sign> {
         What::NotConnected(ConnectFailure::TimedOut | ConnectFailure::Unreachable) => {
             Some(Sign::NoConnection)
         }
-        What::Answered { .. } | What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } => None,
+        What::Answered { .. }
+        | What::Broken { .. }
+        | What::NotConnected(_)
+        | What::Abandoned { .. }
+        | What::FrontTls(_) => None,
     }
 }
 

@@ -56,9 +56,11 @@ fn apply(case: &mut Case<'_>) {
         let refused = match failure.what {
             What::NotConnected(ConnectFailure::Refused) => true,
             What::Broken { .. } if failure.cut_by_upstream() => false,
-            What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } | What::Answered { .. } => {
-                return None;
-            }
+            What::Broken { .. }
+            | What::NotConnected(_)
+            | What::Abandoned { .. }
+            | What::Answered { .. }
+            | What::FrontTls(_) => return None,
         };
         let at = if refused {
             failure.at

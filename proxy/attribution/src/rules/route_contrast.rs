@@ -256,7 +256,7 @@ const fn behind(what: What) -> Option<Cause> {
             | Cut::DownstreamStream(_)
             | Cut::GoAway(_) => None,
         },
-        What::Answered { .. } | What::NotConnected(_) | What::Abandoned { .. } => None,
+        What::Answered { .. } | What::NotConnected(_) | What::Abandoned { .. } | What::FrontTls(_) => None,
     }
 }
 

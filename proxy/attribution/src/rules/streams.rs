@@ -39,7 +39,7 @@ fn ended(case: &mut Case<'_>) {
                 author,
                 Author::AwsAlb | Author::HaProxy | Author::Nginx | Author::Envoy(_)
             ),
-            What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } => false,
+            What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } | What::FrontTls(_) => false,
         })
         .map(|failure| failure.path)
         .collect();

@@ -101,7 +101,7 @@ fn slow(case: &Case<'_>, failure: &Failure) -> bool {
         What::Answered { status, .. } => status == 504,
         What::NotConnected(ConnectFailure::TimedOut) | What::Abandoned { .. } => true,
         What::Broken { .. } => failure.is_silence() && failure.age() >= due(case, failure),
-        What::NotConnected(_) => false,
+        What::NotConnected(_) | What::FrontTls(_) => false,
     };
     let behind = case.kind(failure.path) != PathKind::Unstated;
     charged || (failure.is_open() && late && behind)

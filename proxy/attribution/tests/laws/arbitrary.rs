@@ -193,6 +193,7 @@ fn connection(draw: &mut Draw<'_>, id: u64) -> Connection {
             Ending::Reset,
             Ending::TimedOut,
             Ending::Errno(5),
+            Ending::Tls(TlsFailure::Alert(48)),
             Ending::EndedByRelay,
             Ending::StillOpen,
         ]),

@@ -6,6 +6,7 @@
 //! load PATH ROUTE RATE/s OUTCOME [from=S] [to=S] [took=T] [size=BYTES] [idle=T] [used=N] [keep=N] [sample=N]
 //!      [address=IP] [spread=T] [stall=T] [connect=T] [early] [half-close] [fin-with-request] [left=T] [unacked] [status=N]
 //! unread PATH REASON connections=N bytes=N [after=REQUESTS] [rst]    connections that were not read to their end
+//! front-tls PATH FAILURE connections=N    the generator's TLS handshake with hopscope failed on these
 //! unused PATH connections=N              connections on which the generator sent nothing
 //! passed-over PATH ADDRESS FAILURE times=N    an address of the path's target that took no connection, beside others
 //! kernel ROUTE OWNER END [peer=HOP] [sent=BYTES]    what a host's kernel saw of the failed connections of a route
@@ -105,6 +106,7 @@ impl Told {
             "load" => self.load(arg(0)?, arg(1)?, arg(2)?, words::outcome(arg(3)?)?, &options),
             "unread" => self.unread(arg(0)?, arg(1)?, &options),
             "unused" => self.unused(arg(0)?, &options),
+            "front-tls" => self.front_tls(arg(0)?, words::tls_failure(arg(1)?)?, &options),
             "passed-over" => self.passed_over(arg(0)?, arg(1)?, arg(2)?, &options),
             "kernel" => self.kernel(arg(0)?, arg(1)?, arg(2)?, &options),
             "pod" => self.pod(arg(0)?, arg(1)?, arg(2)?, &options),

@@ -81,6 +81,16 @@ fn cut(word: &str) -> Result<Cut, String> {
     })
 }
 
+pub(crate) fn tls_failure(word: &str) -> Result<TlsFailure, String> {
+    Ok(match word {
+        "untrusted" => TlsFailure::Alert(48),
+        "ended" => TlsFailure::Ended,
+        "not-tls" => TlsFailure::Protocol,
+        "incompatible" => TlsFailure::Incompatible,
+        _ => return Err(format!("`{word}` is not a failure of TLS")),
+    })
+}
+
 /// `ok`, `502`, `502:nginx`, `nothing:upstream-fin`, `truncated:upstream-rst`, `refused`, ...
 pub(crate) fn outcome(word: &str) -> Result<Outcome, String> {
     let (head, tail) = word.split_once(':').unwrap_or((word, ""));
@@ -95,6 +105,7 @@ pub(crate) fn outcome(word: &str) -> Result<Outcome, String> {
         "dns" => Outcome::NotConnected(ConnectFailure::Dns),
         "tls-ended" => Outcome::NotConnected(ConnectFailure::Tls(TlsFailure::Ended)),
         "tls" => Outcome::NotConnected(ConnectFailure::Tls(TlsFailure::CertificateExpired)),
+        "tls-incompatible" => Outcome::NotConnected(ConnectFailure::Tls(TlsFailure::Incompatible)),
         "own-address" => Outcome::NotConnected(ConnectFailure::OwnAddress),
         "no-local-port" => Outcome::NotConnected(ConnectFailure::NoLocalPort),
         "no-descriptor" => Outcome::NotConnected(ConnectFailure::NoDescriptor),

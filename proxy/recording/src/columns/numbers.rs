@@ -145,6 +145,7 @@ numbered!(Ending {
     StillOpen = 4 "still-open",
     NeverStood = 5 "never-stood",
     ..Errno(i32) = ERRNO,
+    ..Tls(TlsFailure) = TLS,
 });
 
 numbered!(Opaque {
@@ -233,6 +234,7 @@ numbered!(TlsFailure {
     Ended = 4 "ended",
     TimedOut = 5 "timed-out",
     Protocol = 6 "protocol",
+    Incompatible = 7 "incompatible",
     ..Alert(u8) = ALERT,
 });
 
@@ -247,6 +249,7 @@ pub(in super::super) fn numbers() -> Vec<(&'static str, i64, String)> {
         );
     };
     add("ending", 0, "", Ending::WORDS);
+    add("ending", TLS, "tls-", TlsFailure::WORDS);
     add(
         "upstream",
         0,

@@ -97,6 +97,8 @@ fn ending() -> impl Strategy<Value = Ending> {
             Ending::NeverStood,
         ]),
         any::<i32>().prop_map(Ending::Errno),
+        any::<u8>().prop_map(|alert| Ending::Tls(TlsFailure::Alert(alert))),
+        Just(Ending::Tls(TlsFailure::Protocol)),
     ]
 }
 

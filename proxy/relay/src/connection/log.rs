@@ -246,7 +246,7 @@ impl Watch for WakeUp<'_> {
             (Side::Upstream, Ending::Errno(errno)) => Cut::UpstreamErrno(errno),
             // A half-close of the generator's: the answer may still come.
             (Side::Downstream, Ending::Fin)
-            | (_, Ending::EndedByRelay | Ending::StillOpen | Ending::NeverStood) => return,
+            | (_, Ending::Tls(_) | Ending::EndedByRelay | Ending::StillOpen | Ending::NeverStood) => return,
         };
         self.log.cut(cut, end.at);
     }

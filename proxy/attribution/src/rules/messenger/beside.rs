@@ -184,5 +184,6 @@ const fn of_the_application(what: What) -> bool {
     match what {
         What::Answered { status, .. } => matches!(status, 502..=504),
         What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } => true,
+        What::FrontTls(_) => false,
     }
 }

@@ -100,7 +100,7 @@ fn count_of(number: usize) -> String {
 const fn status(failure: &Failure) -> Option<u16> {
     match failure.what {
         What::Answered { status, .. } => Some(status),
-        What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } => None,
+        What::Broken { .. } | What::NotConnected(_) | What::Abandoned { .. } | What::FrontTls(_) => None,
     }
 }
 

@@ -1,6 +1,6 @@
-//! Connections of which not all was read.
+//! Connections of which not all was read, and those that came to no request.
 
-use hopscope_attribution::evidence::{Ending, Moment, Opaque, Protocol, Span, Unread};
+use hopscope_attribution::evidence::{Ending, Moment, Opaque, Protocol, SideEnd, Span, TlsFailure, Unread};
 
 use super::{Options, Told, option};
 use crate::words;
@@ -30,6 +30,26 @@ impl Told {
                 connection.upstream_end.at = Moment(2_000_000);
                 connection.downstream_end.how = Ending::EndedByRelay;
             }
+        }
+        Ok(())
+    }
+
+    /// Connections whose generator's TLS handshake with hopscope failed.
+    pub(super) fn front_tls(
+        &mut self,
+        path: &str,
+        failure: TlsFailure,
+        options: &Options<'_>,
+    ) -> Result<(), String> {
+        for _ in 0..option(options, "connections", words::number, 1)? {
+            let index = self.connect(self.path(path)?, Moment(1_000_000), options)?;
+            let connection = &mut self.evidence.connections[index];
+            connection.protocol = Protocol::Silent;
+            connection.downstream_end = SideEnd {
+                at: Moment(1_002_000),
+                how: Ending::Tls(failure),
+            };
+            connection.upstream_end.how = Ending::EndedByRelay;
         }
         Ok(())
     }
