@@ -16,6 +16,7 @@ mod discreet;
 pub mod doctor;
 pub mod explain;
 pub mod files;
+pub mod front;
 pub mod generator;
 mod log;
 pub mod nodes;

@@ -24,6 +24,7 @@ mod agent_stage;
 mod command_line;
 mod proxy_added_latency;
 mod proxy_capacity;
+mod proxy_front;
 mod proxy_http2;
 mod proxy_losses;
 mod proxy_not_read;

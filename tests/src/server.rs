@@ -35,7 +35,9 @@ impl Server {
              proxy_temp_path {place}; fastcgi_temp_path {place}; uwsgi_temp_path {place}; scgi_temp_path {place};\n\
              server {{ listen {address} %TLS%;\n{server}\n}} }}\n"
         );
-        let tls = if server.contains("ssl_certificate") {
+        let tls = if server.contains("ssl_certificate") && server.contains("# http2") {
+            "ssl http2"
+        } else if server.contains("ssl_certificate") {
             "ssl"
         } else if server.contains("# http2") {
             "http2"

@@ -56,7 +56,7 @@ causes! {
     ObserverOwnAddress = "observer-own-address" => Observer,
     /// hopscope was stopped or killed while the exchange was under way.
     ObserverStopped = "observer-stopped" => Observer,
-    /// The TLS that hopscope speaks has no version, cipher or key type in common with the other side's.
+    /// The TLS that hopscope speaks cannot answer the other side's: nothing in common, or a server name that is none.
     ObserverTls = "observer-tls" => Observer,
     /// So much evidence was lost that what is left proves nothing.
     ObserverEvidenceLost = "observer-evidence-lost" => Observer,

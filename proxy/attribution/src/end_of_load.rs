@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 use self::limits::Limits;
 use self::load::Loads;
 use crate::evidence::{
-    Connection, ConnectionId, Cut, Delivery, Evidence, Exchange, Moment, Span, TrafficCell, Upstream,
+    Connection, ConnectionId, Cut, Delivery, Ending, Evidence, Exchange, Moment, Span, TlsFailure,
+    TrafficCell, Upstream,
 };
 use crate::failure::{self, NONE, What};
 use crate::rules::half_closed;
@@ -233,6 +234,9 @@ fn given_up(evidence: &Evidence) -> Vec<Open> {
             continue;
         }
         let alone = match connection.upstream {
+            _ if matches!(connection.downstream_end.how, Ending::Tls(_)) => {
+                failure::connection_failure(connection)
+            }
             // Who is connecting fails nobody yet, however short it was.
             Upstream::Abandoned { after } => Some((What::Abandoned { after }, connection.opened + after)),
             Upstream::Failed { .. } | Upstream::Connected { .. } => failure::connection_failure(connection),
@@ -284,7 +288,7 @@ fn cut_at(what: What, connection: &Connection, at: Moment) -> Option<Moment> {
         } => left,
         // A FIN before the upstream stood was the generator's, and the attempt went on without it.
         What::Abandoned { .. } => Some(left.map_or(at, |left| left.min(at))),
-        What::Broken { by: Cut::Stopped, .. } => Some(at),
+        What::Broken { by: Cut::Stopped, .. } | What::FrontTls(TlsFailure::Ended) => Some(at),
         What::Broken { .. } | What::Answered { .. } | What::NotConnected(_) | What::FrontTls(_) => None,
     }
 }

@@ -60,7 +60,7 @@ pub(crate) const fn symptom(what: What) -> &'static str {
             TlsFailure::Alert(_) => "TLS handshake refused by the generator with an alert",
             TlsFailure::Ended => "TLS handshake cut off by the generator",
             TlsFailure::TimedOut => "TLS handshake left unfinished by the generator",
-            TlsFailure::Incompatible => "no TLS version or cipher in common with the generator",
+            TlsFailure::Incompatible => "TLS of the generator that hopscope cannot answer",
             TlsFailure::Protocol
             | TlsFailure::CertificateExpired
             | TlsFailure::CertificateWrongName

@@ -77,10 +77,15 @@ pub fn client(trust: &Trust, option: &'static str) -> Result<ClientConfig, Trust
     })
 }
 
+/// The certificates of the host's own authorities, or of those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+pub fn authorities() -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
+}
+
 /// The host's own authorities.
 fn host(option: &'static str) -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(authorities());
     if roots.is_empty() {
         return Err(TrustError::Nobody { option });
     }

@@ -156,6 +156,9 @@ impl Observer {
             if self.websocket.is_some() {
                 return self.websocket_response_bytes(rest, at, out);
             }
+            if self.server_begins_http2(rest) {
+                continue;
+            }
             let taken = self.response_step(rest, at, out);
             self.answered = self.answered.saturating_add(taken as u64);
             rest = rest.get(taken..).unwrap_or_default();
@@ -211,8 +214,10 @@ impl Observer {
 
     /// What the bytes so far are.
     pub fn protocol(&self) -> Protocol {
-        if self.http2.is_some() {
-            return Protocol::Http2;
+        match &self.http2 {
+            Some(http2) if http2.begun() => return Protocol::Http2,
+            Some(_) => return Protocol::Opaque(Opaque::NotHttp),
+            None => {}
         }
         match (&self.up, &self.down) {
             (Reading::Unread(Some(reason)), _) | (_, Reading::Unread(Some(reason))) => {

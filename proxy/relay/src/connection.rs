@@ -25,6 +25,7 @@ use super::{socket, worker};
 
 mod addresses;
 mod log;
+mod secured;
 
 /// How long a refused connection waits for the request that it will not serve, so that the failure has a route.
 const REQUEST_BEFORE_REFUSAL: Duration = Duration::from_millis(5);
@@ -37,6 +38,8 @@ pub(super) struct Accepted {
     /// From then on.
     relay: Option<Relay>,
     over: bool,
+    /// How the generator's side ended before its TLS handshake was complete.
+    handshake_end: Option<SideEnd>,
     /// Whether it counts among its worker's connections with something under way.
     busy: bool,
     log: Log,
@@ -74,6 +77,7 @@ impl Accepted {
             waiting: Some(Box::new(Waiting::new(Socket::new(downstream)))),
             relay: None,
             over: false,
+            handshake_end: None,
             busy: true,
             log,
         }
@@ -221,13 +225,13 @@ impl Drop for Accepted {
                 .as_ref()
                 .is_some_and(|observer| observer.in_flight() > 0)
             {
-                socket::reset_on_close(&relay.downstream);
+                socket::reset_on_close(relay.downstream.tcp());
             }
         }
         self.log.cut(last_cut, now);
         if !self.log.unconfirmed.is_empty()
             && let Some(relay) = &self.relay
-            && socket::pending_failure(&relay.downstream).is_some()
+            && socket::pending_failure(relay.downstream.tcp()).is_some()
         {
             self.log.nobody_got();
         }
@@ -280,8 +284,9 @@ impl Accepted {
             upstream: log.upstream,
             downstream_tuple: log.downstream_tuple.into(),
             upstream_tuple: log.upstream_tuple.map(PackedTuple::from),
-            downstream_end: relay
-                .and_then(Relay::downstream_end)
+            downstream_end: self
+                .handshake_end
+                .or_else(|| relay.and_then(Relay::downstream_end))
                 .or_else(|| waiting.and_then(Waiting::downstream_end))
                 .or(abandoned)
                 .unwrap_or_else(|| unended(Side::Downstream)),
@@ -312,7 +317,7 @@ impl Accepted {
                 .as_ref()
                 .map_or(0, hopscope_http::Observer::exchanges),
             downstream_tcp: match (relay, waiting) {
-                (Some(relay), _) => socket::tcp_facts(&relay.downstream),
+                (Some(relay), _) => socket::tcp_facts(relay.downstream.tcp()),
                 (None, Some(waiting)) => socket::tcp_facts(&waiting.downstream),
                 (None, None) => never,
             },

@@ -1,6 +1,7 @@
 //! Listen, relay, observe.
 //!
-//! *Life of a connection.* A worker thread accepts it ([`listener`]) and deals it to a path ([`deal`]). One upstream
+//! *Life of a connection.* A worker thread accepts it ([`listener`]), ends its TLS where it does ([`front`]) and deals it
+//! to a path ([`deal`]). One upstream
 //! connection is made for it ([`upstream`], [`source_address`], [`tls`]), and what the generator sends meanwhile is read
 //! ([`waiting`]); where that fails the generator is told
 //! ([`refusal`]). Two flows carry its bytes ([`flow`]), joined so that every end is handed on as what it was
@@ -15,6 +16,7 @@ mod clock;
 mod connection;
 mod deal;
 mod flow;
+mod front;
 mod health;
 mod host_header;
 mod listener;
@@ -33,6 +35,7 @@ mod waiting;
 mod worker;
 
 pub use clock::RunClock;
+pub use front::{Authority, AuthorityError, Front};
 pub use host_header::HostHeader;
 pub use refusal::OnRefusal;
 pub use session::{Config, Hurry, Session, StartError};

@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::Accepted;
-use super::refusal::OnRefusal;
+use super::front::Door;
 use super::{socket, worker};
 
 /// Asked of the kernel, which cuts it to `net.core.somaxconn`.
@@ -55,11 +55,11 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
 }
 
 /// Accepts for ever; every connection becomes a task of this thread.
-pub(super) async fn accept(listener: &TcpListener, on_refusal: OnRefusal) {
+pub(super) async fn accept(listener: &TcpListener, door: Door) {
     let ours = everyones_address(listener);
     loop {
         match listener.accept().await {
-            Ok((downstream, remote)) => take_in(downstream, ours, remote, on_refusal),
+            Ok((downstream, remote)) => take_in(downstream, ours, remote, door),
             // The generator was gone before we came to it: nothing was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -72,7 +72,7 @@ pub(super) async fn accept(listener: &TcpListener, on_refusal: OnRefusal) {
 
 /// Takes in what stands in the accept queue, and lets nothing more into it. Those connections stand for the generator,
 /// and it may have sent a request already: closing the listener would reset them, and nobody would know of them.
-pub(super) async fn accept_the_last(listener: &TcpListener, on_refusal: OnRefusal) {
+pub(super) async fn accept_the_last(listener: &TcpListener, door: Door) {
     if let Err(error) = socket::admit_no_more(listener) {
         tracing::debug!(%error, "connections may come while the listener closes; those are reset without a record");
     }
@@ -82,7 +82,7 @@ pub(super) async fn accept_the_last(listener: &TcpListener, on_refusal: OnRefusa
     let ours = everyones_address(listener);
     loop {
         match accept_waiting(listener) {
-            Ok((downstream, remote)) => take_in(downstream, ours, remote, on_refusal),
+            Ok((downstream, remote)) => take_in(downstream, ours, remote, door),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) if refusals < MOST_REFUSALS => {
@@ -109,19 +109,25 @@ fn everyones_address(listener: &TcpListener) -> Option<SocketAddr> {
     address.filter(|local| !local.ip().is_unspecified())
 }
 
-fn take_in(downstream: TcpStream, local: Option<SocketAddr>, remote: SocketAddr, on_refusal: OnRefusal) {
+fn take_in(downstream: TcpStream, local: Option<SocketAddr>, remote: SocketAddr, door: Door) {
     let local = local.or_else(|| downstream.local_addr().ok()).unwrap_or(remote);
     let tuple = FourTuple { local, remote };
     let admitted = worker::with(|worker| {
         let path = worker.deal();
         let admitted = worker.enter();
         let accepted = Accepted::new(downstream, tuple, path, worker);
-        (accepted, admitted.then(|| worker.attempt(path)).flatten())
+        let plain = admitted && door.tls.is_none();
+        (accepted, admitted, plain.then(|| worker.attempt(path)).flatten())
     });
-    match admitted {
-        Some((accepted, Some(attempt))) => drop(tokio::spawn(accepted.serve(attempt, on_refusal))),
-        Some((accepted, None)) => accepted.turn_away(),
-        None => {}
+    match (admitted, door.tls) {
+        (Some((accepted, _, Some(attempt))), _) => {
+            drop(tokio::spawn(accepted.serve(attempt, door.on_refusal)));
+        }
+        (Some((accepted, true, None)), Some(limit)) => {
+            drop(tokio::spawn(accepted.serve_secured(door.on_refusal, limit)));
+        }
+        (Some((accepted, _, None)), _) => accepted.turn_away(),
+        (None, _) => {}
     }
 }
 

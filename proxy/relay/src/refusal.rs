@@ -1,14 +1,17 @@
 //! What the generator is told when no upstream connection stands.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use hopscope_attribution::evidence::{ConnectFailure, PathId};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 
 use super::clock::RunClock;
-use super::stream::Socket;
+use super::stream::Stream;
 use super::worker;
 
 /// What the generator is told when no upstream connection stands.
@@ -27,7 +30,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 
 /// Answers the request, once it has come, with hopscope's own 502, and closes.
 pub(super) async fn answer(
-    downstream: &mut Socket,
+    downstream: &mut impl Stream,
     observer: &mut hopscope_http::Observer,
     path: PathId,
     failure: ConnectFailure,
@@ -35,10 +38,10 @@ pub(super) async fn answer(
 ) {
     let deadline = Instant::now() + LIMIT;
     while observer.in_flight() == 0 {
-        if !matches!(timeout_at(deadline, downstream.readable()).await, Ok(Ok(()))) {
-            return;
-        }
-        if !read_once(downstream, observer, clock) {
+        if !matches!(
+            timeout_at(deadline, read_once(downstream, observer, clock)).await,
+            Ok(true)
+        ) {
             return;
         }
     }
@@ -66,31 +69,38 @@ pub(super) async fn answer(
         );
         // Closing with unread request bytes would reset, and the reset could overtake the answer.
         if downstream.shutdown().await.is_ok() {
-            while matches!(timeout_at(deadline, downstream.readable()).await, Ok(Ok(()))) {
-                if !read_once(downstream, observer, clock) {
-                    break;
-                }
-            }
+            while matches!(
+                timeout_at(deadline, read_once(downstream, observer, clock)).await,
+                Ok(true)
+            ) {}
         }
     }
 }
 
-/// Reads what is there. False at the end of the stream.
-fn read_once(downstream: &Socket, observer: &mut hopscope_http::Observer, clock: RunClock) -> bool {
-    let now = clock.now();
-    worker::with_scratch(|scratch| match downstream.try_read(scratch) {
-        Ok(0) => false,
-        Ok(read) => {
+/// Reads what comes next. False at the end of the stream.
+async fn read_once(
+    downstream: &mut impl Stream,
+    observer: &mut hopscope_http::Observer,
+    clock: RunClock,
+) -> bool {
+    poll_fn(|cx| {
+        worker::with_scratch(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            let read = ready!(Pin::new(&mut *downstream).poll_read(cx, &mut buffer));
+            let bytes = buffer.filled();
+            if read.is_err() || bytes.is_empty() {
+                return Poll::Ready(false);
+            }
             observer.request_bytes(
-                &scratch[..read],
-                now,
+                bytes,
+                clock.now(),
                 &mut worker::record_exchange,
                 &mut |_nowhere| {},
             );
-            true
-        }
-        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            Poll::Ready(true)
+        })
     })
+    .await
 }
 
 /// The failure as a word, for a header.

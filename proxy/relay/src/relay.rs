@@ -17,7 +17,7 @@ use self::failure::Failures;
 use super::arrival;
 use super::flow::{Flow, Turn, Watch};
 use super::socket;
-use super::stream::{Socket, UpstreamStream};
+use super::stream::{Channel, Socket};
 use super::waiting::Waiting;
 
 pub(super) mod failure;
@@ -32,8 +32,8 @@ const SETTLE_EVERY: (Span, Span) = (Span::from_micros(1_000), Span::from_micros(
 /// One connection's two sockets and what flows between them.
 #[derive(Debug)]
 pub(super) struct Relay {
-    pub(super) downstream: Socket,
-    pub(super) upstream: UpstreamStream,
+    pub(super) downstream: Channel,
+    pub(super) upstream: Channel,
     pub(super) up: Flow,
     pub(super) down: Flow,
     downstream_end: Option<SideEnd>,
@@ -48,10 +48,16 @@ pub(super) struct Relay {
 impl Relay {
     /// Joins what waited to the upstream that stands now; `stamped` asks the kernel when bytes arrive, to learn what we
     /// add.
-    pub(super) fn new(waiting: Waiting, upstream: UpstreamStream, stamped: bool) -> Self {
+    pub(super) fn new(waiting: Waiting, upstream: Channel, stamped: bool) -> Self {
+        let downstream = Channel::Plain(waiting.downstream.clone());
+        Self::between(downstream, waiting, upstream, stamped)
+    }
+
+    /// The same, where the downstream's bytes travel in a channel that was made while it waited.
+    pub(super) fn between(downstream: Channel, waiting: Waiting, upstream: Channel, stamped: bool) -> Self {
         let downstream_end = waiting.downstream_end();
         let mut relay = Self {
-            downstream: waiting.downstream,
+            downstream,
             upstream,
             up: waiting.up,
             down: Flow::new(Side::Upstream),
@@ -62,7 +68,7 @@ impl Relay {
             alarm: None,
             settling_since: None,
         };
-        let both = [&relay.downstream, relay.upstream.tcp()];
+        let both = [relay.downstream.tcp(), relay.upstream.tcp()];
         if stamped
             && both
                 .into_iter()
@@ -202,7 +208,7 @@ impl Relay {
     fn look_for_failures(&mut self, cx: &mut Context<'_>, watch: &mut impl Watch) -> bool {
         let mut any = false;
         if self.poll_failure(cx, Side::Downstream).is_ready()
-            && let Some(how) = socket::pending_failure(&self.downstream)
+            && let Some(how) = socket::pending_failure(self.downstream.tcp())
         {
             self.end(Side::Downstream, how, watch);
             // Whoever sent what is held is gone, and who should take it does not: the reset comes first.
@@ -221,7 +227,7 @@ impl Relay {
 
     fn poll_failure(&mut self, cx: &mut Context<'_>, side: Side) -> Poll<()> {
         let socket = match side {
-            Side::Downstream => &self.downstream,
+            Side::Downstream => self.downstream.tcp(),
             Side::Upstream => self.upstream.tcp(),
         };
         self.failures.poll(cx, side, socket)
@@ -235,7 +241,7 @@ impl Relay {
             && now.since(since) < SETTLE_LIMIT
         {
             self.up.finish_now(self.upstream.tcp());
-            self.down.finish_now(&self.downstream);
+            self.down.finish_now(self.downstream.tcp());
             if self
                 .poll_settled(cx, survivor, now.since(since), watch)
                 .is_pending()
@@ -245,13 +251,13 @@ impl Relay {
         }
         if !self.failed(Side::Downstream)
             && self.answered_after_fin()
-            && let Some(how) = socket::pending_failure(&self.downstream)
+            && let Some(how) = socket::pending_failure(self.downstream.tcp())
         {
             self.end(Side::Downstream, how, watch);
         }
         match (self.failed(Side::Downstream), self.failed(Side::Upstream)) {
             (true, false) => socket::reset_on_close(self.upstream.tcp()),
-            (false, true) => socket::reset_on_close(&self.downstream),
+            (false, true) => socket::reset_on_close(self.downstream.tcp()),
             (true, true) | (false, false) => {}
         }
         Poll::Ready(())
@@ -308,7 +314,7 @@ impl Relay {
 
     fn tcp(&self, side: Side) -> &Socket {
         match side {
-            Side::Downstream => &self.downstream,
+            Side::Downstream => self.downstream.tcp(),
             Side::Upstream => self.upstream.tcp(),
         }
     }

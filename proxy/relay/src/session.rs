@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::arrival::Stamping;
 use super::clock::RunClock;
 use super::deal::Deal;
+use super::front::{Door, Front};
 use super::health::{self, Pulse, Watched};
 use super::host_header::HostHeader;
 use super::refusal::OnRefusal;
@@ -45,6 +46,8 @@ pub struct Config {
     pub weights: Vec<u32>,
     /// The longest that connecting upstream may take, name and TLS included.
     pub connect_timeout: Duration,
+    /// How the generator reaches hopscope.
+    pub front: Front,
     /// What the generator is told when no upstream connection stands.
     pub on_refusal: OnRefusal,
     /// Whose certificates are believed on `https://` paths.
@@ -146,10 +149,11 @@ impl Session {
                 recording.recorder(),
                 Arc::clone(&counters),
             );
-            let (stopping, on_refusal, handle) = (stopping.clone(), config.on_refusal, recording.clone());
+            let (stopping, handle) = (stopping.clone(), recording.clone());
+            let door = config.front.door(config.on_refusal, config.connect_timeout);
             let thread = thread::Builder::new()
                 .name(format!("hopscope-{index}"))
-                .spawn(move || work(listener, worker, &pulse, handle, stopping, on_refusal));
+                .spawn(move || work(listener, worker, &pulse, handle, stopping, door));
             match thread {
                 Ok(thread) => workers.push(thread),
                 Err(source) => {
@@ -257,7 +261,11 @@ fn notes(config: &Config, listening: SocketAddr) -> Vec<String> {
         .vias
         .iter()
         .filter_map(|via| config.host_header.note(via, listening));
-    hosts.chain(unchecked).collect()
+    let fronts = config
+        .vias
+        .iter()
+        .filter_map(|via| config.front.note(via, &config.host_header, listening));
+    fronts.chain(hosts).chain(unchecked).collect()
 }
 
 /// Ends what was begun of a run that did not come about, and leaves no recording of it.
@@ -389,6 +397,7 @@ impl Endpoints {
             config.vias.iter().map(|via| via.name.clone()).collect(),
             Arc::clone(&config.observing),
         )
+        .ending_tls(config.front.terminator())
     }
 }
 
@@ -399,7 +408,7 @@ fn work(
     pulse: &Arc<Pulse>,
     recording: RecordingHandle,
     mut stopping: watch::Receiver<Stop>,
-    on_refusal: OnRefusal,
+    door: Door,
 ) {
     let clock = worker.clock;
     let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
@@ -426,11 +435,11 @@ fn work(
             recording,
         ));
         tokio::select! {
-            () = listener::accept(&listener, on_refusal) => {}
+            () = listener::accept(&listener, door) => {}
             _changed = stopping.wait_for(|stop| *stop != Stop::Running) => {}
         }
         beating.abort();
-        listener::accept_the_last(&listener, on_refusal).await;
+        listener::accept_the_last(&listener, door).await;
         drop(listener);
         drain(&mut stopping).await;
     });

@@ -1,4 +1,4 @@
-//! The sides' byte streams: TCP, or, upstream, TLS over it.
+//! The sides' byte streams: TCP, or TLS over it.
 
 use std::io::{self, IoSlice};
 use std::ops::Deref;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::TlsStream;
 
 use super::socket;
 
@@ -108,17 +108,22 @@ impl Socket {
     }
 }
 
-/// What the upstream's bytes travel in. TLS is boxed: most connections carry none, and idle ones must stay small.
+/// What a side's bytes travel in. TLS is boxed: most connections carry none, and idle ones must stay small.
 #[derive(Debug)]
-pub(super) enum UpstreamStream {
+pub(super) enum Channel {
     Plain(Socket),
     Tls(Box<TlsStream<Socket>>),
 }
 
-impl UpstreamStream {
+impl Channel {
     /// Bytes that travel as they are.
     pub(super) fn plain(tcp: TcpStream) -> Self {
         Self::Plain(Socket::new(tcp))
+    }
+
+    /// Bytes in TLS, of whichever end.
+    pub(super) fn tls(tls: impl Into<TlsStream<Socket>>) -> Self {
+        Self::Tls(Box::new(tls.into()))
     }
 
     /// The TCP socket underneath.
@@ -128,9 +133,17 @@ impl UpstreamStream {
             Self::Tls(tls) => tls.get_ref().0,
         }
     }
+
+    /// The application protocol that its TLS handshake chose (ALPN, RFC 7301), where it chose one.
+    pub(super) fn protocol(&self) -> Option<&[u8]> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol(),
+        }
+    }
 }
 
-impl AsyncRead for UpstreamStream {
+impl AsyncRead for Channel {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
@@ -139,7 +152,7 @@ impl AsyncRead for UpstreamStream {
     }
 }
 
-impl AsyncWrite for UpstreamStream {
+impl AsyncWrite for Channel {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
@@ -162,7 +175,7 @@ impl AsyncWrite for UpstreamStream {
     }
 }
 
-impl Stream for UpstreamStream {
+impl Stream for Channel {
     fn plain(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(tcp) => Some(tcp),

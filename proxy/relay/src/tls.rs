@@ -1,11 +1,11 @@
-//! TLS towards an `https://` upstream, and what its failures mean.
+//! TLS towards an `https://` upstream, and what failures of a handshake mean.
 
 use std::io;
 use std::sync::Arc;
 
 use hopscope_attribution::evidence::TlsFailure;
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig};
+use rustls::{CertificateError, ClientConfig, PeerMisbehaved};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -21,24 +21,25 @@ impl UpstreamTls {
     /// Believes certificates as it is told.
     pub(super) fn new(trust: &Trust) -> Result<Self, TrustError> {
         let mut config = trust::client(trust, "--upstream-ca")?;
-        // The generator speaks HTTP/1 to us and its bytes are not rewritten, so nothing else may be agreed upon.
+        // What a generator that speaks plain TCP to us will say is not known yet; mostly it is HTTP/1.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config)))
     }
 
-    /// Shakes hands on a connected socket.
+    /// Shakes hands on a connected socket; offers these application protocols, or HTTP/1 where none are named.
     pub(super) async fn handshake(
         &self,
         host: &str,
+        protocols: Option<Vec<Vec<u8>>>,
         tcp: TcpStream,
     ) -> Result<TlsStream<Socket>, TlsFailure> {
         let name = ServerName::try_from(host.to_owned())
             .ok()
             .ok_or(TlsFailure::CertificateWrongName)?;
-        TlsConnector::from(Arc::clone(&self.0))
-            .connect(name, Socket::new(tcp))
-            .await
-            .map_err(|error| failure(&error))
+        let connector = TlsConnector::from(Arc::clone(&self.0));
+        let protocols = protocols.unwrap_or_else(|| self.0.alpn_protocols.clone());
+        let connecting = connector.with_alpn(protocols).connect(name, Socket::new(tcp));
+        connecting.await.map_err(|error| failure(&error))
     }
 }
 
@@ -49,7 +50,7 @@ impl std::fmt::Debug for UpstreamTls {
 }
 
 /// What a failed handshake says.
-fn failure(error: &io::Error) -> TlsFailure {
+pub(super) fn failure(error: &io::Error) -> TlsFailure {
     let Some(tls) = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>())
@@ -73,6 +74,11 @@ fn failure(error: &io::Error) -> TlsFailure {
             _ => TlsFailure::CertificateInvalid,
         },
         rustls::Error::AlertReceived(alert) => TlsFailure::Alert(u8::from(*alert)),
+        // Others take a name with a port for one of their own: it is hopscope's TLS that does not.
+        rustls::Error::PeerIncompatible(_)
+        | rustls::Error::PeerMisbehaved(PeerMisbehaved::ServerNameMustContainOneHostName) => {
+            TlsFailure::Incompatible
+        }
         _ => TlsFailure::Protocol,
     }
 }

@@ -15,7 +15,7 @@ use self::addresses::Known;
 use self::dial::{Candidate, Dialled};
 use super::clock::RunClock;
 use super::source_address::SourceAddresses;
-use super::stream::UpstreamStream;
+use super::stream::Channel;
 use super::tls::UpstreamTls;
 use hopscope_tunnel::paths::{Endpoint, Transport};
 
@@ -52,6 +52,8 @@ pub(super) struct Attempt {
     clock: RunClock,
     goal: Goal,
     tls: Option<(UpstreamTls, String)>,
+    /// The application protocols to offer in TLS, where the generator has named its own.
+    protocols: Option<Vec<Vec<u8>>>,
 }
 
 #[derive(Debug)]
@@ -90,7 +92,7 @@ impl Name {
 #[derive(Debug)]
 pub(super) struct Attempted {
     /// The stream, where one stands.
-    pub(super) stream: Option<UpstreamStream>,
+    pub(super) stream: Option<Channel>,
     /// The outcome for the record.
     pub(super) outcome: Upstream,
     /// The address that the stream is connected to.
@@ -177,6 +179,7 @@ impl Connector {
             clock: self.clock,
             goal,
             tls,
+            protocols: None,
         }
     }
 
@@ -250,6 +253,7 @@ impl ForwardConnector {
             clock: self.clock,
             goal,
             tls: None,
+            protocols: None,
         }
     }
 }
@@ -258,6 +262,17 @@ impl Attempt {
     /// The clock that the attempt is timed by.
     pub(super) fn clock(&self) -> RunClock {
         self.clock
+    }
+
+    /// Whether TLS is spoken to the upstream.
+    pub(super) fn is_secured(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Offers these application protocols in TLS, the generator's own, instead of HTTP/1 alone.
+    pub(super) fn offering(mut self, protocols: Vec<Vec<u8>>) -> Self {
+        self.protocols = Some(protocols);
+        self
     }
 
     fn lasted(began: Moment, clock: RunClock) -> Span {
@@ -277,6 +292,7 @@ impl Attempt {
             clock,
             goal,
             tls,
+            protocols,
         } = self;
         let deadline = Instant::now() + limit;
         let mut attempted = Attempted::nothing(Upstream::Abandoned { after: Span::ZERO });
@@ -313,8 +329,8 @@ impl Attempt {
         };
         let tcp_after = Self::lasted(began, clock);
         let (stream, tls_after) = match tls {
-            None => (UpstreamStream::plain(tcp), None),
-            Some((tls, host)) => match secure(&tls, &host, tcp, deadline).await {
+            None => (Channel::plain(tcp), None),
+            Some((tls, host)) => match secure(&tls, &host, protocols, tcp, deadline).await {
                 Ok(stream) => (stream, Some(Self::lasted(began, clock) - tcp_after)),
                 Err(failure) => return failed(failure, attempted),
             },
@@ -343,15 +359,16 @@ fn several(addresses: &Addresses) -> Goal {
 async fn secure(
     tls: &UpstreamTls,
     host: &str,
+    protocols: Option<Vec<Vec<u8>>>,
     tcp: TcpStream,
     deadline: Instant,
-) -> Result<UpstreamStream, ConnectFailure> {
+) -> Result<Channel, ConnectFailure> {
     // Its messages are small, and several of ours come after one another.
     if let Err(error) = tcp.set_nodelay(true) {
         return Err(dial::connect_failure(&error));
     }
-    match timeout_at(deadline, tls.handshake(host, tcp)).await {
-        Ok(Ok(stream)) => Ok(UpstreamStream::Tls(Box::new(stream))),
+    match timeout_at(deadline, tls.handshake(host, protocols, tcp)).await {
+        Ok(Ok(stream)) => Ok(Channel::tls(stream)),
         Ok(Err(failure)) => Err(ConnectFailure::Tls(failure)),
         Err(_) => Err(ConnectFailure::Tls(TlsFailure::TimedOut)),
     }

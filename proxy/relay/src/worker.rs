@@ -14,11 +14,14 @@ use hopscope_attribution::evidence::{ConnectionId, Exchange, PathId};
 use super::clock::RunClock;
 use super::deal::Deal;
 use super::flow::LARGEST_READ;
+use super::front::authority::Subject;
+use super::front::terminator::Terminator;
 use super::splice;
 use super::upstream::{Addresses, Attempt, Connector, ForwardConnector, Name};
 use hopscope_http::{HostRewriter, HostRule, ObserverConfig};
 use hopscope_recording::Recorder;
 use hopscope_tunnel::Tunnel;
+use rustls::ServerConfig;
 
 /// What all workers count together.
 #[derive(Debug)]
@@ -63,6 +66,8 @@ pub(super) struct Worker {
     hosts: Vec<Option<Arc<HostRule>>>,
     names: Arc<[String]>,
     observing: Arc<ObserverConfig>,
+    /// Where the generator's TLS ends, if it ends here.
+    terminator: Option<Terminator>,
     random: fastrand::Rng,
     /// Connections of this thread with something under way.
     busy: usize,
@@ -101,8 +106,26 @@ impl Worker {
             hosts,
             names,
             observing,
+            terminator: None,
             random: fastrand::Rng::new(),
             busy: 0,
+        }
+    }
+
+    /// Ends the generator's TLS.
+    pub(super) fn ending_tls(self, terminator: Option<Terminator>) -> Self {
+        Self { terminator, ..self }
+    }
+
+    /// What a TLS handshake of the generator's is to meet: a server of that name, agreeing on that application protocol.
+    /// `None` where there can be none for such a name.
+    pub(super) fn server(&mut self, subject: Subject, protocol: Option<&[u8]>) -> Option<Arc<ServerConfig>> {
+        match self.terminator.as_mut()?.server(subject, protocol) {
+            Ok(server) => Some(server),
+            Err(error) => {
+                tracing::warn!(%error, "a generator's TLS handshake cannot be answered");
+                None
+            }
         }
     }
 

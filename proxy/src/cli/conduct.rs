@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use hopscope_attribution::evidence::Span;
 use hopscope_secret::command;
@@ -20,7 +20,7 @@ use crate::live::{Display, Live, Mode};
 use hopscope_metrics::Metrics;
 use hopscope_metrics::serve::{self, AccessError, ServerError};
 use hopscope_recording::{Recording, RecordingError, Summary, Watcher};
-use hopscope_relay::{Session, StartError};
+use hopscope_relay::{Front, Session, StartError};
 use hopscope_report::Report;
 use hopscope_tunnel::paths::Via;
 
@@ -87,14 +87,15 @@ impl ConductError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Options(SessionOptionsError::Output(error)) | Self::Output(error) => error.exit(),
-            Self::Options(_) => Exit::Usage,
-            Self::Start(_)
+            Self::Options(SessionOptionsError::Front(_))
+            | Self::Start(_)
             | Self::Command { .. }
             | Self::System { .. }
             | Self::Metrics(_)
             | Self::Access(_)
             | Self::Unwatched(_)
             | Self::Recording(_) => Exit::CouldNotRun,
+            Self::Options(_) => Exit::Usage,
         }
     }
 }
@@ -119,13 +120,8 @@ pub fn conduct(
     result: &ResultOptions,
 ) -> Result<Conducted, ConductError> {
     let began = SystemTime::now();
-    let started = began
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO);
-    let command = command_of(load);
-    let started_us = u64::try_from(started.as_micros()).unwrap_or(u64::MAX);
     options.output.check(&result.files())?;
-    let config = options.config(listen, started_us, command)?;
+    let config = options.config(listen, unix_us(began), command_of(load))?;
     let recording = config.recording.clone();
     let system = |what| move |source| ConductError::System { what, source };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -160,7 +156,7 @@ pub fn conduct(
         let (probes, watching) =
             nodes::watch(options.probes, &options.via).map_err(ConductError::Unwatched)?;
         let session = Session::start(&config, watchers)?;
-        announce(&session, options, &recording);
+        announce(&session, options, &config.front, &recording);
         // Not before the run stands: what cannot begin says why in one line.
         if let Some(line) = watching {
             tell(&format!("  {line}"));
@@ -171,20 +167,22 @@ pub fn conduct(
             Load::Command { .. } => Mode::Lines,
         };
         let display = Display::start(screen, mode);
-        let reach = Reach::of_listener(session.address());
+        let reach = Reach::of_listener(session.address(), options.front.scheme());
         let exit_code = match load {
             Load::Elsewhere => {
                 signals.next().await;
                 None
             }
-            Load::Command { words, .. } => match generator::run(words, reach, &mut signals).await {
-                Ok(code) => code,
-                Err(error) => {
-                    drop(display);
-                    session.abandon();
-                    return Err(error);
+            Load::Command { words, .. } => {
+                match generator::run(words, reach, &config.front, &mut signals).await {
+                    Ok(code) => code,
+                    Err(error) => {
+                        drop(display);
+                        session.abandon();
+                        return Err(error);
+                    }
                 }
-            },
+            }
         };
         let hurry = session.hurry();
         let grace = options.grace;
@@ -220,6 +218,12 @@ pub fn conduct(
         recording.display()
     ));
     Ok(Conducted { exit, generator })
+}
+
+/// Microseconds since 1970.
+fn unix_us(at: SystemTime) -> u64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The diagnosis, joined with the generator's own result.
@@ -267,9 +271,12 @@ fn tell_of(summary: &Summary) {
 }
 
 /// Says where to send the load, and where it goes from there.
-fn announce(session: &Session, options: &SessionOptions, recording: &Path) {
+fn announce(session: &Session, options: &SessionOptions, front: &Front, recording: &Path) {
     let address = session.address();
-    tell(&format!("hopscope listens on http://{address}"));
+    tell(&format!(
+        "hopscope listens on {}://{address}",
+        options.front.scheme()
+    ));
     for via in &options.via {
         let path = via.path();
         tell(&format!(
@@ -277,6 +284,12 @@ fn announce(session: &Session, options: &SessionOptions, recording: &Path) {
             path.name,
             path.target,
             path.kind.word()
+        ));
+    }
+    if let Some(authority) = front.authority() {
+        tell(&format!(
+            "  TLS ends here: the authority of this run, beside the host's own, is in {}",
+            authority.bundle().display()
         ));
     }
     tell(&format!("  recording to {}", recording.display()));

@@ -21,6 +21,8 @@ use super::conduct::ConductError;
 use super::session::StopSignals;
 use super::tell;
 
+use hopscope_relay::Front;
+
 pub use placeholders::Reach;
 
 /// How long hopscope waits to be resumed after it has stopped itself together with the generator. Stopped, no time
@@ -35,6 +37,7 @@ const UNSTOPPED: Duration = Duration::from_millis(200);
 pub async fn run(
     command: &[String],
     reach: Reach,
+    front: &Front,
     signals: &mut StopSignals,
 ) -> Result<Option<i32>, ConductError> {
     let filled = reach.fill(command);
@@ -60,6 +63,7 @@ pub async fn run(
     prepared
         .args(arguments)
         .env(VARIABLE, reach.url())
+        .envs(front.environment())
         // Its own group, as a job has: what the terminal sends reaches it once, and its own children with it.
         .process_group(0);
     #[expect(

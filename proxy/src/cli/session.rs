@@ -9,11 +9,12 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::files::Named;
+use super::front::FrontOptions;
 use super::output::{OutputError, OutputOptions};
 use hopscope_host::trust::Trust;
 use hopscope_http::{ObserverConfig, Pattern, RouteTable};
 use hopscope_metrics::serve::{AccessFiles, Open};
-use hopscope_relay::{Config, HostHeader, OnRefusal};
+use hopscope_relay::{AuthorityError, Config, HostHeader, OnRefusal};
 use hopscope_tunnel::RestartPolicy;
 use hopscope_tunnel::paths::Via;
 
@@ -90,6 +91,10 @@ pub struct SessionOptions {
     /// dealt out over the paths at random
     #[arg(long, value_name = "PATH", required = true, help_heading = "Paths")]
     pub via: Vec<Via>,
+
+    /// How the generator reaches hopscope.
+    #[command(flatten)]
+    pub front: FrontOptions,
 
     /// Shares of the paths, in their order, such as 9,1 [default: even]
     #[arg(long, value_name = "N,N...", value_delimiter = ',', help_heading = "Paths")]
@@ -219,6 +224,9 @@ pub enum SessionOptionsError {
     /// The outcome could not be kept.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// The generator's TLS cannot be ended.
+    #[error(transparent)]
+    Front(#[from] AuthorityError),
 }
 
 impl SessionOptions {
@@ -271,12 +279,13 @@ impl SessionOptions {
         let workers = self.workers.map_or_else(default_workers, usize::from);
         Ok(Config {
             listen,
-            vias: self.via.clone(),
+            vias: self.front.paths(&self.via),
             weights: self.weights.clone(),
             connect_timeout: self.connect_timeout,
+            front: self.front.make()?,
             on_refusal: self.on_refusal,
             upstream_trust: self.trust(),
-            host_header: self.host_header.clone(),
+            host_header: self.front.host(&self.host_header),
             tunnel_restart: self.tunnel_restart,
             watch_forwards: true,
             observing: Arc::new(ObserverConfig {

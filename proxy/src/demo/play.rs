@@ -221,6 +221,7 @@ fn config(staged: &Staged, options: &Options) -> Result<Config, ViaError> {
         vias,
         weights: Vec::new(),
         connect_timeout: CONNECT_TIMEOUT,
+        front: hopscope_relay::Front::Plain,
         on_refusal: OnRefusal::default(),
         host_header: hopscope_relay::HostHeader::Keep,
         upstream_trust: hopscope_host::trust::Trust::Host,

@@ -102,11 +102,11 @@ pub(super) const ENTRIES: &[Entry] = &[
     ),
     entry(
         Cause::ObserverTls,
-        "hopscope's own TLS has no version, cipher or key type in common with the other side's",
+        "hopscope's own TLS cannot answer the other side's: no version, cipher or key type in common, or a server name that is none",
         "the handshake itself: hopscope speaks TLS 1.2 and 1.3, and shows the generator an ECDSA key on P-256",
         &[(
-            "Leave TLS end to end: --tls-passthrough, or tcp:// in --via.",
-            "hopscope's own TLS and the other side's have nothing in common.",
+            "Leave TLS end to end: --tls-passthrough, or tcp:// in --via. hey sends HOST:PORT as the server's name: give it -host localhost.",
+            "hopscope's own TLS cannot answer the other side's.",
         )],
     ),
     entry(

@@ -11,7 +11,7 @@ pub(super) const RULE: Rule = Rule {
     name: "front-tls",
     symptom: "the generator's TLS handshake with hopscope failed",
     evidence: "the alert that the generator sent, its end in the middle of the handshake, or first bytes that are no TLS",
-    verdict: "client-tls; observer-tls where hopscope's TLS has nothing in common with the generator's",
+    verdict: "client-tls; observer-tls where hopscope's TLS cannot answer the generator's",
     proves: "that no request left the generator on this connection, and whose word ended the handshake",
     cannot_prove: "whether the generator would have trusted the target's own certificate",
     apply,

@@ -104,7 +104,13 @@ fn unwrapped(frame: Frame, payload: &[u8]) -> Result<&[u8], Broken> {
     let before = match frame.kind {
         Kind::Headers if frame.flags.priority() => 5,
         Kind::PushPromise => 4,
-        Kind::Headers | Kind::Data | Kind::ResetStream | Kind::GoAway | Kind::Continuation | Kind::Other => 0,
+        Kind::Headers
+        | Kind::Data
+        | Kind::ResetStream
+        | Kind::Settings
+        | Kind::GoAway
+        | Kind::Continuation
+        | Kind::Other => 0,
     };
     let end = rest.len().checked_sub(padding).ok_or(Broken)?;
     rest.get(before..end).ok_or(Broken)

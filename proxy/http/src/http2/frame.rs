@@ -29,10 +29,11 @@ pub(crate) enum Kind {
     Data,
     Headers,
     ResetStream,
+    Settings,
     PushPromise,
     GoAway,
     Continuation,
-    /// PRIORITY, SETTINGS, PING, WINDOW_UPDATE and what extensions add.
+    /// PRIORITY, PING, WINDOW_UPDATE and what extensions add.
     Other,
 }
 
@@ -230,6 +231,7 @@ impl Kind {
             0 => Self::Data,
             1 => Self::Headers,
             3 => Self::ResetStream,
+            4 => Self::Settings,
             5 => Self::PushPromise,
             7 => Self::GoAway,
             9 => Self::Continuation,

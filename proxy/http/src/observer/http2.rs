@@ -16,7 +16,7 @@ use hopscope_attribution::evidence::{ConnectionId, Cut, Exchange, Moment, PathId
 use self::stream::Stream;
 use super::ObserverConfig;
 use crate::http2::hpack::Broken;
-use crate::http2::{Blocks, Cutter, PREFACE_REST, Piece};
+use crate::http2::{Blocks, Cutter, Kind, PREFACE, PREFACE_REST, Piece};
 
 /// Streams that may be under way on one connection. Servers allow 100 to 256 at a time.
 const LIMIT: usize = 4_096;
@@ -36,6 +36,8 @@ pub(super) struct Http2 {
     down: Way,
     /// What is missing of the client's preface.
     preface: &'static [u8],
+    /// The server's first frame was one that a server begins with.
+    greeted: bool,
     /// In the order of their numbers, which is that of their beginnings.
     streams: VecDeque<Stream>,
     /// Requests that have been read to their end and not been handed on in full: where they end, and their stream.
@@ -85,10 +87,20 @@ impl Way {
 impl Http2 {
     /// The reader of a connection whose preface has been read up to its first empty line, which is where `up` is.
     pub(super) const fn new(up: u64, down: u64) -> Self {
+        Self::expecting(PREFACE_REST, up, down)
+    }
+
+    /// The reader of a connection on which the server speaks first.
+    pub(super) const fn by_the_server() -> Self {
+        Self::expecting(PREFACE, 0, 0)
+    }
+
+    const fn expecting(preface: &'static [u8], up: u64, down: u64) -> Self {
         Self {
-            up: Way::new(up + PREFACE_REST.len() as u64),
+            up: Way::new(up + preface.len() as u64),
             down: Way::new(down),
-            preface: PREFACE_REST,
+            preface,
+            greeted: false,
             streams: VecDeque::new(),
             unsent: VecDeque::new(),
             last_begun: 0,
@@ -150,6 +162,30 @@ impl Http2 {
         let cut = cutter.cut(bytes, |piece, _| self.response_piece(&piece, at, place, out));
         self.down.cutter = cutter;
         cut
+    }
+
+    /// Whether the client has said any of its preface.
+    pub(super) const fn begun(&self) -> bool {
+        self.preface.len() < PREFACE.len()
+    }
+
+    /// Whether what came from the server so far is HTTP/2. It begins with SETTINGS (section 3.4); one that is about to go
+    /// may say GOAWAY at once.
+    pub(super) const fn greeted(&self) -> bool {
+        self.greeted
+    }
+
+    fn greet(&mut self, piece: &Piece<'_>) -> Result<(), Broken> {
+        match piece {
+            _ if self.greeted => Ok(()),
+            Piece::Whole(frame, _)
+                if frame.stream == 0 && matches!(frame.kind, Kind::Settings | Kind::GoAway) =>
+            {
+                self.greeted = true;
+                Ok(())
+            }
+            Piece::Begins(_) | Piece::Part(..) | Piece::Ends(_) | Piece::Whole(..) => Err(Broken),
+        }
     }
 
     /// Up to which byte each direction was understood.
@@ -238,8 +274,9 @@ fn number(payload: &[u8], at: usize) -> Result<u32, Broken> {
 
 /// A field block that is open must go on before anything else comes.
 fn in_order(piece: &Piece<'_>, blocks: &Blocks) -> Result<(), Broken> {
-    match piece {
-        Piece::Begins(_) | Piece::Part(..) | Piece::Ends(_) if blocks.open() => Err(Broken),
-        Piece::Begins(_) | Piece::Part(..) | Piece::Ends(_) | Piece::Whole(..) => Ok(()),
+    let goes_on = matches!(piece, Piece::Whole(frame, _) if frame.kind == Kind::Continuation);
+    if blocks.open() && !goes_on {
+        return Err(Broken);
     }
+    Ok(())
 }

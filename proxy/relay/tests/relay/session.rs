@@ -16,6 +16,7 @@ pub(crate) fn start(application: SocketAddr, folder: &tempfile::TempDir) -> Sess
         vias: vec![format!("direct={application}").parse().unwrap()],
         weights: Vec::new(),
         connect_timeout: Duration::from_secs(5),
+        front: hopscope_relay::Front::Plain,
         on_refusal: OnRefusal::Reset,
         upstream_trust: Trust::Host,
         host_header: HostHeader::Auto,

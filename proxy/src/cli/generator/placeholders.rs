@@ -11,6 +11,8 @@ pub(super) const VARIABLE: &str = "HOPSCOPE_URL";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reach {
     address: SocketAddr,
+    /// What is spoken there: what stands before the address in a URL.
+    scheme: &'static str,
 }
 
 /// A command as it is run.
@@ -24,7 +26,7 @@ pub(super) struct Filled {
 
 impl Reach {
     /// Where a generator on this host reaches a listener: an address that stands for all is reached over loopback.
-    pub fn of_listener(listening: SocketAddr) -> Self {
+    pub fn of_listener(listening: SocketAddr, scheme: &'static str) -> Self {
         let ip = match listening.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -32,12 +34,13 @@ impl Reach {
         };
         Self {
             address: SocketAddr::new(ip, listening.port()),
+            scheme,
         }
     }
 
     /// The URL, without a path.
     pub(super) fn url(self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// What stands in the place of a name in braces. An IPv6 host has its brackets: it is put before `:{port}`.
@@ -123,7 +126,7 @@ mod tests {
     use super::*;
 
     fn reach(listening: &str) -> Reach {
-        Reach::of_listener(listening.parse().unwrap())
+        Reach::of_listener(listening.parse().unwrap(), "http")
     }
 
     fn fill(listening: &str, command: &[&str]) -> Filled {
@@ -154,6 +157,15 @@ mod tests {
             ]
         );
         assert_eq!(filled.doubts, Vec::<String>::new());
+    }
+
+    #[test]
+    fn where_tls_ends_here_the_url_says_so() {
+        let reach = Reach::of_listener("127.0.0.1:4000".parse().unwrap(), "https");
+        assert_eq!(
+            reach.fill(&["{url}/a".to_owned()]).words,
+            ["https://127.0.0.1:4000/a"]
+        );
     }
 
     #[test]

@@ -55,6 +55,7 @@ impl Http2 {
         place: Place<'_>,
         out: &mut impl FnMut(Exchange),
     ) -> Result<(), Broken> {
+        self.greet(piece)?;
         in_order(piece, &self.down.blocks)?;
         match piece {
             Piece::Begins(frame) if frame.kind == Kind::Data => {
@@ -125,7 +126,7 @@ impl Http2 {
                 }
                 Ok(())
             }
-            Kind::Data | Kind::Other => Ok(()),
+            Kind::Data | Kind::Settings | Kind::Other => Ok(()),
         }
     }
 

@@ -87,7 +87,7 @@ impl Http2 {
             }
             // A client pushes nothing.
             Kind::PushPromise => Err(Broken),
-            Kind::GoAway | Kind::Data | Kind::Other => Ok(()),
+            Kind::GoAway | Kind::Settings | Kind::Data | Kind::Other => Ok(()),
         }
     }
 

@@ -244,3 +244,42 @@ fn a_preface_that_goes_on_as_something_else_is_not_read() {
     let later = Conversation::new().up(super::conversation::GET).up(PREFACE);
     assert_eq!(later.observer.protocol(), Protocol::Opaque(Opaque::Http2));
 }
+
+#[test]
+fn a_server_may_say_its_settings_before_the_client_has_said_anything() {
+    let ended = [1, 3, 1_000_000].map(|pieces| {
+        let mut talk = Conversation::new();
+        for piece in SETTINGS.chunks(pieces) {
+            talk = talk.down(piece);
+        }
+        assert_eq!(talk.observer.unread(), None);
+        talk.up([PREFACE, &SETTINGS, &get(1, "/a")].concat())
+            .down(ok(1))
+            .ended(Cut::UpstreamFin)
+    });
+    for talk in ended {
+        assert_eq!(talk.deliveries(), [complete(200)]);
+        assert_eq!(talk.observer.protocol(), Protocol::Http2);
+        assert_eq!(talk.observer.unread(), None);
+    }
+}
+
+#[test]
+fn a_server_that_begins_with_a_zero_and_is_not_answered_in_http_2_is_not_read() {
+    let talk = Conversation::new().down([0, 0, 0, 4, 0, 0, 0, 0, 0]).up("hello");
+    assert_eq!(talk.observer.protocol(), Protocol::Opaque(Opaque::NotHttp));
+    assert_eq!(talk.observer.unread(), Some(Unread { up: 5, down: 0 }));
+    let talk = Conversation::new().down([0, 1, b'x', b'y', b'z']).up("hello");
+    assert_eq!(talk.observer.protocol(), Protocol::Opaque(Opaque::NotHttp));
+    assert_eq!(talk.observer.unread(), Some(Unread { up: 5, down: 5 }));
+}
+
+#[test]
+fn a_server_that_answers_http_2_with_something_else_has_not_answered_in_http() {
+    let talk = Conversation::new()
+        .up([PREFACE, &SETTINGS, &get(1, "/a")].concat())
+        .down("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+        .ended(Cut::UpstreamFin);
+    assert_eq!(talk.deliveries(), [nothing(Cut::Unreadable)]);
+    assert_eq!(talk.observer.protocol(), Protocol::Opaque(Opaque::Http2));
+}
