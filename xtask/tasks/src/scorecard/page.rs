@@ -55,14 +55,7 @@ pub(super) fn real(cards: &[Card], tally: &Tally, joined: Joined) -> String {
             joined.failed, joined.found, joined.charged
         ),
     );
-    out.push_str("\n### Hops: made against charged\n\n");
-    hops(&mut out, cards);
-    out.push_str("\n### Causes that were taken for another\n\n");
-    mistakes(&mut out, cards);
-    out.push_str("\n### Plays\n\n");
-    scenarios(&mut out, cards);
-    out.push_str("\n### Where the evidence does not suffice\n\n");
-    knowable(&mut out, cards);
+    parts(&mut out, "made", cards);
     out
 }
 
@@ -102,34 +95,54 @@ pub(super) fn page(extent: &str, played: &Played, tallies: &[(&Set, Tally)]) -> 
     }
     out.push('\n');
     summary(&mut out, tallies);
-    out.push_str("\n### Hops: injected against charged\n\nFailures, both sets of seeds.\n\n");
-    hops(&mut out, cards);
-    out.push_str("\n### Causes that were taken for another\n\n");
-    mistakes(&mut out, cards);
-    out.push_str("\n### Scenarios\n\n");
-    scenarios(&mut out, cards);
-    out.push_str("\n### Where the evidence does not suffice\n\n");
-    knowable(&mut out, cards);
+    parts(&mut out, "injected", cards);
     out
 }
 
-fn knowable(out: &mut String, cards: &[Card]) {
+/// What both parts have: the confusion of hops, of causes, every scenario, and what cannot be known. `deed` is what was
+/// done: faults are injected into the lab, and made with real parts.
+fn parts(out: &mut String, deed: &str, cards: &[Card]) {
     line(
         out,
-        format_args!("| scenario | injected | the best charge | why |"),
+        format_args!("\n### Hops: {deed} against charged\n\nFailures of all plays.\n"),
     );
-    line(out, format_args!("|---|---|---|---|"));
-    let mut told = BTreeSet::new();
-    for card in cards {
-        if let Some((charge, why)) = &card.knowable
-            && told.insert(&card.scenario)
-        {
-            line(
-                out,
-                format_args!("| {} | {} | {charge} | {why} |", card.scenario, card.answer),
-            );
-        }
+    hops(out, cards);
+    out.push_str("\n### Causes that were taken for another\n\n");
+    mistakes(out, cards);
+    out.push_str("\n### Scenarios\n\n");
+    scenarios(out, cards);
+    out.push_str("\n### Where the evidence does not suffice\n\n");
+    knowable(out, cards);
+}
+
+/// A table; a head that begins with `>` is of figures.
+fn table(out: &mut String, heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    let named: Vec<&str> = heads.iter().map(|head| head.trim_start_matches('>')).collect();
+    line(out, format_args!("| {} |", named.join(" | ")));
+    let rules: Vec<&str> = heads
+        .iter()
+        .map(|head| if head.starts_with('>') { "--:" } else { "---" })
+        .collect();
+    line(out, format_args!("|{}|", rules.join("|")));
+    for row in rows {
+        line(out, format_args!("| {} |", row.join(" | ")));
     }
+}
+
+fn knowable(out: &mut String, cards: &[Card]) {
+    let mut seen = BTreeSet::new();
+    let rows = cards.iter().filter_map(|card| {
+        let (charge, why) = card.knowable.as_ref()?;
+        seen.insert(&card.scenario).then(|| {
+            vec![
+                card.scenario.clone(),
+                card.answer.clone(),
+                charge.clone(),
+                why.clone(),
+            ]
+        })
+    });
+    table(out, &["scenario", "injected", "the best charge", "why"], rows);
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
@@ -138,47 +151,46 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
 }
 
 fn summary(out: &mut String, tallies: &[(&Set, Tally)]) {
-    line(
-        out,
-        format_args!(
-            "| seeds | plays | failures charged | hop right | cause right | left open | false tunnel convictions | healthy runs convicted |"
-        ),
-    );
-    line(out, format_args!("|---|--:|--:|--:|--:|--:|--:|--:|"));
-    for (set, tally) in tallies {
-        let name = set.name;
-        line(
-            out,
-            format_args!(
-                "| {name} | {} | {} | {:.2} % | {:.2} % | {:.2} % | {} | {} |",
-                tally.plays,
-                tally.full.charged,
-                tally.full.hop_share() * 100.0,
-                tally.full.cause_share() * 100.0,
-                tally.full.unknown_share() * 100.0,
-                tally.false_tunnel,
-                tally.healthy_convicted
-            ),
-        );
-    }
+    let percent = |share: f64| format!("{:.2} %", share * 100.0);
+    let heads = [
+        "seeds",
+        ">plays",
+        ">failures charged",
+        ">hop right",
+        ">cause right",
+        ">left open",
+        ">false tunnel convictions",
+        ">healthy runs convicted",
+    ];
+    let rows = tallies.iter().map(|(set, tally)| {
+        vec![
+            set.name.to_string(),
+            tally.plays.to_string(),
+            tally.full.charged.to_string(),
+            percent(tally.full.hop_share()),
+            percent(tally.full.cause_share()),
+            percent(tally.full.unknown_share()),
+            tally.false_tunnel.to_string(),
+            tally.healthy_convicted.to_string(),
+        ]
+    });
+    table(out, &heads, rows);
     out.push_str("\nHalf of all records and tunnel evidence taken away at random, the same recordings:\n\n");
-    line(
-        out,
-        format_args!("| seeds | left open, all | left open, half | wrong hop, all | wrong hop, half |"),
-    );
-    line(out, format_args!("|---|--:|--:|--:|--:|"));
-    for (set, tally) in tallies {
-        let name = set.name;
-        let of = |share: fn(&Part) -> f64| [share(&tally.full) * 100.0, share(&tally.half) * 100.0];
-        let ([open_all, open_half], [wrong_all, wrong_half]) =
-            (of(Part::unknown_share), of(Part::wrong_share));
-        line(
-            out,
-            format_args!(
-                "| {name} | {open_all:.2} % | {open_half:.2} % | {wrong_all:.2} % | {wrong_half:.2} % |"
-            ),
-        );
-    }
+    let heads = [
+        "seeds",
+        ">left open, all",
+        ">left open, half",
+        ">wrong hop, all",
+        ">wrong hop, half",
+    ];
+    let rows = tallies.iter().map(|(set, tally)| {
+        let of = |share: fn(&Part) -> f64| [share(&tally.full), share(&tally.half)].map(percent);
+        let figures = [of(Part::unknown_share), of(Part::wrong_share)];
+        std::iter::once(set.name.to_string())
+            .chain(figures.into_iter().flatten())
+            .collect()
+    });
+    table(out, &heads, rows);
 }
 
 fn hop_of(cause: &str) -> &str {
@@ -192,15 +204,17 @@ fn hops(out: &mut String, cards: &[Card]) {
     for ((due, given), failures) in cards.iter().flat_map(|card| &card.full.matrix) {
         *matrix.entry((hop_of(due), hop_of(given))).or_default() += failures;
     }
-    line(out, format_args!("| injected | {} |", HOPS.join(" | ")));
-    line(out, format_args!("|---{}|", "|--:".repeat(HOPS.len())));
-    for due in HOPS.into_iter().filter(|hop| *hop != "unknown") {
-        let cells: Vec<String> = HOPS
+    let figures: Vec<String> = HOPS.iter().map(|hop| format!(">{hop}")).collect();
+    let heads: Vec<&str> = std::iter::once("injected")
+        .chain(figures.iter().map(String::as_str))
+        .collect();
+    let rows = HOPS.into_iter().filter(|hop| *hop != "unknown").map(|due| {
+        let cells = HOPS
             .iter()
-            .map(|given| matrix.get(&(due, *given)).copied().unwrap_or(0).to_string())
-            .collect();
-        line(out, format_args!("| {due} | {} |", cells.join(" | ")));
-    }
+            .map(|given| matrix.get(&(due, *given)).copied().unwrap_or(0).to_string());
+        std::iter::once(due.to_owned()).chain(cells).collect()
+    });
+    table(out, &heads, rows);
 }
 
 fn mistakes(out: &mut String, cards: &[Card]) {
@@ -212,70 +226,73 @@ fn mistakes(out: &mut String, cards: &[Card]) {
             cell.1.insert(&card.scenario);
         }
     }
-    line(out, format_args!("| injected | charged | failures | in |"));
-    line(out, format_args!("|---|---|--:|---|"));
     let mut rows: Vec<_> = sum.into_iter().collect();
     rows.sort_by_key(|(_, (failures, _))| std::cmp::Reverse(*failures));
-    for ((due, given), (failures, scenarios)) in rows {
+    let rows = rows.into_iter().map(|((due, given), (failures, scenarios))| {
         let scenarios: Vec<&str> = scenarios.into_iter().collect();
-        line(
-            out,
-            format_args!("| {due} | {given} | {failures} | {} |", scenarios.join(", ")),
-        );
-    }
+        vec![
+            due.to_owned(),
+            given.to_owned(),
+            failures.to_string(),
+            scenarios.join(", "),
+        ]
+    });
+    table(out, &["injected", "charged", ">failures", "in"], rows);
 }
 
 fn scenarios(out: &mut String, cards: &[Card]) {
-    line(
-        out,
-        format_args!(
-            "| scenario | injected | plays | verdicts | failures | hop right | cause right | left open |"
-        ),
-    );
-    line(out, format_args!("|---|---|--:|---|--:|--:|--:|--:|"));
+    let heads = [
+        "scenario",
+        "injected",
+        ">plays",
+        "verdicts",
+        ">failures",
+        ">hop right",
+        ">cause right",
+        ">left open",
+    ];
     let mut all: Vec<&str> = Vec::new();
     for card in cards {
         if !all.contains(&card.scenario.as_str()) {
             all.push(&card.scenario);
         }
     }
-    for name in all {
-        let of_it: Vec<&Card> = cards.iter().filter(|card| card.scenario == name).collect();
-        let tally = Tally::of(&of_it);
-        let verdicts: Vec<String> = tally
-            .verdicts
-            .iter()
-            .map(|(word, count)| format!("{count} {word}"))
-            .collect();
-        let named: BTreeSet<&str> = of_it
-            .iter()
-            .filter_map(|card| card.full.named.as_deref())
-            .collect();
-        let named: Vec<&str> = named.into_iter().collect();
-        let percent = |share: f64| {
-            if tally.full.charged == tally.full.unknown {
-                "-".to_owned()
-            } else {
-                format!("{:.1} %", share * 100.0)
-            }
-        };
-        line(
-            out,
-            format_args!(
-                "| {name} | {} | {} | {} ({}) | {} | {} | {} | {:.1} % |",
-                of_it.first().map_or("", |card| card.answer.as_str()),
-                tally.plays,
-                verdicts.join(", "),
-                if named.is_empty() {
-                    "none".to_owned()
-                } else {
-                    named.join(", ")
-                },
-                tally.full.charged,
-                percent(tally.full.hop_share()),
-                percent(tally.full.cause_share()),
-                tally.full.unknown_share() * 100.0
-            ),
-        );
-    }
+    table(out, &heads, all.into_iter().map(|name| scenario(cards, name)));
+}
+
+fn scenario(cards: &[Card], name: &str) -> Vec<String> {
+    let of_it: Vec<&Card> = cards.iter().filter(|card| card.scenario == name).collect();
+    let tally = Tally::of(&of_it);
+    let verdicts: Vec<String> = tally
+        .verdicts
+        .iter()
+        .map(|(word, count)| format!("{count} {word}"))
+        .collect();
+    let named: BTreeSet<&str> = of_it
+        .iter()
+        .filter_map(|card| card.full.named.as_deref())
+        .collect();
+    let named: Vec<&str> = named.into_iter().collect();
+    let percent = |share: f64| {
+        if tally.full.charged == tally.full.unknown {
+            "-".to_owned()
+        } else {
+            format!("{:.1} %", share * 100.0)
+        }
+    };
+    let named = if named.is_empty() {
+        "none".to_owned()
+    } else {
+        named.join(", ")
+    };
+    vec![
+        name.to_owned(),
+        of_it.first().map_or_else(String::new, |card| card.answer.clone()),
+        tally.plays.to_string(),
+        format!("{} ({named})", verdicts.join(", ")),
+        tally.full.charged.to_string(),
+        percent(tally.full.hop_share()),
+        percent(tally.full.cause_share()),
+        format!("{:.1} %", tally.full.unknown_share() * 100.0),
+    ]
 }
