@@ -51,7 +51,7 @@ fn a_black_hole_is_told_by_its_syn_retransmits_and_the_drop() -> Result<()> {
     stage.firewall("drop")?;
     assert_eq!(stage.connect("1", "1600")?, ["TimedOut"]);
     let end = stage.agent.charged(&stage.far)?;
-    assert_eq!(end["cause"], "backend-unreachable");
+    assert_eq!(end["cause"], "undetermined");
     assert_eq!(end["end"], "connect-timed-out");
     assert!(end["retransmits"].as_u64() >= Some(1), "{end}");
     assert!(
@@ -165,7 +165,8 @@ fn a_black_hole_in_which_the_kernel_gives_up_itself_is_unreachable() -> Result<(
     stage.firewall("drop")?;
     assert_eq!(stage.connect("1", "20000")?, ["TimedOut"]);
     let end = stage.agent.charged(&stage.far)?;
-    assert_eq!(verdict(&end), ("backend-unreachable", "connect-timed-out"));
+    // The network may have dropped it as well.
+    assert_eq!(verdict(&end), ("undetermined", "connect-timed-out"));
     assert_eq!(end["errno"], "ETIMEDOUT");
     Ok(())
 }
@@ -182,7 +183,8 @@ fn an_answer_to_the_syn_that_is_lost_on_the_way_shows_at_both_ends() -> Result<(
     let said = all_of(cast.play("k6", &row.near, &["connect", &target, "1", "1600"])?)?;
     assert_eq!(said, ["TimedOut"]);
     let end = agent.charged(&row.far_address.to_string())?;
-    assert_eq!(verdict(&end), ("backend-unreachable", "connect-timed-out"));
+    // The network may have dropped it as well.
+    assert_eq!(verdict(&end), ("undetermined", "connect-timed-out"));
     for hop in ["client", "backend"] {
         agent.counted("hopscope_node_syn_retransmits_total", &[("hop", hop)])?;
     }

@@ -14,7 +14,7 @@ fn a_close_with_bytes_unread_is_charged_once_and_to_who_closed() -> Result<()> {
     let end = stage.agent.charged(&stage.far)?;
     assert_eq!(
         (&end["cause"], &end["end"]),
-        (&"backend-unread-body".into(), &"reset-sent-unread".into())
+        (&"backend-reset".into(), &"reset-sent-unread".into())
     );
     assert_eq!(end["reset_reason"], "TCP_ABORT_ON_CLOSE");
     let all = ends(stage.agent.address, &stage.far)?;
@@ -69,7 +69,7 @@ fn a_killed_backend_with_a_question_unread_resets_and_is_charged() -> Result<()>
     assert_eq!(all_of(generator)?, ["ConnectionReset"]);
     // To the kernel, a process that is killed and one that closes are alike.
     let end = stage.agent.charged(&stage.far)?;
-    assert_eq!(verdict(&end), ("backend-unread-body", "reset-sent-unread"));
+    assert_eq!(verdict(&end), ("backend-reset", "reset-sent-unread"));
     Ok(())
 }
 

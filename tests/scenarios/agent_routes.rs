@@ -7,14 +7,32 @@ use hopscope_tests::netns::Row;
 use crate::agent_stage::{ACTOR, Agent, Stage, ready, verdict};
 
 #[test]
-fn a_route_on_the_way_that_says_no_or_nothing_is_the_backends_silence_and_not_the_generators() -> Result<()> {
+fn a_route_on_the_way_that_says_no_or_nothing_is_the_backends_no_and_its_silence_is_nobodys() -> Result<()> {
     let (cast, agent) = (Cast::of(ACTOR)?, Agent::start(&[])?);
     // What the routes give is in net/ipv4/fib_semantics.c, and what a router makes of it in ip_error of
     // net/ipv4/route.c: an ICMP message but for the black hole.
-    for (kind, patience_ms, said, end) in [
-        ("blackhole", "1600", "TimedOut", "connect-timed-out"),
-        ("unreachable", "0", "HostUnreachable", "connect-unreachable"),
-        ("prohibit", "0", "HostUnreachable", "connect-unreachable"),
+    for (kind, patience_ms, said, end, cause) in [
+        (
+            "blackhole",
+            "1600",
+            "TimedOut",
+            "connect-timed-out",
+            "undetermined",
+        ),
+        (
+            "unreachable",
+            "0",
+            "HostUnreachable",
+            "connect-unreachable",
+            "backend-unreachable",
+        ),
+        (
+            "prohibit",
+            "0",
+            "HostUnreachable",
+            "connect-unreachable",
+            "backend-unreachable",
+        ),
     ] {
         let row = Row::new()?;
         let far = row.far_address.to_string();
@@ -27,11 +45,7 @@ fn a_route_on_the_way_that_says_no_or_nothing_is_the_backends_silence_and_not_th
         let words = ["connect", &target, "1", patience_ms];
         assert_eq!(all_of(cast.play("k6", &row.near, &words)?)?, [said], "{kind}");
         let charged = agent.charged(&far)?;
-        assert_eq!(
-            verdict(&charged),
-            ("backend-unreachable", end),
-            "{kind}: {charged}"
-        );
+        assert_eq!(verdict(&charged), (cause, end), "{kind}: {charged}");
         let told = (end == "connect-unreachable").then_some("icmp");
         assert_eq!(charged["told_by"].as_str(), told, "{kind}: {charged}");
     }

@@ -57,7 +57,7 @@ fn a_black_hole_over_ipv6_is_told_by_the_drop() -> Result<()> {
     assert_eq!(said, ["TimedOut"]);
     assert_eq!(
         verdict(&stage.agent.charged(&far)?),
-        ("backend-unreachable", "connect-timed-out")
+        ("undetermined", "connect-timed-out")
     );
     let drops = [("hop", "backend"), ("reason", "NETFILTER_DROP")];
     stage.agent.counted("hopscope_node_drops_total", &drops)?;
@@ -79,7 +79,7 @@ fn a_full_accept_queue_over_ipv6_is_told_from_a_black_hole() -> Result<()> {
 
 #[test]
 fn resets_over_ipv6_are_charged_to_who_sent_them() -> Result<()> {
-    for (how, cause) in [("unread", "backend-unread-body"), ("linger", "backend-reset")] {
+    for (how, cause) in [("unread", "backend-reset"), ("linger", "backend-reset")] {
         let (stage, far, target) = stage()?;
         let _backend = backend(&stage, &target, "16", how)?;
         all_of(stage.generator(&["talk", &target, "question"])?)?;

@@ -179,6 +179,15 @@ pub struct SocketSeen {
     /// For a connect that was answered with no: `reset`, or `icmp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_by: Option<String>,
+    /// The other side had said FIN before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_fin: bool,
+    /// The owner had said FIN before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_own_fin: bool,
+    /// The netfilter of its own namespace dropped packets of the connection.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dropped_at_home: bool,
     /// Segments sent again, SYNs included.
     pub retransmits: u32,
     /// Payload bytes that the other side acknowledged, where the probes see them.

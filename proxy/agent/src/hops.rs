@@ -1,7 +1,9 @@
 //! Which socket is which hop: a table from the configuration, with defaults that know the usual names.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
+use hopscope_attribution::evidence::Forwarder;
 use hopscope_attribution::hop::Hop;
 
 use super::loader::Prefix;
@@ -9,11 +11,10 @@ use super::loader::Prefix;
 /// The kubelet's port, which port-forwards, `exec` and `logs` arrive at.
 const KUBELET: u16 = 10_250;
 
-/// Processes that are nothing but tunnel.
-const TUNNEL: [&str; 4] = ["kubectl", "konnectivity", "proxy-agent", "proxy-server"];
-/// Where Kubernetes puts NodePorts unless it is told otherwise (`--service-node-port-range`): what answers there is the
-/// node's address translation.
-const NODE_PORTS: std::ops::RangeInclusive<u16> = 30_000..=32_767;
+/// Processes that are nothing but tunnel, beside the [forwarders](Forwarder).
+const TUNNEL: [&str; 3] = ["konnectivity", "proxy-agent", "proxy-server"];
+/// Bytes of a process's name that the kernel keeps (`TASK_COMM_LEN` less its NUL).
+const COMM: usize = 15;
 
 /// Container runtimes: tunnel where they serve or dial loopback, else pulling images and the like. dockershim,
 /// cri-dockerd and older cri-o have socat dial for them, within the pod's network but not in its cgroup.
@@ -64,6 +65,10 @@ pub struct HopTable {
     pub workload_ports: Vec<u16>,
     /// The host's own network namespace; 0 when unknown.
     pub host_netns: u32,
+    /// Addresses of Services, as the Kubernetes API told them: each stands for its pods.
+    pub services: BTreeSet<SocketAddr>,
+    /// Node ports of Services, on whatever address of a node.
+    pub node_ports: BTreeSet<u16>,
 }
 
 /// One end of a connection, as far as a hop can be told from it.
@@ -109,6 +114,24 @@ fn is(comm: &str, name: &str) -> bool {
     }
 }
 
+/// Whether a process's name is a forwarder's. A relay of bytes that serves for anything is none by its name alone.
+fn is_forwarder(comm: &str) -> bool {
+    let comm = comm.rsplit('/').next().unwrap_or(comm);
+    let known = Forwarder::ALL
+        .iter()
+        .filter(|forwarder| forwarder.only_forwards());
+    let programs = known.flat_map(|forwarder| forwarder.programs());
+    // Distributions of Kubernetes bring a kubectl by the name of what is everything else as well.
+    let mut programs = programs.filter(|program| !RUNTIMES.contains(program));
+    programs.any(|program| is(comm, program.get(..COMM).unwrap_or(program)) || is_versioned(comm, program))
+}
+
+/// kubectl is installed under its version as well: `kubectl1.32`.
+fn is_versioned(comm: &str, program: &str) -> bool {
+    let version = comm.strip_prefix(program).filter(|_| program == "kubectl");
+    version.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+}
+
 fn any(comm: &str, known: &[&str], configured: &[String]) -> bool {
     known.iter().any(|name| is(comm, name)) || configured.iter().any(|name| is(comm, name))
 }
@@ -138,7 +161,9 @@ impl HopTable {
         if any(comm, &BALANCERS, &self.balancers) {
             return Hop::Lb;
         }
-        if any(comm, &TUNNEL, &self.tunnel) || self.carries_forwards(leg) {
+        // In a pod a program of such a name may be the application itself.
+        let forwards = !leg.in_pod && !self.is_foreign(leg.netns) && is_forwarder(comm);
+        if any(comm, &TUNNEL, &self.tunnel) || forwards || self.carries_forwards(leg) {
             return Hop::Tunnel;
         }
         let serves_workload = !leg.active && self.workload_ports.contains(&leg.local_port);
@@ -181,8 +206,8 @@ impl HopTable {
         }
         if !leg.active {
             return match owner {
-                // Whom kubectl serves on its local port.
-                Hop::Tunnel if is(leg.comm, "kubectl") => Hop::Client,
+                // Whom a forwarder serves on its local port.
+                Hop::Tunnel if is_forwarder(leg.comm) => Hop::Client,
                 Hop::Tunnel => Hop::Tunnel,
                 Hop::Lb => Hop::Client,
                 Hop::Backend | Hop::Client | Hop::Observer | Hop::Unknown => Hop::Unknown,
@@ -190,7 +215,10 @@ impl HopTable {
         }
         match (owner, listener) {
             (Hop::Tunnel, _) if leg.loopback && self.is_foreign(leg.netns) => Hop::Backend,
+            // What else than the API server such a program dials is not known.
+            (Hop::Tunnel, _) if is_forwarder(leg.comm) && !is(leg.comm, "kubectl") => Hop::Unknown,
             (Hop::Tunnel, _) => Hop::Tunnel,
+            (_, _) if self.stands_for_pods(remote) => Hop::Lb,
             (_, Some(listener)) if listener != Hop::Unknown => listener,
             (Hop::Lb | Hop::Backend, _) => Hop::Backend,
             (Hop::Client | Hop::Observer | Hop::Unknown, _)
@@ -198,9 +226,14 @@ impl HopTable {
             {
                 Hop::Backend
             }
-            (Hop::Client | Hop::Observer | Hop::Unknown, _) if NODE_PORTS.contains(&remote.port()) => Hop::Lb,
             (Hop::Client | Hop::Observer | Hop::Unknown, _) => Hop::Unknown,
         }
+    }
+
+    /// Whether the address is a Service's, or a node port: it refuses and resets for whoever stands behind it.
+    fn stands_for_pods(&self, remote: SocketAddr) -> bool {
+        let canonical = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        self.services.contains(&canonical) || self.node_ports.contains(&remote.port())
     }
 
     /// Whether the configuration gives the address to load balancers.
@@ -273,9 +306,54 @@ mod tests {
     }
 
     #[test]
-    fn a_node_port_is_the_nodes_translation() {
+    fn a_node_port_stands_for_pods_where_the_api_names_it_and_no_range_of_ports_does() {
         let node = "10.0.0.9:30080".parse().unwrap();
-        assert_eq!(table().peer(Hop::Client, &leg("k6"), node, None), Hop::Lb);
+        assert_eq!(table().peer(Hop::Client, &leg("k6"), node, None), Hop::Unknown);
+        let table = HopTable {
+            node_ports: BTreeSet::from([30_080]),
+            ..table()
+        };
+        assert_eq!(table.peer(Hop::Client, &leg("k6"), node, None), Hop::Lb);
+    }
+
+    #[test]
+    fn a_services_address_is_not_the_workloads_although_it_has_its_port() {
+        let table = HopTable {
+            services: BTreeSet::from([remote()]),
+            ..table()
+        };
+        let peer = |owner| table.peer(owner, &leg("k6"), remote(), Some(Hop::Backend));
+        assert_eq!(peer(Hop::Client), Hop::Lb);
+        assert_eq!(peer(Hop::Observer), Hop::Lb);
+    }
+
+    #[test]
+    fn every_forwarder_on_the_host_is_tunnel_and_none_within_a_pod() {
+        for program in [
+            "kubectl",
+            "oc",
+            "k9s",
+            "tilt",
+            "ssh",
+            "session-manager-plugin",
+            "kubectl1.32",
+        ] {
+            let kept = &program[..program.len().min(COMM)];
+            let of_the_host = leg(kept);
+            assert_eq!(table().owner(&of_the_host), Hop::Tunnel, "{kept}");
+            let of_a_pod = Leg {
+                netns: 7,
+                in_pod: true,
+                ..of_the_host
+            };
+            assert_eq!(table().owner(&of_a_pod), Hop::Backend, "{kept}");
+        }
+        assert_eq!(table().owner(&leg("octopus")), Hop::Unknown);
+        assert_eq!(
+            table().owner(&leg("socat")),
+            Hop::Unknown,
+            "it forwards what it is told to"
+        );
     }
 
     #[test]

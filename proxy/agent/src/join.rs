@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow, SocketBytes};
+use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow, Marks, SocketBytes};
 use hopscope_attribution::evidence::{
     Connection, Evidence, Moment, NodeEvidence, Observation, Path, PodEvidence, Span, WhyUnseen,
 };
@@ -148,6 +148,11 @@ pub fn join(
                             acknowledged,
                         }),
                         _ => Observation::Unseen(WhyUnseen::NotSupported),
+                    },
+                    marks: Marks {
+                        after_fin: socket.after_fin,
+                        after_own_fin: socket.after_own_fin,
+                        dropped_at_home: socket.dropped_at_home,
                     },
                 });
             }

@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`loader`] attaches what this kernel allows, on the best [`rung`] that holds ([`btf`] and
 //! [`layout`], or [`tracefs`] and [`format`](mod@format), tell the probes where things lie, [`reasons`] what numbers
-//! mean); [`parse`] reads what they say, [`infer`] what they could not see; [`correlate`] gathers it by connection;
-//! [`world`] knows who is who on the host ([`hops`], [`cgroup`], [`procfs`](hopscope_host::procfs), and of [`kubernetes`] the [`names`]); [`judge`] charges; [`observe`] holds it
+//! mean); [`parse`] reads what they say, [`correlate`] gathers it by connection;
+//! [`world`] knows who is who on the host ([`hops`], [`cgroup`], [`procfs`](hopscope_host::procfs), and of [`kubernetes`] the [`names`]); the [court](hopscope_attribution::court) charges; [`observe`] holds it
 //! together; [`metrics`] and [`evidence`] tell it, through [`routes`]. A report [`ask`]s, and joins the [`answer`].
 //!
 //! **Invariant:** it and the relay do not know each other; struct offsets come from the running kernel's BTF, never from constants.
@@ -30,9 +30,8 @@ pub mod format;
 pub mod homes;
 pub mod hops;
 pub mod host;
-pub mod infer;
+
 pub mod join;
-pub mod judge;
 pub mod kubernetes;
 pub mod layout;
 pub mod loader;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hopscope_abi::tally::{PEER_BALANCER, PEER_LOOPBACK, TALLY_WORDS};
 use hopscope_abi::{Kind, Record, TallyKey, TallyValue, record};
+use hopscope_attribution::court::{SocketError, TcpState, Unseen};
 use hopscope_attribution::evidence::FourTuple;
 
 /// Why a record of the ring buffer is not one.
@@ -91,10 +92,10 @@ pub struct Process {
 /// How a socket's life went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Close {
-    /// `sk_err`: a positive errno, or 0.
-    pub error: u32,
-    /// `sk_shutdown`.
-    pub shutdown: u8,
+    /// Its error (`sk_err`).
+    pub error: SocketError,
+    /// Its owner had shut it down, one direction or both (`sk_shutdown`).
+    pub shut_down: bool,
     /// Life since `connect`, microseconds; `None` when `connect` was not seen.
     pub age_us: Option<u64>,
     /// From `connect` to ESTABLISHED, microseconds.
@@ -110,19 +111,26 @@ pub struct Close {
     /// Payload bytes received.
     pub bytes_received: u64,
     /// What of all this the probe could not see, and is zero for that.
-    pub untold: Untold,
+    pub unseen: Unseen,
 }
 
-/// What a probe could not see of a close.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Untold {
-    /// All was seen.
-    #[default]
-    Nothing,
-    /// The socket's error and its bytes were not; resets are records of their own.
-    Error,
-    /// Neither the error nor resets were.
-    Resets,
+/// The state of a socket by the kernel's number for it; `None` for one of no full socket.
+pub const fn tcp_state(number: u8) -> Option<TcpState> {
+    use hopscope_abi::state;
+    Some(match number {
+        state::ESTABLISHED => TcpState::Established,
+        state::SYN_SENT => TcpState::SynSent,
+        state::SYN_RECV => TcpState::SynRecv,
+        state::FIN_WAIT1 => TcpState::FinWait1,
+        state::FIN_WAIT2 => TcpState::FinWait2,
+        state::TIME_WAIT => TcpState::TimeWait,
+        state::CLOSE => TcpState::Close,
+        state::CLOSE_WAIT => TcpState::CloseWait,
+        state::LAST_ACK => TcpState::LastAck,
+        state::LISTEN => TcpState::Listen,
+        state::CLOSING => TcpState::Closing,
+        _ => return None,
+    })
 }
 
 /// A field of the record's bytes, which are known to be as long as a record.
@@ -208,8 +216,8 @@ fn close(bytes: &[u8]) -> Close {
     let opened = field!(bytes, opened, u64);
     let connect_us = field!(bytes, connect_us, u32);
     Close {
-        error: field!(bytes, error, u32),
-        shutdown: field!(bytes, shutdown, u8),
+        error: SocketError::from_errno(i32::from_ne_bytes(field!(bytes, error, u32).to_ne_bytes())),
+        shut_down: field!(bytes, shutdown, u8) != 0,
         age_us: (opened != 0).then(|| field!(bytes, at, u64).saturating_sub(opened) / 1_000),
         connect_us: (connect_us != 0).then_some(connect_us),
         srtt_us: field!(bytes, srtt_us, u32),
@@ -217,10 +225,10 @@ fn close(bytes: &[u8]) -> Close {
         retransmits: field!(bytes, retransmits, u32),
         bytes_acked: field!(bytes, bytes_acked, u64),
         bytes_received: field!(bytes, bytes_received, u64),
-        untold: match field!(bytes, untold, u8) {
-            record::UNTOLD_ERROR => Untold::Error,
-            record::UNTOLD_RESETS => Untold::Resets,
-            _ => Untold::Nothing,
+        unseen: match field!(bytes, untold, u8) {
+            record::UNTOLD_ERROR => Unseen::Error,
+            record::UNTOLD_RESETS => Unseen::Resets,
+            _ => Unseen::Nothing,
         },
     }
 }
@@ -354,7 +362,7 @@ mod tests {
         assert_eq!(socket.ends.remote, "10.0.0.2:8080".parse().unwrap());
         assert_eq!(socket.owner.unwrap().comm, "haproxy");
         assert!(socket.active);
-        assert_eq!((close.error, close.age_us), (111, None));
+        assert_eq!((close.error, close.age_us), (SocketError::Refused, None));
     }
 
     #[test]

@@ -134,6 +134,13 @@ impl Services {
             .collect()
     }
 
+    /// The addresses of all Services, and their node ports.
+    pub fn stand_ins(&self) -> (BTreeSet<SocketAddr>, BTreeSet<u16>) {
+        let addresses = self.known.values().flat_map(|known| &known.addresses).copied();
+        let node_ports = self.known.values().flat_map(|known| &known.node_ports).copied();
+        (addresses.collect(), node_ports.collect())
+    }
+
     /// Whether both lists were told.
     pub const fn is_told(&self) -> bool {
         self.addresses_listed && self.slices_listed

@@ -1,6 +1,6 @@
 //! Who is who on this host: namespaces, listeners, the sockets that were there before us, and the workloads behind.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -116,6 +116,12 @@ impl World {
                     .insert((live.netns, live.ends.local.port()), Process::clone(owner));
             }
         }
+    }
+
+    /// The addresses that stand for pods are these from now on.
+    pub fn stand_ins(&mut self, (services, node_ports): (BTreeSet<SocketAddr>, BTreeSet<u16>)) {
+        self.table.services = services;
+        self.table.node_ports = node_ports;
     }
 
     /// Every namespace with one of its processes.

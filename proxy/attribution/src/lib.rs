@@ -12,6 +12,7 @@
 pub mod between;
 pub mod catalogue;
 pub mod cause;
+pub mod court;
 pub mod end_of_load;
 pub mod evidence;
 pub mod hop;

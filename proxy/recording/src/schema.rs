@@ -65,7 +65,19 @@ pub(super) const ADDITIONS: &[Addition] = &[
     added(CONNECTION, "unread_down"),
     observed(TUNNEL_GAUGE, "abandoned"),
     observed(TUNNEL_GAUGE, "unread_connections"),
+    unmarked("marks_after_fin"),
+    unmarked("marks_after_own_fin"),
+    unmarked("marks_dropped_at_home"),
 ];
+
+/// A mark of a kernel's socket, which nobody made in a recording that does not have it.
+const fn unmarked(column: &'static str) -> Addition {
+    Addition {
+        table: KERNEL_SOCKET,
+        column,
+        otherwise: "0",
+    }
+}
 
 /// A column that is an observation: nobody made it in a recording that does not have it.
 const fn observed(table: &'static str, column: &'static str) -> Addition {

@@ -79,7 +79,7 @@ pub struct Args {
     /// The name of a process that is a load balancer, beside haproxy, envoy, traefik, kube-proxy and ingress.
     #[arg(long, value_name = "NAME")]
     balancer_process: Vec<String>,
-    /// The name of a process that is tunnel, beside kubectl, the kubelet, the runtimes and konnectivity.
+    /// The name of a process that is tunnel, beside kubectl and its like, the kubelet, the runtimes and konnectivity.
     #[arg(long, value_name = "NAME")]
     tunnel_process: Vec<String>,
     /// The name of a process that generates load, beside k6, wrk, oha, hey, vegeta, ab, locust, bombardier and fortio.

@@ -183,7 +183,7 @@ fn is_same(one: &PodTurn, other: &PodTurn) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use hopscope_attribution::evidence::node::{KernelWindow, SocketBytes};
+    use hopscope_attribution::evidence::node::{KernelWindow, Marks, SocketBytes};
     use hopscope_attribution::evidence::{PodChange, PodId};
     use hopscope_attribution::hop::Hop;
 
@@ -198,6 +198,7 @@ mod tests {
             peer: Observation::default(),
             end: KernelEnd::ConnectRefused,
             bytes: Observation::Seen(SocketBytes::default()),
+            marks: Marks::default(),
         };
         NodeEvidence {
             sockets: vec![socket(at, connection), socket(at + 3_000_000, None)],

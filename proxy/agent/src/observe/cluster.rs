@@ -88,6 +88,7 @@ impl Observer {
                 for service in self.cluster.services.hear(told, unix_us()) {
                     self.journal.push(Seen::Service(Box::new(service)));
                 }
+                self.world.stand_ins(self.cluster.services.stand_ins());
                 if self.cluster.services.is_told() {
                     self.journal.services = Some(Pods::Told);
                 }

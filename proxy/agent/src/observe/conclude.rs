@@ -1,14 +1,17 @@
-//! The judging of a connection: each end as the judge wants it, what is counted of it, and who is charged.
+//! The judging of a connection: each end as the court wants it, what is counted of it, and who is charged.
 
+use hopscope_attribution::cause::Cause;
+use hopscope_attribution::court::{
+    Abort, Counted, Opened, OtherEnd, SeenClose, SocketEnd, SocketError, Surroundings, TcpState, Unseen,
+    Witness, charge,
+};
 use hopscope_attribution::evidence::{Arrived, FourTuple};
 use hopscope_attribution::hop::Hop;
 
 use super::super::correlate::{Case, Dropped, ResetSent};
 use super::super::evidence::{RefusalSeen, Seen, SocketSeen, end_word};
 use super::super::homes::Workload;
-use super::super::infer::{self, Counted, OtherEnd, Surroundings};
-use super::super::judge::{self, Abort, Around, End};
-use super::super::parse::{Close, Socket, Untold};
+use super::super::parse::{Close, Socket, tcp_state};
 use super::{Observer, unix_us};
 
 impl Observer {
@@ -42,16 +45,18 @@ impl Observer {
             let peer = known_peer
                 .or_else(|| self.refuser(gathered, socket))
                 .unwrap_or_else(|| self.world.peer(owner, socket));
-            let around = Around {
+            if let Some(outcome) = end.connect_outcome() {
+                self.metrics.connected(owner, outcome.word(), 1);
+            }
+            let witness = end.kind().map(|how| Witness {
                 owner,
                 peer,
+                opened: end.opened,
+                end: how,
+                marks: end.marks(self.dropped_at_home(gathered, socket)),
                 queue_overflowed: self.overflowed(socket, close, end),
-                dropped_at_home: self.dropped_at_home(gathered, socket),
-            };
-            if let Some(outcome) = judge::connect_outcome(end) {
-                self.metrics.connected(owner, outcome, 1);
-            }
-            let cause = judge::charge(end, around).filter(|_| !charged);
+            });
+            let cause = witness.as_ref().filter(|_| !charged).and_then(charge);
             let other = gathered
                 .ends
                 .get(1 - at.min(1))
@@ -66,49 +71,62 @@ impl Observer {
                 };
                 self.metrics.failed(cause, &at_fault);
             }
-            let Some(how) = judge::kernel_end(end) else {
-                continue;
-            };
-            let payload = (close.untold != Untold::Error)
-                .then(|| judge::payload(end, close.bytes_acked, close.bytes_received));
-            let reset = gathered
-                .resets_sent
-                .iter()
-                .find(|reset| reset.socket.ends.local == socket.ends.local);
-            let workload = self.world.workload(socket);
-            let pod = self.world.pod(socket).map(|pod| pod.pod.clone());
-            self.journal.push(Seen::Socket(Box::new(SocketSeen {
-                unix_us: unix_us_of(socket.at),
-                age_us: close.age_us,
-                local: socket.ends.local,
-                remote: socket.ends.remote,
-                netns: socket.netns,
-                cookie: socket.cookie,
-                owner: owner.word().to_owned(),
-                peer: peer.word().to_owned(),
-                end: end_word(how).to_owned(),
-                cause: cause.map(|cause| cause.word().to_owned()),
-                errno: judge::errno(end.error),
-                told_by: judge::told_by(end).map(ToOwned::to_owned),
-                retransmits: close.retransmits,
-                bytes_acked: payload.map(|bytes| bytes.acknowledged),
-                bytes_received: payload.map(|bytes| bytes.received),
-                process: socket
-                    .owner
-                    .as_ref()
-                    .map(|owner| owner.comm.clone())
-                    .unwrap_or_default(),
-                namespace: workload.namespace,
-                workload: workload.name,
-                pod: pod.unwrap_or_default(),
-                reset_reason: reset
-                    .and_then(|reset| reset.reason)
-                    .map(|reason| self.reasons.reset(reason).to_owned()),
-                drops: all_drops(gathered)
-                    .map(|dropped| self.reasons.drop(dropped.reason).to_owned())
-                    .collect(),
-            })));
+            if let Some(witness) = &witness {
+                self.note_end(gathered, (socket, close, end), witness, cause);
+            }
         }
+    }
+
+    /// Puts down how a socket ended.
+    fn note_end(
+        &mut self,
+        gathered: &Case,
+        (socket, close, end): (&Socket, &Close, &SocketEnd),
+        witness: &Witness,
+        cause: Option<Cause>,
+    ) {
+        let payload =
+            (close.unseen != Unseen::Error).then(|| end.payload(close.bytes_acked, close.bytes_received));
+        let reset = gathered
+            .resets_sent
+            .iter()
+            .find(|reset| reset.socket.ends.local == socket.ends.local);
+        let workload = self.world.workload(socket);
+        let pod = self.world.pod(socket).map(|pod| pod.pod.clone());
+        self.journal.push(Seen::Socket(Box::new(SocketSeen {
+            unix_us: unix_us_of(socket.at),
+            age_us: close.age_us,
+            local: socket.ends.local,
+            remote: socket.ends.remote,
+            netns: socket.netns,
+            cookie: socket.cookie,
+            owner: witness.owner.word().to_owned(),
+            peer: witness.peer.word().to_owned(),
+            end: end_word(witness.end).to_owned(),
+            cause: cause.map(|cause| cause.word().to_owned()),
+            errno: end.error.name(),
+            told_by: end.refused_by().map(|by| by.word().to_owned()),
+            after_fin: witness.marks.after_fin,
+            after_own_fin: witness.marks.after_own_fin,
+            dropped_at_home: witness.marks.dropped_at_home,
+            retransmits: close.retransmits,
+            bytes_acked: payload.map(|bytes| bytes.acknowledged),
+            bytes_received: payload.map(|bytes| bytes.received),
+            process: socket
+                .owner
+                .as_ref()
+                .map(|owner| owner.comm.clone())
+                .unwrap_or_default(),
+            namespace: workload.namespace,
+            workload: workload.name,
+            pod: pod.unwrap_or_default(),
+            reset_reason: reset
+                .and_then(|reset| reset.reason)
+                .map(|reason| self.reasons.reset(reason).to_owned()),
+            drops: all_drops(gathered)
+                .map(|dropped| self.reasons.drop(dropped.reason).to_owned())
+                .collect(),
+        })));
     }
 
     /// Puts down that a SYN met no socket, or did not get to one, with the namespace that it had come to: whatever the
@@ -184,11 +202,18 @@ impl Observer {
         self.world.at_address(ends.remote.ip())
     }
 
-    /// One end as the judge wants it; `None` when nothing can be claimed of it.
-    fn end(&mut self, at: usize, socket: &Socket, close: &Close, gathered: &Case) -> Option<End> {
+    /// One end as the court wants it; `None` when nothing can be claimed of it.
+    fn end(&mut self, at: usize, socket: &Socket, close: &Close, gathered: &Case) -> Option<SocketEnd> {
         let ours = |other: &Socket| other.ends.local == socket.ends.local;
         let reset_received = gathered.resets_received.iter().any(ours);
-        let connecting = socket.state == hopscope_abi::state::SYN_SENT;
+        let seen = SeenClose {
+            state: tcp_state(socket.state)?,
+            unseen: close.unseen,
+            error: close.error,
+            shut_down: close.shut_down,
+            retransmits: close.retransmits,
+        };
+        let connecting = seen.state == TcpState::SynSent;
         let around = Surroundings {
             reset_received,
             reset_sent: gathered.resets_sent.iter().any(|reset| ours(&reset.socket)),
@@ -197,33 +222,37 @@ impl Observer {
                 (2.., _) => OtherEnd::Earlier,
                 _ => OtherEnd::Unseen,
             },
-            counted: match close.untold {
-                Untold::Resets if connecting && self.attempt_failed(socket.netns, socket.at) => {
+            counted: match close.unseen {
+                Unseen::Resets if connecting && self.attempt_failed(socket.netns, socket.at) => {
                     Counted::FailedAttempt
                 }
-                Untold::Nothing
-                    if close.error == 0
-                        && infer::given_up_at_once(socket.state, close)
+                Unseen::Nothing
+                    if close.error == SocketError::None
+                        && seen.given_up_at_once()
                         && self.told_unreachable(socket.netns, socket.at) =>
                 {
                     Counted::Unreachable
                 }
-                Untold::Resets | Untold::Nothing | Untold::Error => Counted::Nothing,
+                Unseen::Resets | Unseen::Nothing | Unseen::Error => Counted::Nothing,
             },
         };
         let own = |reset: &&ResetSent| reset.unprovoked && ours(&reset.socket);
         let reset_sent = gathered.resets_sent.iter().find(own).map(|reset| {
             match reset.reason.map(|reason| self.reasons.reset(reason)) {
-                None => Abort::Untold,
+                None => Abort::NotSaid,
                 Some("TCP_ABORT_ON_CLOSE") => Abort::Unread,
                 Some(_) => Abort::Other,
             }
         });
-        Some(End {
-            active: socket.active,
-            state: socket.state,
-            error: infer::error(socket.state, close, around)?,
-            shutdown: close.shutdown,
+        Some(SocketEnd {
+            opened: if socket.active {
+                Opened::Here
+            } else {
+                Opened::There
+            },
+            state: seen.state,
+            error: seen.error(around)?,
+            shut_down: close.shut_down,
             no_port: socket.ends.local.port() == 0,
             retransmits: close.retransmits,
             reset_received,

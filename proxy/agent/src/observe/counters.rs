@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
+use hopscope_attribution::court::{Opened, SocketEnd, SocketError, TcpState};
 use hopscope_attribution::hop::Hop;
 
-use super::super::judge::End;
 use super::super::parse::{Close, Socket};
 use super::super::rung::Rung;
 use super::Observer;
@@ -37,10 +37,10 @@ impl Observer {
 
     /// Whether an accept queue that an unanswered connect may have gone to overflowed meanwhile. One that was answered
     /// may have met a full queue with its last ACK: its client believes in it, and hears nothing.
-    pub(super) fn overflowed(&mut self, socket: &Socket, close: &Close, end: &End) -> bool {
-        use hopscope_abi::state::{ESTABLISHED, SYN_SENT};
-        let heard_nothing = end.state == ESTABLISHED && end.error != 0 && close.bytes_received == 0;
-        if !end.active || end.no_port || !(end.state == SYN_SENT || heard_nothing) {
+    pub(super) fn overflowed(&mut self, socket: &Socket, close: &Close, end: &SocketEnd) -> bool {
+        let heard_nothing =
+            end.state == TcpState::Established && end.error != SocketError::None && close.bytes_received == 0;
+        if end.opened == Opened::There || end.no_port || !(end.state == TcpState::SynSent || heard_nothing) {
             return false;
         }
         self.poll_since(socket.at);

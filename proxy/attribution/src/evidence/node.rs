@@ -57,6 +57,19 @@ pub struct KernelSocket {
     pub end: KernelEnd,
     /// What had passed through it: one side of the byte ledger.
     pub bytes: Observation<SocketBytes>,
+    /// What else its kernel saw of it.
+    pub marks: Marks,
+}
+
+/// What a kernel saw beside the end of a socket. What was not seen is not marked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// The other side had said FIN before the end.
+    pub after_fin: bool,
+    /// The owner had said FIN before the end: it hurt nobody any more.
+    pub after_own_fin: bool,
+    /// The netfilter of the socket's own namespace dropped packets of the connection.
+    pub dropped_at_home: bool,
 }
 
 /// Payload that passed through one socket over its life (`tcp_sock.bytes_received` and `bytes_acked`).

@@ -4,6 +4,7 @@ use super::Rule;
 use crate::case::Case;
 use crate::cause::Cause;
 use crate::confidence::{FAIR, GOOD, Ruling, STRONG};
+use crate::court::left_its_body;
 use crate::evidence::{Connection, Cut, Ending, Exchange, PathId, PathKind, Span};
 use crate::failure::{ETIMEDOUT, What};
 
@@ -92,15 +93,6 @@ fn direct(begun: bool, reset: bool, exchange: Option<&Exchange>, connection: Opt
         Cause::BackendReset
     };
     Ruling::charge(cause, STRONG)
-}
-
-/// Answered before its body was sent, and not because of its head: that one was read as far as it was wanted.
-pub(super) fn left_its_body(exchange: &Exchange) -> bool {
-    let for_its_head = matches!(
-        exchange.delivery.status(),
-        Some(400 | 408 | 414 | 431 | 494 | 505)
-    );
-    exchange.answered_early && !for_its_head
 }
 
 /// The connection had been used before, was idle, and was gone about a round trip after it was used again; behind a

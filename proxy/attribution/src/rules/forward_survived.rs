@@ -1,13 +1,14 @@
 //! A forward that went on: what ended single connections of it was behind it.
 
 use super::Rule;
-use super::ended::{Races, ended_together, left_its_body, raced};
+use super::ended::{Races, ended_together, raced};
 use super::forward::{Forward, lines_between};
 use super::forward_ended::trigger;
 use super::standing::Standing;
 use crate::case::Case;
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling, STRONG};
+use crate::court::left_its_body;
 use crate::evidence::tunnel::TunnelMeaning;
 use crate::evidence::{Cut, Moment, Observation, PathKind, Span};
 use crate::failure::{Failure, NONE, What};

@@ -1,10 +1,10 @@
 //! Who sent the RST, by the kernels that saw it, and where the bytes stopped.
 
 use super::Rule;
-use super::ended::left_its_body;
 use crate::case::Case;
 use crate::cause::Cause;
 use crate::confidence::{PROVEN, Ruling, STRONG};
+use crate::court::{self, Witness};
 use crate::evidence::node::{KernelEnd, KernelSocket};
 use crate::evidence::{ConnectionId, Cut, Observation, PathKind};
 use crate::failure::{Failure, What};
@@ -66,18 +66,19 @@ fn apply(case: &mut Case<'_>) {
     );
 }
 
+/// What the report charges where a kernel of the application's side says it, in this order: what is nearer to the
+/// application began it.
+const BY_THE_APPLICATION: [Cause; 3] = [
+    Cause::BackendReset,
+    Cause::BackendAcceptQueue,
+    Cause::BackendRefused,
+];
+
 fn judge(case: &Case<'_>, failure: &Failure, sockets: &[(ConnectionId, &KernelSocket)]) -> Option<Ruling> {
     let owned = |hop: Hop, ends: &[KernelEnd]| {
         sockets
             .iter()
             .any(|(_, socket)| socket.owner.seen() == Some(&hop) && ends.contains(&socket.end))
-    };
-    let towards = |owner: Hop, end: KernelEnd| {
-        sockets.iter().any(|(_, socket)| {
-            socket.owner.seen() == Some(&owner)
-                && socket.peer.seen() == Some(&Hop::Backend)
-                && socket.end == end
-        })
     };
     if sockets.is_empty() {
         return None;
@@ -87,45 +88,28 @@ fn judge(case: &Case<'_>, failure: &Failure, sockets: &[(ConnectionId, &KernelSo
     if answered && !failure.is_open() {
         return None;
     }
-    let charge = |cause: Cause| {
-        // A cause of the same hop that was found already is not made less sure by a witness for it.
-        Some(Ruling::charge(
-            cause,
-            (PROVEN * case.kernel_trust()).max(failure.confidence),
-        ))
-    };
-    // Nothing stands behind the application: what its own kernel sent first, it began.
-    if owned(Hop::Backend, &[KernelEnd::ResetSentUnread]) {
-        let exchange = case.exchange(failure);
-        // Unread may be a request that came when the application had closed already.
-        return match exchange {
-            Some(exchange)
-                if exchange.ordinal > 0 && exchange.bytes_down == 0 && !exchange.answered_early =>
-            {
-                charge(Cause::BackendKeepAliveRace)
-            }
-            Some(exchange) if left_its_body(exchange) => charge(Cause::BackendUnreadBody),
-            // That bytes were unread says nothing of a body where no request was read.
-            Some(_) | None => charge(Cause::BackendReset),
-        };
-    }
-    if owned(Hop::Backend, &[KernelEnd::ResetSent]) {
-        return charge(Cause::BackendReset);
-    }
-    if owned(Hop::Backend, &[KernelEnd::AcceptQueueFull]) {
-        return charge(Cause::BackendAcceptQueue);
-    }
-    if towards(Hop::Tunnel, KernelEnd::ConnectRefused) || towards(Hop::Lb, KernelEnd::ConnectRefused) {
-        return charge(Cause::BackendRefused);
-    }
-    if !answered
-        && owned(Hop::Client, &[KernelEnd::ResetSent, KernelEnd::ResetSentUnread])
-        && !failure.cut_by_upstream()
-    {
-        return charge(Cause::ClientAbort);
+    // A cause of the same hop that was found already is not made less sure by a witness for it.
+    let charge =
+        |cause: Cause, sure: f64| Ruling::charge(cause, (sure * case.kernel_trust()).max(failure.confidence));
+    let said = said(sockets);
+    for cause in BY_THE_APPLICATION {
+        if said.contains(&cause) {
+            // Nothing stands behind the application: what its own kernel sent first, it began.
+            let unread = cause == Cause::BackendReset && owned(Hop::Backend, &[KernelEnd::ResetSentUnread]);
+            let cause = if unread {
+                court::reset_by_the_application(case.exchange(failure))
+            } else {
+                cause
+            };
+            return Some(charge(cause, PROVEN));
+        }
     }
     if answered {
         return None;
+    }
+    let by_the_client = said.iter().filter(|cause| cause.hop() == Hop::Client).min();
+    if let Some(cause) = by_the_client.filter(|_| !failure.cut_by_upstream()) {
+        return Some(charge(*cause, PROVEN));
     }
     if let Some(ruling) = ledger(case, failure, sockets) {
         return Some(ruling);
@@ -160,7 +144,31 @@ fn judge(case: &Case<'_>, failure: &Failure, sockets: &[(ConnectionId, &KernelSo
             STRONG * case.kernel_trust(),
         ));
     }
-    None
+    // Whatever order the agents told it in.
+    let other = said
+        .into_iter()
+        .filter(|cause| on_path(cause.hop(), case.kind(failure.path)));
+    other.min().map(|cause| charge(cause, STRONG))
+}
+
+/// Whether a hop stands between hopscope and the end of a path of this kind.
+const fn on_path(hop: Hop, kind: PathKind) -> bool {
+    match (hop, kind) {
+        (Hop::Backend, _) | (Hop::Lb, PathKind::Lb) | (Hop::Tunnel, PathKind::Tunnel) => true,
+        (Hop::Client | Hop::Observer | Hop::Unknown, _)
+        | (Hop::Lb, PathKind::Tunnel | PathKind::Direct | PathKind::Unstated)
+        | (Hop::Tunnel, PathKind::Lb | PathKind::Direct | PathKind::Unstated) => false,
+    }
+}
+
+/// What the court says of each socket. hopscope's own are not asked: it has seen them itself, and knows more of them.
+fn said(sockets: &[(ConnectionId, &KernelSocket)]) -> Vec<Cause> {
+    let others = sockets
+        .iter()
+        .filter(|(_, socket)| socket.owner.seen() != Some(&Hop::Observer));
+    others
+        .filter_map(|(_, socket)| court::charge(&Witness::from(*socket)))
+        .collect()
 }
 
 /// The tunnel neither adds nor removes bytes: what the application's kernel had acknowledged by the node and hopscope

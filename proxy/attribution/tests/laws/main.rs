@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a law that cannot be tried is a failed test")]
 
 mod arbitrary;
+mod court;
 
 use std::collections::BTreeMap;
 

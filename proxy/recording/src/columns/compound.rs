@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, KernelWindow, SocketBytes};
+use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, KernelWindow, Marks, SocketBytes};
 use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
     AddressFailures, Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, Exchange,
@@ -245,6 +245,13 @@ record!(KernelSocket {
     peer: Observation<Hop>,
     end: KernelEnd,
     bytes: Observation<SocketBytes>,
+    marks: Marks,
+});
+
+record!(Marks {
+    after_fin: bool,
+    after_own_fin: bool,
+    dropped_at_home: bool,
 });
 
 record!(SocketBytes {

@@ -4,7 +4,7 @@ mod tunnel;
 
 use std::net::{IpAddr, SocketAddr};
 
-use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, KernelWindow, SocketBytes};
+use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, KernelWindow, Marks, SocketBytes};
 use hopscope_attribution::evidence::*;
 use hopscope_attribution::hop::Hop;
 use proptest::option;
@@ -334,14 +334,20 @@ fn node() -> impl Strategy<Value = NodeEvidence> {
         observation(hop()),
         end,
         observation(bytes),
+        any::<[bool; 3]>(),
     )
-        .prop_map(|(at, connection, owner, peer, end, bytes)| KernelSocket {
+        .prop_map(|(at, connection, owner, peer, end, bytes, marks)| KernelSocket {
             at,
             connection,
             owner,
             peer,
             end,
             bytes,
+            marks: Marks {
+                after_fin: marks[0],
+                after_own_fin: marks[1],
+                dropped_at_home: marks[2],
+            },
         });
     let window =
         (moment(), span(), hop(), any::<[u64; 3]>()).prop_map(|(from, length, hop, counts)| KernelWindow {

@@ -1,6 +1,6 @@
 //! Evidence that is recorded comes back as it was.
 
-use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, NodeEvidence};
+use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, Marks, NodeEvidence};
 use hopscope_attribution::evidence::{
     ConnectionId, Evidence, Moment, Observation, Path, PathId, PathKind, RouteId, Span, TrafficCell,
     TunnelEvidence, WhyUnseen,
@@ -76,6 +76,11 @@ fn what_kernels_saw_is_added_after_the_run_and_read_with_it() {
             peer: Observation::Unseen(WhyUnseen::NotWatched),
             end: KernelEnd::ResetSentUnread,
             bytes: Observation::default(),
+            marks: Marks {
+                after_fin: true,
+                after_own_fin: false,
+                dropped_at_home: false,
+            },
         }],
         clock_error: Span::from_micros(9),
         ..NodeEvidence::default()

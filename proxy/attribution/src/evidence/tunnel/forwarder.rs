@@ -130,6 +130,27 @@ impl Forwarder {
         }
     }
 
+    /// Whether a process of this name does nothing but carry connections, or is known by it well enough: the others are
+    /// asked for their command line.
+    pub const fn only_forwards(self) -> bool {
+        match self {
+            Self::Kubectl
+            | Self::Oc
+            | Self::K9s
+            | Self::Tilt
+            | Self::Kubefwd
+            | Self::Krelay
+            | Self::Headlamp
+            | Self::Virtctl
+            | Self::Kftray
+            | Self::Mirrord
+            | Self::Ssh
+            | Self::SessionManager => true,
+            // What carries published ports dials the application itself.
+            Self::DockerProxy | Self::Cloudflared | Self::Socat | Self::Other => false,
+        }
+    }
+
     /// The forwarder that a process is, where anything says it.
     pub fn of_process(process: &TunnelProcess) -> Observation<Self> {
         match (&process.command, &process.is_kubectl) {

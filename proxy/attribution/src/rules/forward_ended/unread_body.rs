@@ -3,8 +3,8 @@
 use super::{AFTER, BEFORE, End};
 use crate::case::Case;
 use crate::cause::Cause;
+use crate::court::left_its_body;
 use crate::evidence::Exchange;
-use crate::rules::ended::left_its_body;
 
 /// A pod that answers before it has read the request and then closes resets the connection, and what kubectl says of it
 /// is the same as of any reset. The request that was answered early tells the two apart.

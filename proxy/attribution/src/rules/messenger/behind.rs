@@ -196,14 +196,13 @@ fn of_paths<'e>(
 ) -> Vec<Option<&'e ServiceEndpoints>> {
     let mut pods: Vec<BTreeSet<&PodId>> = vec![BTreeSet::new(); case.evidence.paths.len()];
     let homes = case.evidence.node.seen().and_then(|node| node.pods.seen());
-    let homes: BTreeMap<ConnectionId, &PodId> = homes
-        .into_iter()
-        .flat_map(|pods| &pods.homes)
-        .map(|(id, pod)| (*id, pod))
-        .collect();
+    let mut ended_in: BTreeMap<ConnectionId, Vec<&PodId>> = BTreeMap::new();
+    for (id, pod) in homes.into_iter().flat_map(|pods| &pods.homes) {
+        ended_in.entry(*id).or_default().push(pod);
+    }
     for connection in &case.evidence.connections {
         let arrived = arrivals.get(&connection.id).into_iter().flatten();
-        let ended_in = homes.get(&connection.id).copied();
+        let ended_in = ended_in.get(&connection.id).into_iter().flatten().copied();
         let known = arrived.filter_map(|arrival| arrival.pod.seen()).chain(ended_in);
         if let Some(pods) = pods.get_mut(usize::from(connection.path.0)) {
             pods.extend(known);

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, KernelWindow, SocketBytes};
+use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, KernelWindow, Marks, SocketBytes};
 use hopscope_attribution::evidence::{
     Arrival, Arrived, Connection, ConnectionId, CpuThrottle, Endpoint, EndpointTurn, Moment, NodeEvidence,
     PodChange, PodEvidence, PodId, PodTurn, ServiceEndpoints, Span, WatchedNode,
@@ -25,6 +25,11 @@ pub(super) fn node(draw: &mut Draw<'_>, connections: &[Connection]) -> NodeEvide
                 received: 100,
                 acknowledged: u64::from(draw.below(50_000)),
             }),
+            marks: Marks {
+                after_fin: draw.chance(4),
+                after_own_fin: draw.chance(6),
+                dropped_at_home: draw.chance(6),
+            },
         })
         .collect();
     let windows = (0..draw.below(3))

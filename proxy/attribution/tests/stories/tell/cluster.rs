@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use hopscope_attribution::evidence::node::{KernelSocket, SocketBytes};
+use hopscope_attribution::evidence::node::{KernelSocket, Marks, SocketBytes};
 use hopscope_attribution::evidence::{
     Arrival, Arrived, CpuThrottle, Endpoint, EndpointTurn, Moment, Observation, PodId, ServiceEndpoints,
     Span, TunnelProcess, WhyUnseen,
@@ -167,6 +167,7 @@ impl Told {
             peer: Observation::Seen(words::hop(peer)?),
             end: words::kernel_end(end)?,
             bytes: Observation::Seen(bytes),
+            marks: Marks::default(),
         };
         for _ in 0..times {
             self.node().sockets.push(socket.clone());

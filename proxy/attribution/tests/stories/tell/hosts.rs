@@ -1,6 +1,6 @@
 //! What the hosts said: kernels, hopscope itself, the generator.
 
-use hopscope_attribution::evidence::node::{KernelSocket, SocketBytes};
+use hopscope_attribution::evidence::node::{KernelSocket, Marks, SocketBytes};
 use hopscope_attribution::evidence::{
     ConnectionId, GeneratorResult, Moment, NodeEvidence, Observation, ObserverDelay, ObserverSample, Span,
 };
@@ -51,6 +51,11 @@ impl Told {
                         acknowledged,
                     })
                 }),
+                marks: Marks {
+                    after_fin: options.contains_key("after-fin"),
+                    after_own_fin: options.contains_key("after-own-fin"),
+                    dropped_at_home: options.contains_key("dropped-at-home"),
+                },
             })
             .collect();
         self.node().sockets.extend(sockets);
