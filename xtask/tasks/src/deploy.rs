@@ -1,15 +1,18 @@
-//! What `kubectl apply -k` would apply of deploy/: rendered by kubectl, held against the Kubernetes schemas, and against
-//! what the image and the agent are.
+//! What `kubectl apply -k` and `helm install` would apply of deploy/: rendered by both, held against each other, the
+//! Kubernetes schemas, and what the image and the agent are.
 
-use std::fs;
+mod chart;
+mod objects;
+
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::image::MOUNT_POINTS;
 use crate::workspace;
+use objects::{kept, list, run, text_of, the};
 
 /// Kinds of the Prometheus operator: Kubernetes has no schema for them, so their structure alone is looked at.
 const WITHOUT_SCHEMA: [&str; 1] = ["PodMonitor"];
@@ -45,8 +48,9 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     ] {
         selects(the(&all, kind)?, selector, the(&all, "DaemonSet")?)?;
     }
+    chart::check(root, &base, &all)?;
     workspace::say(&format!(
-        "{} objects of deploy/base and {} of the overlay hold against the schemas; {} by structure alone",
+        "{} objects of deploy/base and {} of the overlay hold against the schemas, {} by structure alone; the chart gives the same",
         base.len(),
         all.len() - WITHOUT_SCHEMA.len(),
         WITHOUT_SCHEMA.join(", ")
@@ -59,11 +63,7 @@ fn rendered(root: &Path, name: &str) -> Result<Vec<Value>> {
     let text = run(Command::new("kubectl")
         .arg("kustomize")
         .arg(root.join("deploy").join(name)))?;
-    let folder = workspace::target(root).join("deploy");
-    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let file = folder.join(format!("{}.yaml", name.replace('/', "-")));
-    fs::write(&file, &text).with_context(|| format!("writing {}", file.display()))?;
-    let objects = objects(&file)?;
+    let (file, objects) = kept(root, &name.replace('/', "-"), &text)?;
     let verdicts = run(Command::new("kubernetes-validate").arg("--strict").arg(&file))
         .context("kubernetes-validate comes from PyPI")?;
     for object in &objects {
@@ -113,24 +113,6 @@ fn selects(object: &Value, pointer: &str, daemonset: &Value) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// The rendered objects, which kubectl turns into JSON without asking any server.
-fn objects(file: &Path) -> Result<Vec<Value>> {
-    let text = run(Command::new("kubectl")
-        .args([
-            "annotate",
-            "--local",
-            "--output=json",
-            "hopscope/read=yes",
-            "--filename",
-        ])
-        .arg(file)
-        .env("KUBECONFIG", "/dev/null"))?;
-    let objects: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(&text).into_iter().collect();
-    let objects = objects.context("what kubectl made of the objects")?;
-    ensure!(!objects.is_empty(), "{} renders to nothing", file.display());
-    Ok(objects)
 }
 
 /// The DaemonSet asks for no more than the agent was shown to need, and mounts where the image has folders.
@@ -252,41 +234,4 @@ fn configured(daemonset: &Value, map: &Value) -> Result<()> {
     );
     ensure!(map["data"].get(name).is_some(), "the ConfigMap has no {name}");
     Ok(())
-}
-
-fn the<'a>(objects: &'a [Value], kind: &str) -> Result<&'a Value> {
-    let mut of_kind = objects.iter().filter(|object| object["kind"] == kind);
-    match (of_kind.next(), of_kind.next()) {
-        (Some(only), None) => Ok(only),
-        (None, _) => bail!("there is no {kind}"),
-        (Some(_), Some(_)) => bail!("there is more than one {kind}"),
-    }
-}
-
-fn text_of<'a>(object: &'a Value, pointer: &str) -> Result<&'a str> {
-    object
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .with_context(|| format!("{pointer} is missing in {object}"))
-}
-
-fn list<'a>(object: &'a Value, pointer: &str) -> Result<&'a Vec<Value>> {
-    object
-        .pointer(pointer)
-        .and_then(Value::as_array)
-        .with_context(|| format!("{pointer} is missing in {object}"))
-}
-
-/// What a program says on both streams; its failure is ours.
-fn run(command: &mut Command) -> Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().with_context(|| format!("running {name}"))?;
-    let said = String::from_utf8(stdout).with_context(|| format!("what {name} says is no text"))?;
-    let complaint = String::from_utf8_lossy(&stderr);
-    ensure!(status.success(), "{name} ended with {status}:\n{said}{complaint}");
-    Ok(said)
 }

@@ -1,5 +1,7 @@
 //! The root file system of the agent's image: one static binary, and the empty folders on which a runtime mounts.
 
+mod archive;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,9 @@ pub(crate) struct Args {
     /// Optimised, as it is delivered; without, as the scenarios play it.
     #[arg(long)]
     dist: bool,
+    /// Also as one file that container tools load or push: an OCI image layout in a tar archive.
+    #[arg(long)]
+    archive: bool,
 }
 
 /// Where file systems of the host are mounted: a read-only root has no room to make them later.
@@ -31,6 +36,10 @@ pub(crate) const MOUNT_POINTS: [&str; 6] = [
 pub(crate) fn execute(args: &Args) -> Result<()> {
     let made = make(&workspace::root()?, args.dist)?;
     workspace::say(&made.display().to_string());
+    if args.archive {
+        let archive = archive::make(&made, env!("CARGO_PKG_VERSION"))?;
+        workspace::say(&archive.display().to_string());
+    }
     Ok(())
 }
 
