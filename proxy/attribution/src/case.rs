@@ -77,6 +77,7 @@ impl Unrowed {
 pub(crate) struct Baseline {
     /// Rows that it was taken from.
     pub(crate) rows: usize,
+    pub(crate) p90: Span,
     pub(crate) p99: Span,
 }
 
@@ -372,9 +373,13 @@ pub(crate) fn route_baselines(evidence: &Evidence) -> BTreeMap<(PathId, RouteId)
 
 fn baseline(mut totals: Vec<u64>) -> Baseline {
     totals.sort_unstable();
-    let rank = totals.len().saturating_sub(1) * 99 / 100;
+    let rank = |share: usize| {
+        let rank = totals.len().saturating_sub(1) * share / 100;
+        Span::from_micros(totals.get(rank).copied().unwrap_or(0))
+    };
     Baseline {
         rows: totals.len(),
-        p99: Span::from_micros(totals.get(rank).copied().unwrap_or(0)),
+        p90: rank(90),
+        p99: rank(99),
     }
 }

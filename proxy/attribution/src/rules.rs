@@ -6,6 +6,7 @@
 
 mod accept_queue;
 mod address_contrast;
+mod carried;
 mod client;
 mod connect;
 mod delivered;

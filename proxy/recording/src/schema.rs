@@ -68,6 +68,7 @@ pub(super) const ADDITIONS: &[Addition] = &[
     unmarked("marks_after_fin"),
     unmarked("marks_after_own_fin"),
     unmarked("marks_dropped_at_home"),
+    observed(TUNNEL_GAUGE, "tunnel_last_received_us"),
 ];
 
 /// A mark of a kernel's socket, which nobody made in a recording that does not have it.

@@ -139,6 +139,8 @@ fn look(
         tunnel_retransmits: of_tunnel(info.map(|info| info.total_retrans)),
         tunnel_last_ack: of_tunnel(info.map(|info| info.last_ack_recv_ms))
             .map(|ms| Span::from_millis(ms.into())),
+        tunnel_last_received: of_tunnel(info.map(|info| info.last_data_recv_ms))
+            .map(|ms| Span::from_millis(ms.into())),
         tunnel_rwnd_limited_ms: of_tunnel(millis(info.and_then(|info| info.rwnd_limited_us))),
         tunnel_busy_ms: of_tunnel(millis(info.and_then(|info| info.busy_us))),
         tunnel_rtt: of_tunnel(info.map(|info| info.rtt_us)).map(|micros| Span::from_micros(micros.into())),

@@ -2,7 +2,7 @@
 //!
 //! Cheap by design: the listener and the tunnel's own connection are asked for every time, which costs the kernel a
 //! hash look-up; the forward's local connections, which cost it a walk over its whole table, only while the tunnel's
-//! connection, or one of them, has bytes that nobody reads, and else once a second.
+//! connection, or one of them, has bytes that nobody reads, or the tunnel's far end is silent, and else once a second.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -144,7 +144,10 @@ impl Sampler {
             None => Observation::Unseen(WhyUnseen::NotPermitted),
         };
         // What was unread at the last count may have just arrived then.
-        let unread = self.readers.unread > 0 || tunnel.seen().is_some_and(|tunnel| tunnel.recv_queue > 0);
+        let unread = self.readers.unread > 0
+            || tunnel
+                .seen()
+                .is_some_and(|tunnel| tunnel.recv_queue > 0 || tunnel.unanswered());
         if unread || self.until_count == 0 {
             let mut readers = Readers::default();
             diag.dump(Readers::query(self.port), |entry| readers.count(&entry))?;
@@ -182,6 +185,8 @@ impl Sampler {
             tunnel_peer_window: of(|tunnel| tunnel.of(|info| info.snd_wnd)),
             tunnel_retransmits: of(|tunnel| tunnel.of(|info| Some(info.total_retrans))),
             tunnel_last_ack: of(|tunnel| tunnel.of(|info| Some(info.last_ack_recv_ms)))
+                .map(|millis| Span::from_millis(millis.into())),
+            tunnel_last_received: of(|tunnel| tunnel.of(|info| Some(info.last_data_recv_ms)))
                 .map(|millis| Span::from_millis(millis.into())),
             tunnel_rwnd_limited_ms: of(|tunnel| tunnel.of(|info| millis(info.rwnd_limited_us))),
             tunnel_busy_ms: of(|tunnel| tunnel.of(|info| millis(info.busy_us))),

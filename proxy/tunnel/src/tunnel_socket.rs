@@ -31,7 +31,17 @@ pub(super) struct Sampled {
     info: Option<TcpInfo>,
 }
 
+/// The far end of a tunnel that is asked answers sooner than this.
+const SILENT_MS: u32 = 300;
+
 impl Sampled {
+    /// Whether nothing has come for long although something was sent since: its kernel acknowledged it.
+    pub(super) fn unanswered(&self) -> bool {
+        self.info.is_some_and(|info| {
+            info.last_data_recv_ms >= SILENT_MS && info.last_ack_recv_ms < info.last_data_recv_ms
+        })
+    }
+
     /// A field of the kernel's account of it.
     pub(super) fn of<T>(&self, field: impl FnOnce(&TcpInfo) -> Option<T>) -> Observation<T> {
         self.info

@@ -51,11 +51,11 @@ pub(super) const ENTRIES: &[Entry] = &[
     ),
     entry(
         Cause::TunnelBlackhole,
-        "what {forwarder} sent was never acknowledged",
-        "samples of the forwarder's own connection: sent and not acknowledged for seconds",
+        "what {forwarder} sent into the tunnel led nowhere",
+        "samples of the forwarder's own connection: sent and not acknowledged for seconds; or acknowledged, and nothing came back while streams were asked for",
         &[(
-            "Look at what lies between {forwarder} and the API server: VPN, NAT, proxy, sleep.",
-            "The tunnel's packets went nowhere.",
+            "Look at what lies between {forwarder} and the node: VPN, NAT, proxy, sleep, the API server, the kubelet.",
+            "The forwarder sent, and for seconds nothing came back, not even the acknowledgement of a stream.",
         )],
     ),
     entry(

@@ -108,6 +108,8 @@ pub struct TunnelGauge {
     pub tunnel_retransmits: Observation<u32>,
     /// Time since the tunnel's peer last acknowledged anything.
     pub tunnel_last_ack: Observation<Span>,
+    /// Time since bytes last came from the tunnel's peer: answers, acknowledgements of streams, replies to pings.
+    pub tunnel_last_received: Observation<Span>,
     /// Milliseconds for which the tunnel's peer's window was the limit, so far.
     pub tunnel_rwnd_limited_ms: Observation<u32>,
     /// Milliseconds for which the tunnel's connection had something to send, so far.

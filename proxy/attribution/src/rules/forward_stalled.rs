@@ -5,6 +5,7 @@ mod said;
 use said::{Said, refused_streams};
 
 use super::Rule;
+use super::client::due;
 use super::forward_ended::clock;
 use super::gauges::{State, Timelines};
 use crate::case::{About, Case, Speaks};
@@ -87,7 +88,15 @@ fn judge(case: &Case<'_>, failure: &Failure, timelines: Option<&Timelines>, said
     if unanswered && said.out_of_descriptors(connection) {
         return Some(Ruling::charge(Cause::TunnelFdLimit, STRONG));
     }
-    let state = prevailing()?;
+    // Its answer was not late yet when the far end fell silent, and the far end was asked for others as well.
+    let fell_silent = || {
+        let half = Span::from_micros(failure.age().as_micros() / 2);
+        let due = from + due(case, failure).min(half);
+        timeline
+            .filter(|timeline| silent && timeline.fell_silent(due, failure.at))
+            .map(|_| State::Blackhole)
+    };
+    let state = prevailing().or_else(fell_silent)?;
     // On a late host kubectl was late as well, and its queues say no more than that. A process that is stopped is.
     // A single look at local sockets that hold bytes may have come between two reads.
     if state == State::Hung && failure.age() < HUNG_FOR {
@@ -163,7 +172,7 @@ const STATES: [(State, &str); 9] = [
     ),
     (
         State::Blackhole,
-        "what {forwarder} sent into the tunnel was not acknowledged",
+        "what {forwarder} sent into the tunnel was not acknowledged, or it was and streams were left unanswered",
     ),
     (
         State::Hung,

@@ -22,7 +22,8 @@ pub(super) enum State {
     Wedged,
     /// The tunnel's peer offers no window: the pod's side does not read.
     UploadStalled,
-    /// Sent data is not acknowledged: the packets go nowhere.
+    /// Sent data is not acknowledged: the packets go nowhere. Or it is, and nothing comes back, while local connections
+    /// wait for their streams: what takes it does not pass it on.
     Blackhole,
     /// Taken while the host itself was late: it says nothing of kubectl, unless that it was stopped.
     Doubtful,
@@ -51,6 +52,8 @@ impl State {
 
 /// As much as this is not read within a tenth of a second only by a process that does not read.
 const UNREAD: u32 = 4_096;
+/// The kernel tells how long ago the last bytes came by its own ticks: one moment, told twice, differs by so much.
+const SAME: Span = Span::from_micros(20_000);
 /// Data in flight is acknowledged within a round trip; even a delayed acknowledgement takes no longer than 200 ms.
 const UNACKNOWLEDGED: Span = Span::from_micros(1_500_000);
 
@@ -148,6 +151,10 @@ pub(super) struct Timeline {
     /// For each sample, how many of each state came before it and with it.
     sums: Vec<[u32; STATES]>,
     culprits: Vec<u16>,
+    /// When bytes had last come from the far end by then, with each sample where it was seen; in the order of time.
+    heard: Vec<Moment>,
+    /// Of the samples that were taken while the far end was asked and did not answer, when it had last been heard.
+    unanswered_since: Vec<Moment>,
     /// CPU time so far; with each sample where it was seen.
     cpu: Vec<Option<CpuSoFar>>,
 }
@@ -168,6 +175,8 @@ impl Timeline {
             at: Vec::new(),
             sums: Vec::new(),
             culprits: Vec::new(),
+            heard: Vec::new(),
+            unanswered_since: Vec::new(),
             cpu: Vec::new(),
         };
         let mut sum = [0; STATES];
@@ -197,6 +206,14 @@ impl Timeline {
                 }),
                 _ => None,
             });
+            if let Some(received) = gauge.tunnel_last_received.seen() {
+                let last = Moment(gauge.at.0.saturating_sub(received.as_micros()));
+                let last = timeline.heard.last().map_or(last, |earlier| last.max(*earlier));
+                timeline.heard.push(last);
+                if state == State::Blackhole && unanswered(gauge) {
+                    timeline.unanswered_since.push(last);
+                }
+            }
             if let (State::HeadOfLine, Some(port)) = (state, gauge.worst_reader.seen()) {
                 timeline.culprits.push(*port);
             }
@@ -249,6 +266,22 @@ impl Timeline {
         ]
         .into_iter()
         .find(|state| lasted(state) || (*state == Starved && starved))
+    }
+
+    /// Whether bytes came from the far end within an interval.
+    pub(super) fn heard(&self, from: Moment, to: Moment) -> bool {
+        let first = self.heard.partition_point(|at| *at < from);
+        self.heard.get(first).is_some_and(|at| *at <= to)
+    }
+
+    /// Whether nothing came from the far end between these moments, and in that same silence it was asked for streams
+    /// and did not answer.
+    pub(super) fn fell_silent(&self, from: Moment, to: Moment) -> bool {
+        let since = self.unanswered_since.partition_point(|heard| *heard <= from);
+        let last = since
+            .checked_sub(1)
+            .and_then(|index| self.unanswered_since.get(index));
+        last.is_some_and(|last| !self.heard(*last + SAME, to))
     }
 
     /// CPU time used and waited for within an interval.
@@ -337,11 +370,32 @@ fn state(gauge: &TunnelGauge, earlier: Option<&TunnelGauge>, shared: bool) -> St
             return State::Blackhole;
         }
     }
+    if shared && unanswered(gauge) && earlier.is_some_and(unanswered) {
+        return State::Blackhole;
+    }
     // What had just arrived when the sample was taken is read by the next one.
     if hung(gauge, unsent) && earlier.is_some_and(|earlier| hung(earlier, 0)) {
         return State::Hung;
     }
     State::Healthy
+}
+
+/// The far end acknowledges a stream at once, whatever the application does; it answers pings as well.
+const UNANSWERED: Span = Span::from_micros(1_000_000);
+/// What is acknowledged so much later than the last bytes came was sent after them, and is no answer to them.
+const SENT_SINCE: Span = Span::from_micros(200_000);
+
+/// The forwarder has sent something after the last bytes came, the other kernel took it, and for long nothing has come;
+/// meanwhile local connections hold bytes: their streams wait for the far end's word.
+fn unanswered(gauge: &TunnelGauge) -> bool {
+    let (Some(received), Some(acknowledged)) =
+        (gauge.tunnel_last_received.seen(), gauge.tunnel_last_ack.seen())
+    else {
+        return false;
+    };
+    *received >= UNANSWERED
+        && *acknowledged + SENT_SINCE <= *received
+        && gauge.unread_connections.seen().is_some_and(|unread| *unread > 0)
 }
 
 /// It does not read what local connections sent, although nothing that it sent on waits: then it is not the far end that

@@ -1,6 +1,7 @@
 //! Asked and never answered, although everything in between is known to have worked.
 
 use super::Rule;
+use super::carried::Carried;
 use super::client::{due, held_up};
 use super::ended::{LONG, ended_together};
 use super::gauges::Timelines;
@@ -16,7 +17,7 @@ use crate::lateness::Lateness;
 pub(super) const RULE: Rule = Rule {
     name: "silence",
     symptom: "a request is sent in full, nothing comes, or nothing more, until the generator leaves or the run ends, and it waited longer than an answer takes",
-    evidence: "acknowledgement of the request by the other kernel; on a tunnel path, healthy samples of the forwarder throughout, kubectl's words read and free of stream errors, and no bulk transfer to queue behind unless others were answered meanwhile",
+    evidence: "acknowledgement of the request by the other kernel; on a tunnel path, healthy samples of the forwarder throughout, bytes from the tunnel's far end after the answer was due, kubectl's words read and free of stream errors, and no bulk transfer to queue behind unless others were answered meanwhile",
     verdict: "backend-timeout on a direct path whose other kernel acknowledged the request, and on a tunnel path whose forwarder was healthy all the while; else undetermined",
     proves: "the request had left, and what stood between was moving bytes while this one waited",
     cannot_prove: "that the application and not its host was late; on a path through a load balancer, which of the two was silent; anything about waits in more than a quarter of which hopscope's own host was late",
@@ -119,6 +120,7 @@ fn tunnel(case: &mut Case<'_>, path: PathId) {
         return;
     };
     let queue = Queue::of(case, path);
+    let carried = Carried::of(case, path);
     case.judge_where(
         RULE.name,
         |failure| failure.path == path && failure.is_open(),
@@ -127,7 +129,9 @@ fn tunnel(case: &mut Case<'_>, path: PathId) {
                 && failure.at < damaged
                 && timelines
                     .through(case.connection(failure))
-                    .is_some_and(|timeline| timeline.healthy(failure.began, failure.at))
+                    .is_some_and(|timeline| {
+                        timeline.healthy(failure.began, failure.at) && carried.during(case, failure, timeline)
+                    })
                 && !queue.may_explain(failure);
             (healthy && late(case, failure, &case.late.forward))
                 .then_some(Ruling::charge(Cause::BackendTimeout, GOOD + 0.05))

@@ -388,6 +388,7 @@ fn gauge(draw: &mut Draw<'_>) -> TunnelGauge {
         tunnel_peer_window: draw.seen(|draw| draw.below(2) * 65_535),
         tunnel_retransmits: Observation::default(),
         tunnel_last_ack: draw.seen(Draw::span),
+        tunnel_last_received: draw.seen(Draw::span),
         tunnel_rwnd_limited_ms: Observation::default(),
         tunnel_busy_ms: Observation::default(),
         tunnel_rtt: Observation::default(),

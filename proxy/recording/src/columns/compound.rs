@@ -198,6 +198,7 @@ record!(TunnelGauge {
     tunnel_peer_window: Observation<u32>,
     tunnel_retransmits: Observation<u32>,
     tunnel_last_ack: Observation<Span>,
+    tunnel_last_received: Observation<Span>,
     tunnel_rwnd_limited_ms: Observation<u32>,
     tunnel_busy_ms: Observation<u32>,
     tunnel_rtt: Observation<Span>,

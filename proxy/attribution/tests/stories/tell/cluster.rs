@@ -30,8 +30,17 @@ impl Told {
             at: Moment(0),
             member: 0,
             pid: Observation::Seen(4_711),
-            command: Observation::Seen(command.to_owned()),
-            is_kubectl: Observation::Seen(command.starts_with("kubectl")),
+            // `process PATH ?` is one that nobody may look at.
+            command: if command == "?" {
+                Observation::Unseen(WhyUnseen::NotPermitted)
+            } else {
+                Observation::Seen(command.to_owned())
+            },
+            is_kubectl: if command == "?" {
+                Observation::Unseen(WhyUnseen::NotPermitted)
+            } else {
+                Observation::Seen(command.starts_with("kubectl"))
+            },
             version: Observation::Unseen(unseen),
             local_port: 3_000,
             on_ipv4: Observation::Unseen(unseen),

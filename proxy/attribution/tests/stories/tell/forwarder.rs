@@ -68,6 +68,11 @@ impl Told {
                     words::span,
                     Span::from_micros(20_000),
                 )?),
+                // `heard=T`: the last bytes came at this moment; without it, they come all the time.
+                tunnel_last_received: Observation::Seen(match options.get("heard") {
+                    Some(last) => Moment(at).since(Moment(words::span(last)?.as_micros())),
+                    None => Span::from_micros(20_000),
+                }),
                 tunnel_rwnd_limited_ms: Observation::Seen(0),
                 tunnel_busy_ms: Observation::Seen(0),
                 tunnel_rtt: Observation::Seen(Span::from_micros(2_000)),

@@ -75,7 +75,13 @@ fn gauge() -> impl Strategy<Value = TunnelGauge> {
             any::<[u32; 3]>(),
         ),
         (seen(), seen(), seen(), seen(), seen(), observation(span())),
-        (seen(), seen(), observation(span()), observation(any::<u16>())),
+        (
+            seen(),
+            seen(),
+            observation(span()),
+            observation(any::<u16>()),
+            observation(span()),
+        ),
         (
             seen(),
             seen(),
@@ -98,6 +104,7 @@ fn gauge() -> impl Strategy<Value = TunnelGauge> {
             tunnel_peer_window: queues.3,
             tunnel_retransmits: queues.4,
             tunnel_last_ack: queues.5,
+            tunnel_last_received: times.4,
             tunnel_rwnd_limited_ms: times.0,
             tunnel_busy_ms: times.1,
             tunnel_rtt: times.2,
