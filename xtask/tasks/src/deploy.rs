@@ -3,6 +3,7 @@
 
 mod chart;
 mod objects;
+mod prometheus;
 
 use std::path::Path;
 use std::process::Command;
@@ -49,8 +50,9 @@ pub(crate) fn check(root: &Path) -> Result<()> {
         selects(the(&all, kind)?, selector, the(&all, "DaemonSet")?)?;
     }
     chart::check(root, &base, &all)?;
+    let alerts = prometheus::check(root)?;
     workspace::say(&format!(
-        "{} objects of deploy/base and {} of the overlay hold against the schemas, {} by structure alone; the chart gives the same",
+        "{} objects of deploy/base and {} of the overlay hold against the schemas, {} by structure alone; the chart gives the same; {alerts} alerts fire and fall silent",
         base.len(),
         all.len() - WITHOUT_SCHEMA.len(),
         WITHOUT_SCHEMA.join(", ")
