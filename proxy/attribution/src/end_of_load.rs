@@ -6,11 +6,13 @@
 
 mod limits;
 mod load;
+mod patience;
 
 use std::collections::BTreeSet;
 
 use self::limits::Limits;
 use self::load::Loads;
+use self::patience::Patience;
 use crate::evidence::{
     Connection, ConnectionId, Cut, Delivery, Ending, Evidence, Exchange, Moment, Span, TlsFailure,
     TrafficCell, Upstream,
@@ -33,8 +35,8 @@ const SUMMARY: Span = Span::from_micros(5_000_000);
 /// [`Evidence::cut_by_the_end`] and [`Evidence::connects_cut_by_the_end`]. To be called once, before anything is judged.
 ///
 /// That is a request without a complete answer, or a connect, that the generator itself ended, or hopscope when it was
-/// told to stop, before anybody else did; where the generator did not go on ([`load`]); and that was not too old
-/// ([`limits`]). Nothing is set aside where a generator that hopscope ran had crashed, or where rows are missing.
+/// told to stop, before anybody else did; where the generator did not go on ([`load`]); that was not too old
+/// ([`limits`]); and that the generator's own time-out did not end ([`patience`]). Nothing is set aside where a generator that hopscope ran had crashed, or where rows are missing.
 pub fn set_aside(evidence: &mut Evidence) {
     let health = &evidence.observer;
     let lost = health.accounting.connections_lost > 0 || health.accounting.exchanges_lost > 0;
@@ -159,6 +161,13 @@ struct Open {
     limit: Span,
 }
 
+impl Open {
+    /// How long it had been waited for.
+    fn age(&self) -> Span {
+        self.waited.since(self.began)
+    }
+}
+
 /// What was under way at the end: exchanges by their index, in order, and connections that carried none.
 fn under_way(evidence: &Evidence) -> (Vec<u32>, Vec<ConnectionId>) {
     let open = given_up(evidence);
@@ -166,6 +175,7 @@ fn under_way(evidence: &Evidence) -> (Vec<u32>, Vec<ConnectionId>) {
         return (Vec::new(), Vec::new());
     }
     let loads = Loads::of(evidence, &open);
+    let patience = Patience::of(open.iter().filter(|open| !loads.ended_with(open)).map(Open::age));
     let latest = evidence
         .generator_exit
         .seen()
@@ -173,7 +183,7 @@ fn under_way(evidence: &Evidence) -> (Vec<u32>, Vec<ConnectionId>) {
         .copied();
     let at_its_end = |open: &&Open| {
         let lived_on = latest.is_some_and(|exited| exited.since(open.cut) > SUMMARY);
-        !lived_on && open.waited.since(open.began) <= open.limit && loads.ended_with(open)
+        !lived_on && open.age() <= open.limit && !patience.ran_out_at(open.age()) && loads.ended_with(open)
     };
     let (mut exchanges, mut connects) = (Vec::new(), Vec::new());
     for open in open.iter().filter(at_its_end) {

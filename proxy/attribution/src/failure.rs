@@ -3,6 +3,8 @@
 //! A failure is an exchange that failed, or a connection that failed beside its exchanges: one whose upstream never
 //! stood, whose unread bytes were cut off, or that asked and was never answered.
 
+mod unused;
+
 use std::collections::BTreeSet;
 
 use crate::between::Between;
@@ -141,6 +143,7 @@ pub(crate) fn enumerate(evidence: &Evidence) -> Vec<Failure> {
             failures.push(of_exchange(exchange, row, index, connection.unwrap_or(NONE)));
         }
     }
+    let garbled = unused::garbled(evidence);
     let aside: BTreeSet<ConnectionId> = evidence.connects_cut_by_the_end.iter().copied().collect();
     for (index, (connection, rows)) in (0..NONE).zip(evidence.connections.iter().zip(rows)) {
         let told = match (rows, connection.exchanges) {
@@ -148,7 +151,11 @@ pub(crate) fn enumerate(evidence: &Evidence) -> Vec<Failure> {
             (Rows::None | Rows::Good, _) => false,
         };
         let told = told || aside.contains(&connection.id);
-        let mut failure = of_connection(connection, index).filter(|_| !told);
+        let spoke_first =
+            || unused::spoke_first(connection, &garbled).map(|found| on_connection(connection, index, found));
+        let mut failure = of_connection(connection, index)
+            .or_else(spoke_first)
+            .filter(|_| !told);
         // Where rows were lost, it may be the failure of one of them, told twice: nobody is charged with it.
         if connection.exchanges > 0 && evidence.observer.accounting.exchanges_lost > 0 {
             let open = Ruling::charge(Cause::Undetermined, 0.0);
@@ -340,8 +347,11 @@ fn of_exchange(exchange: &Exchange, row: Option<&Connection>, index: u32, connec
 }
 
 fn of_connection(connection: &Connection, index: u32) -> Option<Failure> {
-    let (what, at) = connection_failure(connection)?;
-    Some(Failure {
+    connection_failure(connection).map(|found| on_connection(connection, index, found))
+}
+
+fn on_connection(connection: &Connection, index: u32, (what, at): (What, Moment)) -> Failure {
+    Failure {
         began: connection.opened,
         at,
         id: connection.id,
@@ -356,7 +366,7 @@ fn of_connection(connection: &Connection, index: u32) -> Option<Failure> {
         victim: false,
         contradicted: false,
         between: Between::Any,
-    })
+    }
 }
 
 /// What failed on a connection beside its exchanges, and when. An idle connection that is closed failed nobody.
@@ -419,7 +429,9 @@ fn cut_of(connection: &Connection) -> Option<(What, Moment)> {
         (Side::Upstream, Ending::Reset) => Some((broken(Cut::UpstreamReset), up)),
         (Side::Upstream, Ending::TimedOut) => Some((broken(Cut::UpstreamErrno(ETIMEDOUT)), up)),
         (Side::Upstream, Ending::Errno(errno)) => Some((broken(Cut::UpstreamErrno(errno)), up)),
-        (Side::Upstream, Ending::Fin) if unanswered => Some((broken(Cut::UpstreamFin), up)),
+        (Side::Upstream, Ending::Fin) if unanswered || unused::turned_away(connection) => {
+            Some((broken(Cut::UpstreamFin), up))
+        }
         (Side::Downstream, Ending::Reset) if unanswered => Some((broken(Cut::DownstreamReset), down)),
         (Side::Downstream, Ending::Fin | Ending::TimedOut | Ending::Errno(_)) if unanswered => {
             Some((broken(Cut::DownstreamFin), down))

@@ -39,6 +39,7 @@ mod standing;
 mod streams;
 mod throttled;
 mod time_lattice;
+mod uploads;
 
 pub(crate) use client::due;
 pub(crate) use ended::ended_together;

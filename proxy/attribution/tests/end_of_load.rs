@@ -410,6 +410,40 @@ fn a_connect_that_was_under_way_is_in_flight_until_it_is_older_than_connects_are
 }
 
 #[test]
+fn what_the_generators_own_time_out_ended_last_is_no_end_of_the_load() {
+    // In mid-run three are given up at one age, and at the end one more.
+    for (mid_run, at_the_end, expected) in [
+        ([60_000, 60_400, 59_100], 60_200, (15, 4)),
+        ([60_000, 60_400, 59_100], 40_200, (16, 3)),
+        ([60_000, 80_400, 39_100], 60_200, (16, 3)),
+    ] {
+        let mut evidence = run();
+        for (nth, age) in (0..3).zip(mid_run) {
+            let at = 500_000 + nth * 300_000;
+            let id = CONNECTIONS + nth;
+            evidence.connections.push(connection(id, at));
+            evidence.observer.accounting.accepts += 1;
+            evidence.observer.accounting.connection_rows += 1;
+            evidence
+                .exchanges
+                .push(exchange(id, 0, at - age, age, CUT_BY_FIN));
+        }
+        let last = ConnectionId(4);
+        evidence.exchanges.retain(|exchange| {
+            exchange.connection != last || exchange.delivery.failed() || exchange.began < Moment(END - 90_000)
+        });
+        for exchange in &mut evidence.exchanges {
+            if exchange.connection == last && exchange.delivery.failed() {
+                exchange.began = Moment(END + 80 - at_the_end);
+                exchange.phases.total = Span::from_micros(at_the_end);
+            }
+        }
+        count(&mut evidence);
+        assert_eq!(judged(evidence), expected, "{mid_run:?} {at_the_end}");
+    }
+}
+
+#[test]
 fn bursts_of_load_behind_one_proxy_end_one_by_one() {
     let pause = 50_000;
     let mut evidence = run();

@@ -110,7 +110,11 @@ fn judge_abort_due(
 /// Whether a request is incomplete for the other side's sake: it took no more bytes for most of the wait, or was asked
 /// for a `100 Continue` and sent none. Who held it up is then judged by time, as of a complete one.
 pub(super) fn held_up(exchange: &Exchange, connection: Option<&Connection>, waited: Span) -> bool {
+    exchange.waits_to_continue() || taken_no_more(connection, waited)
+}
+
+/// Whether the other side took no more bytes for most of the wait.
+pub(super) fn taken_no_more(connection: Option<&Connection>, waited: Span) -> bool {
     let blocked = connection.map_or(Span::ZERO, |connection| connection.blocked_up);
-    let most = blocked > Span::ZERO && blocked.as_micros().saturating_mul(2) >= waited.as_micros();
-    exchange.waits_to_continue() || most
+    blocked > Span::ZERO && blocked.as_micros().saturating_mul(2) >= waited.as_micros()
 }

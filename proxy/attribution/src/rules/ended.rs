@@ -1,6 +1,7 @@
 //! Who ended a connection first, where the path itself says who that can have been.
 
 use super::Rule;
+use super::client::taken_no_more;
 use crate::case::Case;
 use crate::cause::Cause;
 use crate::confidence::{FAIR, GOOD, Ruling, STRONG};
@@ -26,6 +27,9 @@ pub(super) const DRAIN: Span = Span::from_micros(1_150_000);
 
 /// A wait that outlasts this was not short.
 pub(super) const LONG: Span = Span::from_micros(10_000_000);
+
+/// The same of an upload of which the other side takes no more.
+const UNTAKEN: Span = Span::from_micros(1_000_000);
 
 fn apply(case: &mut Case<'_>) {
     let races = Races::of(case);
@@ -58,8 +62,12 @@ pub(super) fn judge(
     match by {
         Cut::Stopped => {
             let waited = exchange.map_or(Span::ZERO, |exchange| exchange.phases.total);
-            // What had been silent for long when the run ended was not failed by the end of the run.
-            (waited < LONG).then_some(Ruling::charge(Cause::ObserverStopped, STRONG))
+            // What had been silent for long when the run ended was not failed by the end of the run. A generator that
+            // left behind bytes that nobody takes cannot be seen to leave: such a wait need not be as long.
+            let untaken = exchange.is_some_and(|exchange| !exchange.request_complete)
+                && taken_no_more(connection, waited);
+            let long = if untaken { UNTAKEN } else { LONG };
+            (waited < long).then_some(Ruling::charge(Cause::ObserverStopped, STRONG))
         }
         Cut::UpstreamFin | Cut::UpstreamReset if kind == PathKind::Direct => (!connection
             .is_some_and(ended_together))

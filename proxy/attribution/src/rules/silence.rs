@@ -2,10 +2,11 @@
 
 use super::Rule;
 use super::carried::Carried;
-use super::client::{due, held_up};
+use super::client::{due, held_up, taken_no_more};
 use super::ended::{LONG, ended_together};
 use super::gauges::Timelines;
 use super::queue::Queue;
+use super::uploads;
 use crate::case::Case;
 use crate::cause::Cause;
 use crate::confidence::{GOOD, Ruling, STRONG};
@@ -38,13 +39,22 @@ fn apply(case: &mut Case<'_>) {
             PathKind::Lb | PathKind::Unstated => {}
         }
     }
+    uploads::note(case, RULE.name);
 }
 
 /// Whether it waited for longer than an answer takes, the time not counted in which the host was late.
 fn late(case: &Case<'_>, failure: &Failure, lateness: &Lateness) -> bool {
     let connection = case.connection(failure);
     let stopped = matches!(failure.what, What::Broken { by: Cut::Stopped, .. });
-    let limit = if stopped { LONG } else { due(case, failure) };
+    let untaken = case
+        .exchange(failure)
+        .is_some_and(|exchange| !exchange.request_complete)
+        && taken_no_more(connection, failure.age());
+    let limit = if stopped && !untaken {
+        LONG
+    } else {
+        due(case, failure)
+    };
     let sent = case
         .exchange(failure)
         .is_none_or(|exchange| exchange.request_complete || held_up(exchange, connection, failure.age()));
@@ -63,13 +73,13 @@ fn late(case: &Case<'_>, failure: &Failure, lateness: &Lateness) -> bool {
         .filter(|_| begun);
     // Nobody behind a connection that did not stand yet was silent.
     let connected = connection.map_or(Moment(0), stood);
-    let untaken = begun && connection.is_some_and(|connection| connection.blocked_down >= SHORTEST);
+    let held_back = begun && connection.is_some_and(|connection| connection.blocked_down >= SHORTEST);
     let waited = lateness
         .counted(
             since.unwrap_or(failure.began).max(failure.began).max(connected),
             failure.at,
         )
-        .filter(|_| !untaken);
+        .filter(|_| !held_back);
     waiting && sent && !together && waited.is_some_and(|waited| waited > limit.max(SHORTEST))
 }
 

@@ -154,7 +154,7 @@ impl Observer {
     }
 
     /// A head of which only a part has come will not be finished: its first line says which request it would have
-    /// been. Without a whole first line it was none.
+    /// been. Without a whole first line it was none, unless it has been answered: then it was one of unknown route.
     pub(super) fn judge_unfinished_head(&mut self) {
         if !self.receiving || !matches!(self.up, Reading::Head(_)) {
             return;
@@ -168,7 +168,7 @@ impl Observer {
                 request.method = line.method;
                 request.route = self.config.routes.of_target(line.target);
                 request.head_read = true;
-            } else {
+            } else if self.answer.status.is_none() || self.queue.len() > 1 {
                 self.forget_back();
             }
         }

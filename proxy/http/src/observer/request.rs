@@ -49,7 +49,12 @@ impl Observer {
                     bytes.len()
                 }
             },
-            Reading::UntilEnd | Reading::Unread(_) => {
+            // What is left of a head that was answered before it was whole goes to nobody.
+            Reading::Unread(None) => {
+                self.count_up(bytes.len() as u64);
+                bytes.len()
+            }
+            Reading::UntilEnd | Reading::Unread(Some(_)) => {
                 self.not_read_from(self.received);
                 self.count_up(bytes.len() as u64);
                 bytes.len()
@@ -209,7 +214,7 @@ impl Observer {
 
     /// Passes over bytes that were not shown.
     pub(super) fn skip_up(&mut self, count: u64, out: &mut impl FnMut(Exchange)) {
-        if matches!(self.up, Reading::UntilEnd | Reading::Unread(_)) {
+        if matches!(self.up, Reading::UntilEnd | Reading::Unread(Some(_))) {
             self.not_read_from(self.received);
         }
         self.count_up(count);

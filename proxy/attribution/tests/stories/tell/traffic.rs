@@ -121,13 +121,19 @@ impl Told {
             first_byte_up: None,
             first_byte_down: None,
             last_byte: None,
-            blocked_up: Span::ZERO,
+            blocked_up: option(options, "untaken", words::span, Span::ZERO)?,
             blocked_down: option(options, "blocked", words::span, Span::ZERO)?,
             protocol: Protocol::Http1,
             unread: None,
             exchanges: 0,
             downstream_tcp: Observation::Unseen(WhyUnseen::NotSupported),
-            upstream_tcp: Observation::Seen(TcpFacts::default()),
+            upstream_tcp: Observation::Seen(TcpFacts {
+                rwnd_limited_ms: u32::try_from(
+                    option(options, "untaken", words::span, Span::ZERO)?.as_micros() / 1_000,
+                )
+                .unwrap_or(u32::MAX),
+                ..TcpFacts::default()
+            }),
         });
         Ok(index)
     }

@@ -54,10 +54,23 @@ impl Told {
         Ok(())
     }
 
+    /// Connections on which nothing was asked: the far side spoke first, or (`turned-away=TIME`) ended it so long after
+    /// it stood.
     pub(super) fn unused(&mut self, path: &str, options: &Options<'_>) -> Result<(), String> {
         for _ in 0..option(options, "connections", words::number, 1)? {
             let index = self.connect(self.path(path)?, Moment(1_000_000), options)?;
             let connection = &mut self.evidence.connections[index];
+            if options.contains_key("turned-away") {
+                let after = option(options, "turned-away", words::span, Span::ZERO)?;
+                let at = connection.opened + Span::from_micros(300) + after;
+                connection.protocol = Protocol::Silent;
+                connection.upstream_end = SideEnd { at, how: Ending::Fin };
+                connection.downstream_end = SideEnd {
+                    at: at + Span::from_micros(400),
+                    how: Ending::Fin,
+                };
+                continue;
+            }
             connection.protocol = Protocol::Opaque(Opaque::NotHttp);
             connection.bytes_down = 21;
             connection.unread = Some(Box::new(Unread { up: 0, down: 21 }));

@@ -178,6 +178,30 @@ fn more_than_the_answer_to_an_unfinished_head_ends_it_by_its_first_line() {
 }
 
 #[test]
+fn a_server_that_tires_of_a_slow_head_has_answered_it_however_little_had_come() {
+    let tired = "HTTP/1.0 408 Request Time-out\r\nConnection: close\r\n\r\n<html>Too slow</html>";
+    for pieces in [6, 14, 20, 30] {
+        let talk = Conversation::new()
+            .up(&GET[..pieces.min(GET.len() - 4)])
+            .down(tired)
+            .ended(Cut::UpstreamFin)
+            .up(&GET[pieces.min(GET.len() - 4)..])
+            .ended(Cut::UpstreamFin);
+        assert_eq!(talk.deliveries(), [complete(408)], "{pieces}");
+        assert!(!talk.exchanges[0].request_complete && talk.exchanges[0].answered_early);
+        assert_eq!(talk.observer.protocol(), Protocol::Http1);
+        assert_eq!(talk.observer.unread(), None, "{pieces}");
+    }
+}
+
+#[test]
+fn a_part_of_a_first_line_that_nobody_answered_is_no_request() {
+    let talk = Conversation::new().up("GET /pro").ended(Cut::UpstreamFin);
+    assert_eq!(talk.deliveries(), []);
+    assert_eq!(talk.observer.unread().map(|unread| unread.up), Some(8));
+}
+
+#[test]
 fn a_farewell_to_an_idle_connection_is_nobodys_answer() {
     let talk = Conversation::new()
         .up(GET)
