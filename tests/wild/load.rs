@@ -289,6 +289,19 @@ fn wrk_time(word: &str) -> Option<f64> {
     Some(word.strip_suffix(unit)?.parse::<f64>().ok()? * factor)
 }
 
+/// A size of wrk's, in bytes.
+fn wrk_bytes(word: &str) -> Option<u64> {
+    let (unit, factor) = [
+        ("KB", 1_024.0),
+        ("MB", 1_048_576.0),
+        ("GB", 1_073_741_824.0),
+        ("B", 1.0),
+    ]
+    .into_iter()
+    .find(|(unit, _)| word.ends_with(unit))?;
+    Some(whole(word.strip_suffix(unit)?.parse::<f64>().ok()? * factor))
+}
+
 fn wrk(text: &str) -> Saw {
     let mut saw = Saw::default();
     for line in text.lines() {
@@ -296,6 +309,10 @@ fn wrk(text: &str) -> Saw {
         let percentile = |mark: &str| line.strip_prefix(mark).and_then(|rest| wrk_time(rest.trim()));
         if line.contains("requests in") {
             saw.requests = number_before(line, "requests in").unwrap_or(0);
+            let read = line
+                .strip_suffix(" read")
+                .and_then(|line| line.rsplit(' ').next());
+            saw.bytes = read.and_then(wrk_bytes).unwrap_or(0);
         } else if let Some(errors) = line.strip_prefix("Socket errors:") {
             for (word, count) in errors.split(',').filter_map(|part| part.trim().split_once(' ')) {
                 let count: u64 = count.parse().unwrap_or(0);
@@ -373,9 +390,11 @@ fn siege(text: &str) -> Result<Saw> {
         serde_json::from_str(text.get(start..=end).unwrap_or_default()).context("siege's result")?;
     let count = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
     let failed = count("failed_transactions");
+    let megabytes = value.get("data_transferred").and_then(Value::as_f64);
     Ok(Saw {
         requests: count("transactions") + failed,
         failed,
+        bytes: megabytes.map_or(0, |megabytes| whole(megabytes * 1_048_576.0)),
         ..Saw::default()
     })
 }

@@ -1,5 +1,6 @@
 //! What a report is held against: the truth, the expected answer, and the generator's own counts.
 
+use hopscope_tests::report::Report;
 use serde_json::{Value, json};
 
 use crate::fit::{Fit, Says, Word};
@@ -10,6 +11,9 @@ use crate::run::Outcome;
 /// How much the share of failures may differ between two runs of one play before that is hopscope's doing: plays draw
 /// lots, and races depend on the machine.
 const NOISE: f64 = 0.12;
+
+/// How much the bytes of an average request may differ: the share of failures does, and `Host` and `Date` have lengths.
+const BYTES_NOISE: f64 = 0.15;
 
 /// How one vantage of a play went.
 #[derive(Clone, Debug)]
@@ -72,9 +76,10 @@ pub(crate) fn card(play: &'static Play, vantage: Vantage, outcome: Outcome) -> C
     } else {
         0
     };
-    // What was under way at the end has a count of its own: it is not charged, and it is not missed.
-    let cut = outcome.report.number("/totals/cut_by_the_end");
-    let missed = stated.saturating_sub(says.failures + cut);
+    // What was under way at the end, and what was not read, have counts of their own: neither is charged, nor missed.
+    let cut = outcome.report.number("/totals/cut_by_the_end")
+        + outcome.report.number("/totals/connects_cut_by_the_end");
+    let missed = stated.saturating_sub(says.failures + cut + unread(&outcome.report));
     if missed > 0 && word <= Word::Open {
         word = Word::Miscounted;
     }
@@ -122,7 +127,15 @@ pub(crate) fn card(play: &'static Play, vantage: Vantage, outcome: Outcome) -> C
     }
 }
 
-/// What the generator saw otherwise: the share of its failures, and how its median request went.
+/// Connections that were not read to their end.
+fn unread(report: &Report) -> u64 {
+    let rows = report.field("/observer/not_read");
+    let rows = rows.as_array().into_iter().flatten();
+    rows.filter_map(|row| row.get("connections").and_then(Value::as_u64))
+        .sum()
+}
+
+/// What the generator saw otherwise: the share of its failures, how its median request went, and the bytes of a request.
 fn difference(without: &Saw, through: &Saw) -> Option<String> {
     let mut all = Vec::new();
     let (before, after) = (without.share(), through.share());
@@ -143,6 +156,16 @@ fn difference(without: &Saw, through: &Saw) -> Option<String> {
     {
         all.push(format!(
             "median: {before:.1} ms without, {after:.1} ms through hopscope"
+        ));
+    }
+    // What a failed request brought depends on the moment at which it failed.
+    let (before, after) = (
+        ratio(without.bytes, without.requests),
+        ratio(through.bytes, through.requests),
+    );
+    if mostly_answered && before > 0.0 && (before - after).abs() > before * BYTES_NOISE {
+        all.push(format!(
+            "bytes a request: {before:.0} without, {after:.0} through hopscope"
         ));
     }
     (!all.is_empty()).then(|| all.join("; "))

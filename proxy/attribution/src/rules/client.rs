@@ -118,3 +118,11 @@ pub(super) fn taken_no_more(connection: Option<&Connection>, waited: Span) -> bo
     let blocked = connection.map_or(Span::ZERO, |connection| connection.blocked_up);
     blocked > Span::ZERO && blocked.as_micros().saturating_mul(2) >= waited.as_micros()
 }
+
+/// Whether the other side's kernel said for most of the wait that it has no room: what was sent had arrived.
+pub(super) fn window_was_full(connection: Option<&Connection>, waited: Span) -> bool {
+    let tcp = connection.and_then(|connection| connection.upstream_tcp.seen());
+    tcp.is_some_and(|tcp| {
+        tcp.rwnd_limited_ms > 0 && u64::from(tcp.rwnd_limited_ms).saturating_mul(2_000) >= waited.as_micros()
+    })
+}

@@ -2,7 +2,7 @@
 
 use super::Rule;
 use super::carried::Carried;
-use super::client::{due, held_up, taken_no_more};
+use super::client::{due, held_up, taken_no_more, window_was_full};
 use super::ended::{LONG, ended_together};
 use super::gauges::Timelines;
 use super::queue::Queue;
@@ -94,7 +94,13 @@ fn direct(case: &mut Case<'_>, path: PathId) {
             let tcp = case.connection(failure).map(|connection| connection.upstream_tcp);
             match tcp {
                 // Sent again and again and never acknowledged: it did not arrive, and where it was lost is not seen.
-                Some(Observation::Seen(tcp)) if tcp.unacked_bytes > 0 && tcp.retransmits > 0 => None,
+                Some(Observation::Seen(tcp))
+                    if tcp.unacked_bytes > 0
+                        && tcp.retransmits > 0
+                        && !window_was_full(case.connection(failure), failure.age()) =>
+                {
+                    None
+                }
                 Some(Observation::Seen(_)) => Some(Ruling::charge(Cause::BackendTimeout, STRONG)),
                 // Whether it arrived is not known.
                 Some(Observation::Unseen(_)) | None => None,

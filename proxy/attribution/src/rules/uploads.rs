@@ -1,6 +1,6 @@
 //! Who held an upload up: a receive window that was full, or a `100 Continue` that never came.
 
-use super::client::taken_no_more;
+use super::client::{taken_no_more, window_was_full};
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::evidence::{Cut, PathId, Span};
@@ -50,10 +50,7 @@ pub(super) fn note(case: &mut Case<'_>, rule: &'static str) {
                 continue;
             };
             if taken_no_more(connection, waited) {
-                let tcp = connection.and_then(|connection| connection.upstream_tcp.seen());
-                let full = tcp.is_some_and(|tcp| {
-                    u64::from(tcp.rwnd_limited_ms).saturating_mul(2_000) >= waited.as_micros()
-                });
+                let full = window_was_full(connection, waited);
                 if full { &mut window } else { &mut unacknowledged }.add(waited);
             } else if exchange.waits_to_continue() {
                 continues.add(waited);
