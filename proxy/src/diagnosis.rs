@@ -7,7 +7,9 @@ use hopscope_attribution::{attribute, attribute_each};
 
 use hopscope_explain::FailedRequest;
 use hopscope_recording::{Recording, RouteFigures};
+use hopscope_report::compare::Side;
 use hopscope_report::join::{self, Join};
+use hopscope_report::model::ComparisonReport;
 use hopscope_report::{Report, RouteMeasurement};
 
 /// What others saw of a run, to be judged with its recording.
@@ -47,6 +49,29 @@ pub fn of_recording_with(recording: Recording, witnesses: Witnesses) -> Report {
         generator.join(&join, never_came);
     }
     report
+}
+
+/// A run as it is compared with another.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    side: Side,
+    report: Report,
+}
+
+impl Compared {
+    /// Judges a recording and cuts it into blocks of time.
+    pub fn of(recording: &Recording) -> Self {
+        let (diagnosis, each) = attribute_each(recording.evidence());
+        Self {
+            side: Side::of(recording.evidence(), &each),
+            report: judged(recording, &diagnosis),
+        }
+    }
+
+    /// What changed since an earlier run.
+    pub fn with(&self, old: &Self) -> ComparisonReport {
+        ComparisonReport::of((&old.side, &old.report), (&self.side, &self.report))
+    }
 }
 
 fn judged(recording: &Recording, diagnosis: &Diagnosis) -> Report {

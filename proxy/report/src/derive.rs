@@ -69,6 +69,7 @@ impl Report {
                 Observation::Seen(result) => Some(generator::joined(result, &totals, &hops)),
                 Observation::Unseen(_) => None,
             },
+            comparison: None,
             timeline: timeline(evidence),
             totals,
             hops,

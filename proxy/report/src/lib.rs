@@ -5,10 +5,12 @@
 //!
 //! Reading order: [`input`] (what a report is made of), [`model`] (what it says: `hopscope.report/1`), [`mod@derive`],
 //! `front` and `sections` (what a person reads, derived once), then one module a form, which only lays out:
-//! [`terminal`], [`markdown`], [`html`]. [`json`] is the model itself. [`condition`] is `--fail-on`.
+//! [`terminal`], [`markdown`], [`html`]. [`json`] is the model itself. [`condition`] is `--fail-on`,
+//! [`compare`] is `--baseline`.
 //!
 //! **Invariant:** a report claims nothing that the diagnosis does not, and the same input gives the same bytes; no database is known here.
 
+pub mod compare;
 pub mod condition;
 pub mod derive;
 mod front;

@@ -11,9 +11,11 @@ use hopscope_attribution::cause::Cause;
 use hopscope_attribution::hop::Hop;
 use serde::Serialize;
 
+mod comparison;
 mod observer;
 mod words;
 
+pub use comparison::{ComparisonReport, DifferenceReport};
 pub use observer::{NotReadReport, ObserverReport};
 pub use words::either;
 use words::{between, cause, cause_or_null, hop, hop_or_none, is_any};
@@ -50,6 +52,8 @@ pub struct Report {
     pub observer: ObserverReport,
     /// What the load generator counted, where its result was given.
     pub generator: Option<GeneratorReport>,
+    /// What changed since an earlier run, where one was given.
+    pub comparison: Option<ComparisonReport>,
     /// Requests and failures over time.
     pub timeline: Timeline,
 }

@@ -240,6 +240,13 @@ pub(crate) enum Measure {
     Max,
     Mean,
     Count,
+    Compared,
+    Before,
+    Now,
+    Difference,
+    Interval,
+    WouldShow,
+    Finding,
     Accepts,
     ConnectionRows,
     LeftOut,
@@ -274,6 +281,13 @@ impl Measure {
             Self::Max => "max",
             Self::Mean => "mean",
             Self::Count => "count",
+            Self::Compared => "measure",
+            Self::Before => "baseline",
+            Self::Now => "now",
+            Self::Difference => "difference",
+            Self::Interval => "interval",
+            Self::WouldShow => "would show from",
+            Self::Finding => "finding",
             Self::Accepts => "accepts",
             Self::ConnectionRows => "connection rows",
             Self::LeftOut => "left out to stay within a limit",
@@ -289,7 +303,13 @@ impl Measure {
             | Self::Route
             | Self::Of
             | Self::Statuses
-            | Self::ChargedTo => Unit::Words,
+            | Self::ChargedTo
+            | Self::Compared
+            | Self::Difference
+            | Self::Interval
+            | Self::WouldShow
+            | Self::Finding => Unit::Words,
+            Self::Before | Self::Now => Unit::Mixed,
             Self::Connections
             | Self::Requests
             | Self::Ok
@@ -318,6 +338,8 @@ pub(crate) enum Unit {
     Count,
     Share,
     Seconds,
+    /// Each row has its own.
+    Mixed,
 }
 
 impl Unit {

@@ -4,6 +4,7 @@ use super::model::Report;
 use super::section::{Block, Section};
 
 mod charges;
+mod comparison;
 mod counts;
 mod figures;
 mod generator;
@@ -16,6 +17,7 @@ pub(crate) fn of(report: &Report, most_routes: usize) -> Vec<Section> {
     [
         run::section(report),
         counts::section(report),
+        comparison::section(report),
         charges::section(report),
         figures::paths(report),
         figures::routes(report, most_routes),

@@ -10,7 +10,7 @@ use super::files::Named;
 use super::nodes::{NodeError, NodeOptions};
 use super::output::{OutputError, ReportOptions};
 use super::result::{Given, ResultError, ResultOptions};
-use crate::diagnosis::{Witnesses, of_recording_with};
+use crate::diagnosis::{Compared, Witnesses, of_recording_with};
 use hopscope_recording::{NoSuchPath, Recording, RecordingError};
 
 const EXAMPLES: &str = "\
@@ -26,6 +26,7 @@ Examples:
   hopscope report run.sqlite --agent http://10.0.0.7:9464 --agent http://10.0.0.8:9464 --save-evidence nodes.jsonl
   hopscope report run.sqlite --agent-evidence nodes.jsonl
   hopscope report run.sqlite --path staging=lb       (the path called staging led through a load balancer)
+  hopscope report new.sqlite --baseline old.sqlite   (what changed, and what could have changed without showing)
   hopscope report run.sqlite --fail-on 'tunnel>0.5%' --fail-on 'cause:backend-reset>0'";
 
 /// The diagnosis again, from a recording
@@ -40,6 +41,11 @@ pub struct Args {
     /// unstated. More than once; the recording stays as it is
     #[arg(long, value_name = "NAME=KIND", help_heading = "Paths")]
     path: Vec<Relabel>,
+
+    /// Compare with the recording OLD of an earlier run: failures by cause and latency, with intervals by blocks of time, and
+    /// whether the load was the same
+    #[arg(long, value_name = "OLD", help_heading = "Comparison")]
+    baseline: Option<PathBuf>,
 
     #[command(flatten)]
     generator: ResultOptions,
@@ -109,7 +115,9 @@ impl ReportError {
 impl Args {
     /// The files that it reads and writes besides the report.
     fn files(&self) -> Vec<Named<'_>> {
+        let baseline = self.baseline.iter().map(|file| Named::read("--baseline", file));
         std::iter::once(Named::read("RECORDING", &self.recording))
+            .chain(baseline)
             .chain(self.generator.files())
             .chain(self.nodes.files())
             .collect()
@@ -128,7 +136,13 @@ pub fn execute(args: &Args) -> Result<Exit, ReportError> {
     }
     let Given { result, failures } = args.generator.read(None)?;
     let node = args.nodes.ask(&recording)?;
-    let report = of_recording_with(
+    // One recording after the other: of the earlier run only its blocks of time are kept.
+    let baseline = match &args.baseline {
+        None => None,
+        Some(file) => Some(Compared::of(&Recording::open(file)?)),
+    };
+    let now = baseline.as_ref().map(|_| Compared::of(&recording));
+    let mut report = of_recording_with(
         recording,
         Witnesses {
             generator: result,
@@ -136,5 +150,8 @@ pub fn execute(args: &Args) -> Result<Exit, ReportError> {
             node,
         },
     );
+    if let (Some(old), Some(new)) = (&baseline, &now) {
+        report.comparison = Some(new.with(old));
+    }
     Ok(args.output.deliver(&report)?)
 }

@@ -56,7 +56,9 @@ fn table(table: &Table) -> table::Table {
         .map(|column| {
             let laid_out = match column.measure.unit() {
                 Unit::Words => Column::text(column.measure.name()),
-                Unit::Count | Unit::Share | Unit::Seconds => Column::figures(column.measure.name()),
+                Unit::Count | Unit::Share | Unit::Seconds | Unit::Mixed => {
+                    Column::figures(column.measure.name())
+                }
             };
             let laid_out = if column.shrinks {
                 laid_out.shrinking()
