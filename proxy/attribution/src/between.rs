@@ -5,7 +5,7 @@ use crate::cause::Cause;
 use crate::evidence::{Author, ConnectFailure, Cut, PathKind, TlsFailure};
 use crate::failure::{Failure, What};
 use crate::hop::Hop;
-use crate::rules::{due, ended_together, half_closed};
+use crate::rules::{ended_together, half_closed, kept_waiting};
 
 /// The hops between which a charge stays open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,7 +95,7 @@ fn of(case: &Case<'_>, failure: &Failure) -> Between {
                     .is_some_and(|(exchange, connection)| half_closed(exchange, connection));
                 let asked = exchange.is_none_or(|exchange| exchange.request_complete);
                 let timely = !case.late.host.touches(failure.began, failure.at);
-                asked && !half && timely && failure.age() >= due(case, failure)
+                asked && !half && timely && failure.age() >= kept_waiting(case, failure)
             }
             Cut::NotConnected | Cut::DownstreamStream(_) => false,
         },

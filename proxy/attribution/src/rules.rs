@@ -41,7 +41,7 @@ mod throttled;
 mod time_lattice;
 mod uploads;
 
-pub(crate) use client::due;
+pub(crate) use client::{due, kept_waiting};
 pub(crate) use ended::ended_together;
 pub(crate) use half_close::half_closed;
 

@@ -141,13 +141,17 @@ impl Watcher {
             }
         };
         let subject = subject(self.address, listeners);
-        if subject == self.present.as_ref().map(|(subject, _)| *subject) {
+        let before = self.present.as_ref().map(|(subject, _)| *subject);
+        if subject == before {
             return;
         }
         if self.present.take().is_some() {
             self.reporter.life(TunnelLife::Exited(None));
         }
-        if let Some(subject) = subject {
+        // The listener of a process that is just ending belongs to nobody who can be looked at: it is gone by the next look.
+        let ending =
+            |subject: &Subject| subject.pid.is_none() && before.is_some_and(|before| before.pid.is_some());
+        if let Some(subject) = subject.filter(|subject| !ending(subject)) {
             self.reporter.life(TunnelLife::Found);
             self.describe(subject);
             let sampling = gauge::sample_found(subject.pid, self.address.port(), &self.reporter);

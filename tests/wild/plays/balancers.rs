@@ -235,6 +235,17 @@ pub(super) const PLAYS: &[Play] = &[
         ..PLAY
     },
     Play {
+        name: "haproxy-pauses",
+        mirror: "app-stopped-behind-haproxy",
+        truth: Truth::Lb,
+        done: "HAProxy is stopped (SIGSTOP) for 3 s; k6 waits 1.5 s, and who asks next waits it out.",
+        path: &[NODE, HAPROXY],
+        load: Load::K6(&[("VUS", "6"), ("PATIENCE", "1500"), ("SECONDS", "7")]),
+        deeds: &[(2.0, Deed::Signal(1, "STOP")), (5.0, Deed::Signal(1, "CONT"))],
+        alone: OPEN,
+        ..PLAY
+    },
+    Play {
         name: "haproxy-stopped",
         mirror: "app-stopped-behind-haproxy",
         truth: Truth::Lb,

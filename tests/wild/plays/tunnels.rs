@@ -161,6 +161,59 @@ pub(super) const PLAYS: &[Play] = &[
         ..PLAY
     },
     Play {
+        name: "kubectl-app-stopped",
+        mirror: "kubectl-blackhole",
+        truth: Truth::Backend,
+        done: "The application is stopped (SIGSTOP) after 2 s, behind a healthy kubectl: all are silent.",
+        path: KUBECTL,
+        load: PATIENT,
+        deeds: &[(2.0, Deed::Signal(0, "STOP"))],
+        alone: &[Answer::Hop("backend", &["backend-timeout"])],
+        two: &[Answer::Hop("backend", &["backend-timeout"])],
+        ..PLAY
+    },
+    Play {
+        name: "kubectl-api-pauses",
+        mirror: "kubectl-app-pauses",
+        truth: Truth::Tunnel,
+        done: "The API server does not read kubectl's connection for 1.6 s, about as long as k6 waits.",
+        path: KUBECTL,
+        load: PATIENT,
+        deeds: &[
+            (2.0, Deed::Cluster("tunnel stop-reading")),
+            (3.6, Deed::Cluster("tunnel start-reading")),
+        ],
+        alone: &[TUNNEL_OR_BACKEND, Answer::Hop("tunnel", &[])],
+        ..PLAY
+    },
+    Play {
+        name: "kubectl-app-pauses",
+        mirror: "kubectl-api-pauses",
+        truth: Truth::Backend,
+        done: "The application is stopped (SIGSTOP) for 1.6 s, about as long as k6 waits, behind a healthy kubectl.",
+        path: KUBECTL,
+        load: PATIENT,
+        deeds: &[(2.0, Deed::Signal(0, "STOP")), (3.6, Deed::Signal(0, "CONT"))],
+        alone: &[TUNNEL_OR_BACKEND, Answer::Hop("backend", &[])],
+        ..PLAY
+    },
+    Play {
+        name: "socat-app-deaf",
+        mirror: "forwarder-deaf",
+        truth: Truth::Backend,
+        done: "The application accepts four connections and no more, its queue of four fills up; socat connects before it reads.",
+        path: &[Part::Python(&["--accept", "4", "--backlog", "4"]), Part::Socat],
+        load: Load::K6(&[
+            ("FRESH", "1"),
+            ("VUS", "12"),
+            ("PATIENCE", "2000"),
+            ("SECONDS", "6"),
+        ]),
+        alone: OPEN,
+        two: &[Answer::Hop("backend", &[]), TUNNEL_OR_BACKEND],
+        ..PLAY
+    },
+    Play {
         name: "kubectl-two-stages",
         mirror: "kubectl-lost",
         truth: Truth::Backend,
@@ -226,8 +279,9 @@ pub(super) const PLAYS: &[Play] = &[
             ("PATIENCE", "1000"),
             ("SECONDS", "5"),
         ]),
-        alone: TUNNEL,
-        two: TUNNEL,
+        // A forwarder of which nothing is known may wait for the application to accept: `socat-app-deaf`.
+        alone: &[TUNNEL_OR_BACKEND, Answer::Hop("tunnel", &[])],
+        two: &[Answer::Hop("tunnel", &[]), TUNNEL_OR_BACKEND],
         ..PLAY
     },
     Play {

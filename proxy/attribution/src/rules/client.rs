@@ -62,6 +62,16 @@ pub(crate) fn due(case: &Case<'_>, failure: &Failure) -> Span {
     Span::from_micros(slowest.as_micros().saturating_mul(2)).clamp(least, Span::from_micros(30_000_000))
 }
 
+/// From when on leaving is no longer early, however long it took: the generator was kept waiting. As [`due`], by what
+/// nine in ten of the answers took.
+pub(crate) fn kept_waiting(case: &Case<'_>, failure: &Failure) -> Span {
+    let usual = case.usual(failure);
+    if usual.rows < 20 {
+        return due(case, failure);
+    }
+    Span::from_micros(usual.p90.as_micros().saturating_mul(2)).max(AT_ONCE)
+}
+
 /// Without the other exchanges: a second is what a generator may be expected to wait.
 pub(super) fn judge_abort(
     what: What,
