@@ -1,4 +1,4 @@
-//! `--front https`: the generator's TLS ends at hopscope, whichever generator it is, and what passes is read.
+//! `--front https` and `--front proxy`: the generator's TLS ends at hopscope, whichever generator it is, and what passes is read.
 
 use std::path::Path;
 use std::process::Command;
@@ -221,5 +221,87 @@ fn plain_http_to_a_tls_front_is_the_generators_mistake() -> Result<()> {
         &load,
     )?;
     assert_eq!(report.verdict(), "client client-tls", "{}", report.shown());
+    Ok(())
+}
+
+/// `--front proxy` in front of nginx, whose address stands in the command as `TARGET`.
+fn proxied(folder: &Path, more: &[&str], command: &str) -> Result<(i64, Report)> {
+    let server = nginx(folder, true)?;
+    let target = server.address();
+    let ca = folder.join("cert.pem");
+    let ca = ca.to_string_lossy();
+    let via = format!("lb=https://{target}");
+    let words = [&["--front", "proxy", "--via", &via, "--upstream-ca", &ca], more].concat();
+    let command = command.replace("TARGET", &target.to_string());
+    run(folder, &words, &["sh", "-c", &command])
+}
+
+#[test]
+fn what_is_for_the_host_of_a_path_is_served_by_it_and_the_rest_passes_and_is_listed() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let other = tempfile::tempdir()?;
+    let elsewhere = Server::nginx(other.path(), SITE)?;
+    let command = format!(
+        "curl -sSf https://TARGET/products/1 https://TARGET/products/2 && curl -sSf http://{0}/x && \
+         curl -sSf http://{0}/y",
+        elsewhere.address()
+    );
+    let (code, report) = proxied(folder.path(), &[], &command)?;
+    assert_eq!(code, 0, "{}", report.shown());
+    assert_eq!(report.number("/totals/requests"), 2, "{}", report.shown());
+    assert_eq!(report.number("/totals/connections"), 1, "{}", report.shown());
+    assert_eq!(report.verdict(), "none", "{}", report.shown());
+    let notes = report.field("/run/notes").to_string();
+    ensure!(notes.contains("TLS ended at hopscope on path lb"), "{notes}");
+    ensure!(
+        notes.contains(&format!("{} (2 connections", elsewhere.address())),
+        "{notes}"
+    );
+    Ok(())
+}
+
+#[test]
+fn tls_through_the_proxy_can_be_left_end_to_end() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let ca = folder.path().join("cert.pem");
+    let command = format!("curl -sSf --cacert {} https://TARGET/products/1", ca.display());
+    let (code, report) = proxied(folder.path(), &["--tls-passthrough"], &command)?;
+    assert_eq!(code, 0, "{}", report.shown());
+    assert_eq!(report.verdict(), "unknown not-read", "{}", report.shown());
+    Ok(())
+}
+
+#[test]
+fn requests_for_two_origins_on_one_connection_reach_each_its_own() -> Result<()> {
+    let (folder, one, two) = (tempfile::tempdir()?, tempfile::tempdir()?, tempfile::tempdir()?);
+    let one = Server::nginx(one.path(), "location / { return 200 one; }")?;
+    let two = Server::nginx(two.path(), "location / { return 200 two; }")?;
+    let (a, b) = (one.address(), two.address());
+    let vias = [format!("lb-a=http://{a}"), format!("lb-b=http://{b}")];
+    // One connection to the proxy, as Go's HTTP client keeps it.
+    let script = format!(
+        "import http.client, os\nh, p = os.environ['http_proxy'][7:].split(':')\n\
+         c = http.client.HTTPConnection(h, int(p))\n\
+         for target, body in [('{a}', b'one'), ('{b}', b'two'), ('{b}', b'two'), ('{a}', b'one')]:\n\
+         \x20   c.request('GET', f'http://{{target}}/products/17')\n\
+         \x20   assert c.getresponse().read() == body\n"
+    );
+    let words = ["--front", "proxy", "--via", &vias[0], "--via", &vias[1]];
+    let (code, report) = run(folder.path(), &words, &["python3", "-c", &script])?;
+    assert_eq!(code, 0, "{}", report.shown());
+    assert_eq!(report.number("/totals/requests"), 4, "{}", report.shown());
+    assert_eq!(report.number("/totals/connections"), 3, "{}", report.shown());
+    assert_eq!(report.verdict(), "none", "{}", report.shown());
+    Ok(())
+}
+
+#[test]
+fn a_dead_target_behind_the_proxy_is_charged_to_its_path() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let words = ["--front", "proxy", "--via", "direct=https://127.0.0.1:9"];
+    let curl = ["curl", "-sS", "https://127.0.0.1:9/a"];
+    let (code, report) = run(folder.path(), &words, &curl)?;
+    assert_eq!(code, 35, "{}", report.shown());
+    assert_eq!(report.verdict(), "backend backend-refused", "{}", report.shown());
     Ok(())
 }

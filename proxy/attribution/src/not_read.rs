@@ -235,7 +235,7 @@ const fn experiment(reason: Opaque) -> &'static str {
     match reason {
         Opaque::ByConfiguration => "Give the path without tcp://, if it carries HTTP.",
         Opaque::Tls => {
-            "Send plain HTTP to hopscope ({url}) and let it make the TLS: --via NAME=https://HOST."
+            "Let hopscope end the generator's TLS (--front https, or --front proxy) towards --via NAME=https://HOST."
         }
         Opaque::Http2 => "Repeat the run with HTTP/1.1 in the generator.",
         Opaque::Upgraded => {

@@ -11,6 +11,7 @@ use super::chunked::Progress;
 use super::head;
 use super::observer::Direction;
 use super::observer::reading::{PartialHead, Reading};
+use super::proxied::{Proxied, origin_lines};
 
 /// Which requests get another `Host`, and which.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,19 +64,49 @@ fn names(value: &str, listening: SocketAddr) -> bool {
 /// Rewrites the requests of one connection.
 #[derive(Debug)]
 pub struct HostRewriter {
-    rule: Arc<HostRule>,
+    rule: Option<Arc<HostRule>>,
     head_limit: usize,
     reading: Reading,
+    /// What a proxy's connection carries beside that.
+    proxy: Option<Proxy>,
+}
+
+/// A connection to hopscope as a proxy, in absolute URLs: each request may be for another host.
+#[derive(Debug)]
+struct Proxy {
+    /// Whom the connection's upstream belongs to.
+    to: Proxied,
+    /// The first request for another host, and all behind it: held back for another upstream.
+    foreign: Vec<u8>,
 }
 
 impl HostRewriter {
     /// For a connection that has carried nothing yet; a head above the limit passes as it is, and all behind it.
     pub fn new(rule: Arc<HostRule>, head_limit: usize) -> Self {
         Self {
+            rule: Some(rule),
+            head_limit,
+            reading: Reading::HEAD,
+            proxy: None,
+        }
+    }
+
+    /// For a connection that came to a proxy, with requests for this origin: they reach it in its own form.
+    pub fn of_proxy(to: Proxied, rule: Option<Arc<HostRule>>, head_limit: usize) -> Self {
+        Self {
             rule,
             head_limit,
             reading: Reading::HEAD,
+            proxy: Some(Proxy {
+                to,
+                foreign: Vec::new(),
+            }),
         }
+    }
+
+    /// A request for another origin, and what came behind it; empty where there is none.
+    pub fn foreign(&self) -> &[u8] {
+        self.proxy.as_ref().map_or(&[], |proxy| &proxy.foreign)
     }
 
     /// Takes bytes read from downstream, in order, and gives those that are to be sent in their place; `None` where
@@ -84,9 +115,13 @@ impl HostRewriter {
         if matches!(self.reading, Reading::Unread(_)) {
             return None;
         }
-        let mut out = Vec::with_capacity(bytes.len() + self.rule.by.len());
+        let mut out = Vec::with_capacity(bytes.len() + 64);
         let mut rest = bytes;
         while !rest.is_empty() {
+            if let Some(proxy) = self.proxy.as_mut().filter(|proxy| !proxy.foreign.is_empty()) {
+                proxy.foreign.extend_from_slice(rest);
+                break;
+            }
             let taken = self.step(rest, &mut out);
             rest = rest.get(taken..).unwrap_or_default();
         }
@@ -168,6 +203,9 @@ impl HostRewriter {
         let scan = head::scan(&partial.bytes).filter(|_| whole && !refused);
         match scan {
             Some(scan) if head::request_line(&partial.bytes).is_ok() => {
+                if self.is_foreign(&partial.bytes) {
+                    return taken;
+                }
                 self.rewrite(&partial.bytes, out);
                 match Reading::body(scan.framing, Direction::Up) {
                     None => {}
@@ -186,17 +224,39 @@ impl HostRewriter {
         taken
     }
 
+    /// Holds a head back that is for another origin than the connection's upstream.
+    fn is_foreign(&mut self, head: &[u8]) -> bool {
+        let Some(proxy) = &mut self.proxy else {
+            return false;
+        };
+        let foreign = Proxied::of(head).is_some_and(|other| other != proxy.to);
+        if foreign {
+            proxy.foreign = head.to_vec();
+        }
+        foreign
+    }
+
     /// Writes a whole head, with another `Host` where the rule says so.
     fn rewrite(&self, head: &[u8], out: &mut Vec<u8>) {
-        for line in head.split_inclusive(|byte| *byte == b'\n') {
-            match host(line) {
-                Some((before, value, after)) if self.rule.replaced.fits(value) => {
-                    out.extend_from_slice(before);
-                    out.extend_from_slice(self.rule.by.as_bytes());
-                    out.extend_from_slice(after);
-                }
-                Some(_) | None => out.extend_from_slice(line),
+        if self.proxy.is_some() {
+            for line in origin_lines(head) {
+                self.rewrite_line(&line, out);
             }
+        } else {
+            for line in head.split_inclusive(|byte| *byte == b'\n') {
+                self.rewrite_line(line, out);
+            }
+        }
+    }
+
+    fn rewrite_line(&self, line: &[u8], out: &mut Vec<u8>) {
+        match (host(line), &self.rule) {
+            (Some((before, value, after)), Some(rule)) if rule.replaced.fits(value) => {
+                out.extend_from_slice(before);
+                out.extend_from_slice(rule.by.as_bytes());
+                out.extend_from_slice(after);
+            }
+            (Some(_) | None, _) => out.extend_from_slice(line),
         }
     }
 }
@@ -239,6 +299,24 @@ mod tests {
         );
         let foreign = REQUEST.replace("127.0.0.1:4000", "other.test");
         assert_eq!(own.bytes(foreign.as_bytes()), None);
+    }
+
+    #[test]
+    fn a_proxys_request_for_another_origin_is_held_back_with_all_behind_it() {
+        let first = "GET http://a.test/1 HTTP/1.1\r\nHost: a.test\r\n\r\n";
+        let other = "POST http://b.test/2 HTTP/1.1\r\nHost: b.test\r\nContent-Length: 3\r\n\r\n";
+        for pieces in [1, 7, 1_000] {
+            let to = Proxied::of(first.as_bytes()).unwrap();
+            let mut rewriter = HostRewriter::of_proxy(to, None, 1_000);
+            let all = [first, first, other, "abc"].concat();
+            let mut sent = String::new();
+            for piece in all.as_bytes().chunks(pieces) {
+                sent += &pass(&mut rewriter, std::str::from_utf8(piece).unwrap());
+            }
+            let origin = "GET /1 HTTP/1.1\r\nHost: a.test\r\n\r\n";
+            assert_eq!(sent, [origin, origin].concat(), "{pieces}");
+            assert_eq!(rewriter.foreign(), [other, "abc"].concat().as_bytes());
+        }
     }
 
     #[test]

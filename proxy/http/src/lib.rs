@@ -13,8 +13,10 @@ mod head;
 mod host;
 mod http2;
 pub mod observer;
+mod proxied;
 pub mod route;
 
 pub use host::{HostRewriter, HostRule, Replaced};
 pub use observer::{Direction, Insertion, Observer, ObserverConfig};
+pub use proxied::{Proxied, origin_lines};
 pub use route::{Pattern, PatternError, RouteTable};

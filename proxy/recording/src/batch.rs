@@ -40,6 +40,8 @@ pub(super) enum Message {
     KernelWindow(KernelWindow),
     /// What the load generator reported.
     Generator(GeneratorResult),
+    /// What a reader of the report must know first.
+    Notes(Vec<String>),
     /// The end: write everything that is still queued and close.
     Finish(FinalFacts),
 }

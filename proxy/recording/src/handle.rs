@@ -203,6 +203,14 @@ impl RecordingHandle {
         self.shared.losses.add(LossKind::Kernel, lost);
     }
 
+    /// What a reader of the report must know first, in the place of what was known when the run began. Waits for room in
+    /// the queue: it is told once.
+    pub fn notes(&self, notes: Vec<String>) {
+        if self.sender.send(Message::Notes(notes)).is_err() {
+            self.shared.losses.add(LossKind::Observer, 1);
+        }
+    }
+
     /// What the load generator reported of the run.
     pub fn generator(&self, result: GeneratorResult) {
         self.offer(Message::Generator(result), LossKind::Observer);

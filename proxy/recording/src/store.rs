@@ -123,10 +123,7 @@ impl Store {
             )?;
         }
         if !facts.notes.is_empty() {
-            self.set_text(
-                "notes",
-                &serde_json::Value::from(facts.notes.as_slice()).to_string(),
-            )?;
+            self.set_notes(&facts.notes)?;
         }
         self.set("closed_properly", 0)?;
         self.commit()
@@ -206,6 +203,11 @@ impl Store {
             .database
             .prepare_cached("INSERT OR REPLACE INTO run VALUES (?, ?)")?;
         statement.execute((key, value)).map(|_| ())
+    }
+
+    /// Sets what a reader of the report must know first.
+    pub(super) fn set_notes(&mut self, notes: &[String]) -> rusqlite::Result<()> {
+        self.set_text("notes", &serde_json::Value::from(notes).to_string())
     }
 
     /// Sets how much of a kind was lost.

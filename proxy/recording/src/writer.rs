@@ -197,6 +197,9 @@ impl Writer {
             Message::Generator(result) => {
                 self.write(LossKind::Observer, 1, |store| store.generator(&result));
             }
+            Message::Notes(notes) => {
+                self.write(LossKind::Observer, 1, |store| store.set_notes(&notes));
+            }
             // Told twice is told.
             Message::Finish(_) => {}
         }

@@ -25,6 +25,7 @@ use super::{socket, worker};
 
 mod addresses;
 mod log;
+pub(super) mod proxied;
 mod secured;
 
 /// How long a refused connection waits for the request that it will not serve, so that the failure has a route.
@@ -53,6 +54,16 @@ impl Accepted {
         path: PathId,
         worker: &mut worker::Worker,
     ) -> Self {
+        Self::of(Socket::new(downstream), downstream_tuple, path, worker)
+    }
+
+    /// The same, of a socket that is shared with whoever accepted it.
+    fn of(
+        downstream: Socket,
+        downstream_tuple: FourTuple,
+        path: PathId,
+        worker: &mut worker::Worker,
+    ) -> Self {
         let id = worker.next_id();
         worker.recorder.accepted(path);
         let log = Log {
@@ -74,7 +85,7 @@ impl Accepted {
         // Until its first bytes have been looked for, it may have a request under way.
         worker.turned(true);
         Self {
-            waiting: Some(Box::new(Waiting::new(Socket::new(downstream)))),
+            waiting: Some(Box::new(Waiting::new(downstream))),
             relay: None,
             over: false,
             handshake_end: None,

@@ -31,6 +31,24 @@ impl Deal {
         let index = self.bounds.partition_point(|&bound| bound <= drawn);
         PathId(u8::try_from(index).unwrap_or(0))
     }
+
+    /// One of these paths, by their weights among themselves; `None` where there is none.
+    pub(super) fn next_of(&self, paths: &[PathId], random: &mut fastrand::Rng) -> Option<PathId> {
+        let weight = |path: &PathId| {
+            let index = usize::from(path.0);
+            let bound = |index: usize| self.bounds.get(index).copied().unwrap_or(0);
+            bound(index) - index.checked_sub(1).map_or(0, bound)
+        };
+        let total: u32 = paths.iter().map(weight).sum();
+        let mut drawn = random.u32(0..total.max(1));
+        for path in paths {
+            match drawn.checked_sub(weight(path)) {
+                Some(left) if weight(path) > 0 || total > 0 => drawn = left,
+                Some(_) | None => return Some(*path),
+            }
+        }
+        paths.first().copied()
+    }
 }
 
 #[cfg(test)]
@@ -56,6 +74,22 @@ mod tests {
     fn a_path_of_weight_zero_gets_nothing() {
         assert_eq!(dealt(&[1, 0, 1], 1_000)[1], 0);
         assert_eq!(dealt(&[0, 1], 100), [0, 100]);
+    }
+
+    #[test]
+    fn among_some_paths_their_own_weights_count() {
+        let (deal, mut random) = (Deal::by_weights(&[3, 5, 1, 0]), fastrand::Rng::with_seed(7));
+        let mut counts = [0; 4];
+        for _ in 0..4_000 {
+            let path = deal
+                .next_of(&[PathId(0), PathId(2), PathId(3)], &mut random)
+                .unwrap();
+            counts[usize::from(path.0)] += 1;
+        }
+        assert!((2_800..3_200).contains(&counts[0]), "{counts:?}");
+        assert_eq!(counts[0] + counts[2], 4_000);
+        assert_eq!(deal.next_of(&[PathId(3)], &mut random), Some(PathId(3)));
+        assert_eq!(deal.next_of(&[], &mut random), None);
     }
 
     #[test]

@@ -35,7 +35,7 @@ mod waiting;
 mod worker;
 
 pub use clock::RunClock;
-pub use front::{Authority, AuthorityError, Front};
+pub use front::{Authority, AuthorityError, Front, Proxy};
 pub use host_header::HostHeader;
 pub use refusal::OnRefusal;
 pub use session::{Config, Hurry, Session, StartError};

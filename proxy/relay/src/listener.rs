@@ -9,7 +9,9 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::Accepted;
+use super::connection::proxied::{self, Reception};
 use super::front::Door;
+use super::front::authority::Subject;
 use super::{socket, worker};
 
 /// Asked of the kernel, which cuts it to `net.core.somaxconn`.
@@ -54,12 +56,20 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
     Ok(socket.into())
 }
 
+/// How connections are taken in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admission<'r> {
+    pub(super) door: Door,
+    /// Where hopscope is the generator's proxy: who a connection is for is known only by its first request.
+    pub(super) proxy: Option<&'r Reception>,
+}
+
 /// Accepts for ever; every connection becomes a task of this thread.
-pub(super) async fn accept(listener: &TcpListener, door: Door) {
+pub(super) async fn accept(listener: &TcpListener, reception: Admission<'_>) {
     let ours = everyones_address(listener);
     loop {
         match listener.accept().await {
-            Ok((downstream, remote)) => take_in(downstream, ours, remote, door),
+            Ok((downstream, remote)) => take_in(downstream, ours, remote, reception),
             // The generator was gone before we came to it: nothing was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -72,7 +82,7 @@ pub(super) async fn accept(listener: &TcpListener, door: Door) {
 
 /// Takes in what stands in the accept queue, and lets nothing more into it. Those connections stand for the generator,
 /// and it may have sent a request already: closing the listener would reset them, and nobody would know of them.
-pub(super) async fn accept_the_last(listener: &TcpListener, door: Door) {
+pub(super) async fn accept_the_last(listener: &TcpListener, reception: Admission<'_>) {
     if let Err(error) = socket::admit_no_more(listener) {
         tracing::debug!(%error, "connections may come while the listener closes; those are reset without a record");
     }
@@ -82,7 +92,7 @@ pub(super) async fn accept_the_last(listener: &TcpListener, door: Door) {
     let ours = everyones_address(listener);
     loop {
         match accept_waiting(listener) {
-            Ok((downstream, remote)) => take_in(downstream, ours, remote, door),
+            Ok((downstream, remote)) => take_in(downstream, ours, remote, reception),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) if refusals < MOST_REFUSALS => {
@@ -109,9 +119,14 @@ fn everyones_address(listener: &TcpListener) -> Option<SocketAddr> {
     address.filter(|local| !local.ip().is_unspecified())
 }
 
-fn take_in(downstream: TcpStream, local: Option<SocketAddr>, remote: SocketAddr, door: Door) {
+fn take_in(downstream: TcpStream, local: Option<SocketAddr>, remote: SocketAddr, reception: Admission<'_>) {
     let local = local.or_else(|| downstream.local_addr().ok()).unwrap_or(remote);
     let tuple = FourTuple { local, remote };
+    if let Some(proxy) = reception.proxy {
+        drop(tokio::spawn(proxied::serve(downstream, tuple, proxy.clone())));
+        return;
+    }
+    let door = reception.door;
     let admitted = worker::with(|worker| {
         let path = worker.deal();
         let admitted = worker.enter();
@@ -124,7 +139,11 @@ fn take_in(downstream: TcpStream, local: Option<SocketAddr>, remote: SocketAddr,
             drop(tokio::spawn(accepted.serve(attempt, door.on_refusal)));
         }
         (Some((accepted, true, None)), Some(limit)) => {
-            drop(tokio::spawn(accepted.serve_secured(door.on_refusal, limit)));
+            drop(tokio::spawn(accepted.serve_secured(
+                Subject::Address(local.ip()),
+                door.on_refusal,
+                limit,
+            )));
         }
         (Some((accepted, _, None)), _) => accepted.turn_away(),
         (None, _) => {}

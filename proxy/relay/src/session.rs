@@ -16,10 +16,12 @@ use tokio::time::Instant;
 
 use super::arrival::Stamping;
 use super::clock::RunClock;
+use super::connection::proxied::Reception;
 use super::deal::Deal;
 use super::front::{Door, Front};
 use super::health::{self, Pulse, Watched};
 use super::host_header::HostHeader;
+use super::listener::Admission;
 use super::refusal::OnRefusal;
 use super::tls::UpstreamTls;
 use super::tunnels::Tunnels;
@@ -91,6 +93,8 @@ pub struct Session {
     recording: RecordingHandle,
     closing: Closing,
     tunnels: Tunnels,
+    front: Front,
+    notes: Vec<String>,
     _stamping: Stamping,
 }
 
@@ -150,10 +154,12 @@ impl Session {
                 Arc::clone(&counters),
             );
             let (stopping, handle) = (stopping.clone(), recording.clone());
-            let door = config.front.door(config.on_refusal, config.connect_timeout);
+            let (on_refusal, limit) = (config.on_refusal, config.connect_timeout);
+            let door = config.front.door(on_refusal, limit);
+            let proxy = config.front.reception(on_refusal, limit, own);
             let thread = thread::Builder::new()
                 .name(format!("hopscope-{index}"))
-                .spawn(move || work(listener, worker, &pulse, handle, stopping, door));
+                .spawn(move || work(listener, worker, &pulse, handle, stopping, door, proxy.as_ref()));
             match thread {
                 Ok(thread) => workers.push(thread),
                 Err(source) => {
@@ -188,6 +194,8 @@ impl Session {
             recording,
             closing,
             tunnels,
+            front: config.front.clone(),
+            notes: facts.notes,
             _stamping: Stamping::on(),
         })
     }
@@ -218,6 +226,10 @@ impl Session {
         self.stop_all(grace);
         drop(self.tunnels);
         let ended = self.clock.now();
+        if let Some(last) = self.front.last_note() {
+            self.notes.push(last);
+            self.recording.notes(self.notes);
+        }
         drop(self.recording);
         self.closing.finish(FinalFacts {
             ended,
@@ -409,7 +421,9 @@ fn work(
     recording: RecordingHandle,
     mut stopping: watch::Receiver<Stop>,
     door: Door,
+    proxy: Option<&Reception>,
 ) {
+    let admission = Admission { door, proxy };
     let clock = worker.clock;
     let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -435,11 +449,11 @@ fn work(
             recording,
         ));
         tokio::select! {
-            () = listener::accept(&listener, door) => {}
+            () = listener::accept(&listener, admission) => {}
             _changed = stopping.wait_for(|stop| *stop != Stop::Running) => {}
         }
         beating.abort();
-        listener::accept_the_last(&listener, door).await;
+        listener::accept_the_last(&listener, admission).await;
         drop(listener);
         drain(&mut stopping).await;
     });

@@ -153,6 +153,16 @@ impl Connector {
         }
     }
 
+    /// Whether it leads to this host and port.
+    pub(super) fn leads_to(&self, host: &str, port: u16) -> bool {
+        self.endpoint.port == port && self.endpoint.host.eq_ignore_ascii_case(host)
+    }
+
+    /// Whether TLS is spoken to the endpoint.
+    pub(super) fn is_secured(&self) -> bool {
+        self.endpoint.transport == Transport::Tls
+    }
+
     /// Prepares an attempt that begins now.
     pub(super) fn attempt(&mut self) -> Attempt {
         let began = self.clock.now();

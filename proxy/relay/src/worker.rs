@@ -18,7 +18,7 @@ use super::front::authority::Subject;
 use super::front::terminator::Terminator;
 use super::splice;
 use super::upstream::{Addresses, Attempt, Connector, ForwardConnector, Name};
-use hopscope_http::{HostRewriter, HostRule, ObserverConfig};
+use hopscope_http::{HostRewriter, HostRule, ObserverConfig, Proxied};
 use hopscope_recording::Recorder;
 use hopscope_tunnel::Tunnel;
 use rustls::ServerConfig;
@@ -173,6 +173,31 @@ impl Worker {
     /// The path of the next connection.
     pub(super) fn deal(&mut self) -> PathId {
         self.deal.next(&mut self.random)
+    }
+
+    /// A path that leads to this host and port, drawn by weight where several do.
+    pub(super) fn path_to(&mut self, host: &str, port: u16) -> Option<PathId> {
+        let leads = |way: &Way| match way {
+            Way::Endpoint { connector, .. } => connector.leads_to(host, port),
+            Way::Forward(..) => false,
+        };
+        let paths = (0_u8..).zip(&self.ways).filter(|(_, way)| leads(way));
+        let paths: Vec<_> = paths.map(|(path, _)| PathId(path)).collect();
+        self.deal.next_of(&paths, &mut self.random)
+    }
+
+    /// Whether TLS is spoken to a path's target.
+    pub(super) fn is_secured(&self, path: PathId) -> bool {
+        match self.ways.get(usize::from(path.0)) {
+            Some(Way::Endpoint { connector, .. }) => connector.is_secured(),
+            Some(Way::Forward(..)) | None => false,
+        }
+    }
+
+    /// What brings the requests of a proxy's connection into their origin's form.
+    pub(super) fn proxied_rewriter(&self, path: PathId, to: Proxied) -> HostRewriter {
+        let rule = self.hosts.get(usize::from(path.0)).cloned().flatten();
+        HostRewriter::of_proxy(to, rule, self.observing.head_limit)
     }
 
     /// A reader for a connection, unless its path is not to be read.

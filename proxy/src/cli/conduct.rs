@@ -168,13 +168,15 @@ pub fn conduct(
         };
         let display = Display::start(screen, mode);
         let reach = Reach::of_listener(session.address(), options.front.scheme());
+        let (front, url) = (&config.front, reach.url());
+        let surroundings = options.front.surroundings(front, &url, &options.via);
         let exit_code = match load {
             Load::Elsewhere => {
                 signals.next().await;
                 None
             }
             Load::Command { words, .. } => {
-                match generator::run(words, reach, &config.front, &mut signals).await {
+                match generator::run(words, reach, &surroundings, &mut signals).await {
                     Ok(code) => code,
                     Err(error) => {
                         drop(display);
@@ -273,10 +275,12 @@ fn tell_of(summary: &Summary) {
 /// Says where to send the load, and where it goes from there.
 fn announce(session: &Session, options: &SessionOptions, front: &Front, recording: &Path) {
     let address = session.address();
-    tell(&format!(
-        "hopscope listens on {}://{address}",
-        options.front.scheme()
-    ));
+    let what = if options.front.is_proxy() {
+        "is an HTTP proxy at"
+    } else {
+        "listens on"
+    };
+    tell(&format!("hopscope {what} {}://{address}", options.front.scheme()));
     for via in &options.via {
         let path = via.path();
         tell(&format!(

@@ -3,6 +3,7 @@
 mod placeholders;
 mod terminal;
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
@@ -21,9 +22,18 @@ use super::conduct::ConductError;
 use super::session::StopSignals;
 use super::tell;
 
-use hopscope_relay::Front;
-
 pub use placeholders::Reach;
+
+/// What a generator finds around it.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// It reaches hopscope as its proxy, and need not name it.
+    pub proxied: bool,
+    /// What is to be said before it runs.
+    pub doubts: Vec<String>,
+    /// Variables that are set for it, or taken away.
+    pub environment: Vec<(&'static str, Option<OsString>)>,
+}
 
 /// How long hopscope waits to be resumed after it has stopped itself together with the generator. Stopped, no time
 /// passes for it; where nobody could resume it, the kernel does not stop it (setpgid(2), orphaned process group), and
@@ -37,14 +47,15 @@ const UNSTOPPED: Duration = Duration::from_millis(200);
 pub async fn run(
     command: &[String],
     reach: Reach,
-    front: &Front,
+    surroundings: &Surroundings,
     signals: &mut StopSignals,
 ) -> Result<Option<i32>, ConductError> {
     let filled = reach.fill(command);
     let [program, arguments @ ..] = filled.words.as_slice() else {
         return Ok(None);
     };
-    for doubt in &filled.doubts {
+    let doubts = filled.doubts.iter().filter(|_| !surroundings.proxied);
+    for doubt in doubts.chain(&surroundings.doubts) {
         tell(&format!("hopscope: {doubt}"));
     }
     let failed = |source| ConductError::Command {
@@ -63,9 +74,14 @@ pub async fn run(
     prepared
         .args(arguments)
         .env(VARIABLE, reach.url())
-        .envs(front.environment())
         // Its own group, as a job has: what the terminal sends reaches it once, and its own children with it.
         .process_group(0);
+    for (name, value) in &surroundings.environment {
+        match value {
+            Some(value) => prepared.env(name, value),
+            None => prepared.env_remove(name),
+        };
+    }
     #[expect(
         unsafe_code,
         reason = "what runs between fork and exec is the caller's promise"

@@ -20,6 +20,10 @@ Examples:
   hopscope run --via direct=127.0.0.1:3000 --fail-on 'any>1%' -- oha -z 10s {url}
   hopscope run --via direct=127.0.0.1:3000 --result points.json -- k6 run --out json=points.json test.js
       joins what k6 wrote, failure by failure
+  hopscope run --front https --via lb=https://shop.example.com -- k6 run -e BASE_URL={url} test.js
+      speaks TLS, and HTTP/2 where the target does, on both sides of hopscope
+  hopscope run --front proxy --via lb=https://shop.example.com -- k6 run test.js
+      is k6's HTTP proxy: the script keeps its own URLs
   hopscope run --via lb=https://shop.example.com --pass-exit-code -- k6 run test.js
       ends with k6's own exit code, such as 99 for a threshold that was crossed";
 

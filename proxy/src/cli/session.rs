@@ -125,7 +125,7 @@ pub struct SessionOptions {
 
     /// The Host that requests carry: NAME, the target's (target), or the generator's (keep). By default only a Host that
     /// is hopscope's own address is replaced, by the target's, and only where the target is a name. HTTP/2 carries its
-    /// name elsewhere, and keeps it
+    /// name elsewhere, and keeps it: --front proxy sends it the right one
     #[arg(
         long,
         value_name = "NAME|target|keep",
@@ -221,6 +221,12 @@ pub enum SessionOptionsError {
     /// Nothing would be sent anywhere.
     #[error("--weights are all 0: no path would get a connection")]
     NoWeight,
+    /// A proxy would never lead anything to this path.
+    #[error(
+        "--front proxy chooses a path by the host that the script names, and path {0} has none: use --front https or http, \
+         and {{url}} in the command"
+    )]
+    NoHost(String),
     /// The outcome could not be kept.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -274,6 +280,9 @@ impl SessionOptions {
         }
         if !self.weights.is_empty() && self.weights.iter().all(|&weight| weight == 0) {
             return Err(SessionOptionsError::NoWeight);
+        }
+        if let Some(via) = self.front.unreachable(&self.via) {
+            return Err(SessionOptionsError::NoHost(via.name.clone()));
         }
         self.output.check(&self.files())?;
         let workers = self.workers.map_or_else(default_workers, usize::from);

@@ -5,7 +5,6 @@
 //! it would without hopscope.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,16 +23,16 @@ use crate::upstream::{Attempt, Attempted};
 use crate::{socket, tls, worker};
 
 impl Accepted {
-    /// Ends the generator's TLS, connects upstream and relays until both sides have ended.
-    pub(crate) async fn serve_secured(mut self, on_refusal: OnRefusal, limit: Duration) {
+    /// Ends the TLS of a generator that has connected to `to`, connects upstream and relays until both sides have ended.
+    pub(crate) async fn serve_secured(mut self, to: Subject, on_refusal: OnRefusal, limit: Duration) {
         // Boxed: what a handshake needs is given back before the first request.
-        if Box::pin(self.secure(on_refusal, limit)).await {
+        if Box::pin(self.secure(to, on_refusal, limit)).await {
             poll_fn(|cx| self.poll_relay(cx)).await;
         }
     }
 
     /// True when bytes can be relayed.
-    async fn secure(&mut self, on_refusal: OnRefusal, limit: Duration) -> bool {
+    async fn secure(&mut self, to: Subject, on_refusal: OnRefusal, limit: Duration) -> bool {
         let Some(downstream) = self.waiting.as_ref().map(|waiting| waiting.downstream.clone()) else {
             return false;
         };
@@ -55,18 +54,17 @@ impl Accepted {
             Err(how) => return self.ended_early(how),
         };
         let Some(upstream) = attempted.stream else {
-            self.refuse_secured(hello, &asked, on_refusal, limit).await;
+            self.refuse_secured(hello, &asked, to, on_refusal, limit).await;
             return false;
         };
         self.log.upstream_tuple = attempted.remote.and_then(|remote| tuple(upstream.tcp(), remote));
-        let local = self.log.downstream_tuple.local;
         let said = if secured {
             Said::Chose(upstream.protocol())
         } else {
             Said::NotAsked
         };
         let protocol = agreed(&asked, said);
-        match finish_handshake(hello, protocol, local, limit).await {
+        match finish_handshake(hello, protocol, to, limit).await {
             Ok(secured) => {
                 if let Some(waiting) = self.waiting.take() {
                     self.relay = Some(Relay::between(secured, *waiting, upstream, false));
@@ -121,6 +119,7 @@ impl Accepted {
         &mut self,
         hello: StartHandshake<Socket>,
         asked: &[Vec<u8>],
+        to: Subject,
         on_refusal: OnRefusal,
         limit: Duration,
     ) {
@@ -133,9 +132,8 @@ impl Accepted {
                 return;
             }
         };
-        let local = self.log.downstream_tuple.local;
         let protocol = (!asked.is_empty()).then_some(HTTP_1);
-        match finish_handshake(hello, protocol, local, limit).await {
+        match finish_handshake(hello, protocol, to, limit).await {
             Ok(mut secured) => {
                 let clock = self.log.clock;
                 if let Some(observer) = &mut self.log.observer {
@@ -169,10 +167,10 @@ impl Accepted {
 async fn finish_handshake(
     hello: StartHandshake<Socket>,
     protocol: Option<&[u8]>,
-    local: SocketAddr,
+    to: Subject,
     limit: Duration,
 ) -> Result<Channel, TlsFailure> {
-    let subject = subject(&hello, local);
+    let subject = subject(&hello, to);
     let server = worker::with(|worker| worker.server(subject, protocol)).flatten();
     let server = server.ok_or(TlsFailure::Incompatible)?;
     match timeout(limit, hello.into_stream(Arc::clone(&server))).await {
@@ -212,13 +210,12 @@ fn protocols(hello: &StartHandshake<Socket>) -> Vec<Vec<u8>> {
         .unwrap_or_default()
 }
 
-/// Whom the generator wants to talk to.
-fn subject(hello: &StartHandshake<Socket>, local: SocketAddr) -> Subject {
+/// Whom the generator wants to talk to: the name that it says, or else whom it has connected to.
+fn subject(hello: &StartHandshake<Socket>, to: Subject) -> Subject {
     let hello = hello.client_hello();
-    match hello.server_name() {
-        Some(name) => Subject::Name(name.to_owned()),
-        None => Subject::Address(local.ip()),
-    }
+    hello
+        .server_name()
+        .map_or(to, |name| Subject::Name(name.to_owned()))
 }
 
 /// Waits until the generator ends its side. It has said its ClientHello and waits for the answer: a FIN is no

@@ -37,11 +37,16 @@ impl Flow {
                 self.state = State::SourceEnded;
                 return Turn::SourceFinished;
             }
-            self.bytes_came(watch);
-            match watch.see(self.from, bytes) {
-                None => self.held.extend_from_slice(bytes),
-                Some(rewritten) => self.held.extend_from_slice(&rewritten),
-            }
+            self.feed(bytes, watch);
+        }
+    }
+
+    /// Shows bytes of the source's, and holds them.
+    pub(crate) fn feed(&mut self, bytes: &[u8], watch: &mut impl Watch) {
+        self.bytes_came(watch);
+        match watch.see(self.from, bytes) {
+            None => self.held.extend_from_slice(bytes),
+            Some(rewritten) => self.held.extend_from_slice(&rewritten),
         }
     }
 }

@@ -68,6 +68,14 @@ pub(crate) enum Subject {
     Address(std::net::IpAddr),
 }
 
+impl Subject {
+    /// A host as it stands in a URL, without brackets.
+    pub(crate) fn of(host: &str) -> Self {
+        host.parse()
+            .map_or_else(|_| Self::Name(host.to_owned()), Self::Address)
+    }
+}
+
 /// The authority, and what its certificates share.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,

@@ -39,7 +39,7 @@ impl Reach {
     }
 
     /// The URL, without a path.
-    pub(super) fn url(self) -> String {
+    pub fn url(self) -> String {
         format!("{}://{}", self.scheme, self.address)
     }
 
