@@ -120,6 +120,11 @@ pub(super) fn asks_to_continue(head: &[u8]) -> bool {
     has_field(head, b"expect", b"100-continue")
 }
 
+/// Whether a whole head of an answer says that HTTP/2 follows (RFC 7540, section 3.2).
+pub(super) fn is_http2(head: &[u8]) -> bool {
+    has_field(head, b"upgrade", b"h2c")
+}
+
 /// Whether a whole head of an answer says that WebSocket follows (RFC 6455, section 4.2.2).
 pub(super) fn is_websocket(head: &[u8]) -> bool {
     has_field(head, b"upgrade", b"websocket")

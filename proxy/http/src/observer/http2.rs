@@ -15,6 +15,7 @@ use hopscope_attribution::evidence::{ConnectionId, Cut, Exchange, Moment, PathId
 
 use self::stream::Stream;
 use super::ObserverConfig;
+use super::in_flight::InFlight;
 use crate::http2::hpack::Broken;
 use crate::http2::{Blocks, Cutter, Kind, PREFACE, PREFACE_REST, Piece};
 
@@ -95,6 +96,16 @@ impl Http2 {
         Self::expecting(PREFACE, 0, 0)
     }
 
+    /// The reader of a connection whose HTTP/1 request, the only one so far, was answered by a change to HTTP/2, in so
+    /// many bytes: it is the first stream.
+    pub(super) fn upgraded(request: &InFlight, answered: u64, up: u64, down: u64) -> Self {
+        let mut http2 = Self::expecting(PREFACE, up, down);
+        http2.streams.push_back(Stream::upgraded(request, answered));
+        http2.last_begun = 1;
+        http2.exchanges = request.ordinal.saturating_add(1);
+        http2
+    }
+
     const fn expecting(preface: &'static [u8], up: u64, down: u64) -> Self {
         Self {
             up: Way::new(up + preface.len() as u64),
@@ -164,9 +175,9 @@ impl Http2 {
         cut
     }
 
-    /// Whether the client has said any of its preface.
+    /// Whether the client has said any of its preface, or has asked for HTTP/2 before.
     pub(super) const fn begun(&self) -> bool {
-        self.preface.len() < PREFACE.len()
+        self.exchanges > 0 || self.preface.len() < PREFACE.len()
     }
 
     /// Whether what came from the server so far is HTTP/2. It begins with SETTINGS (section 3.4); one that is about to go
@@ -191,7 +202,11 @@ impl Http2 {
     /// Up to which byte each direction was understood.
     pub(super) fn read(&self) -> (u64, u64) {
         let way = |way: &Way| way.base.saturating_add(way.cutter.read());
-        let up = if self.preface.is_empty() { way(&self.up) } else { 0 };
+        let up = if self.preface.is_empty() {
+            way(&self.up)
+        } else {
+            self.up.base.saturating_sub(PREFACE.len() as u64)
+        };
         (up, way(&self.down))
     }
 

@@ -193,6 +193,10 @@ impl Observer {
             self.websocket = Some(Box::new(WebSocket::new()));
             return;
         }
+        if status == 101 && nothing_yet && head::is_http2(head) {
+            let start = self.answered.saturating_sub(before);
+            return self.upgrade_to_http2(start.saturating_add(head.len() as u64));
+        }
         if switched {
             // Whatever else the generator sends is the new protocol's, not this request's.
             self.up = Reading::Unread(Some(Opaque::Upgraded));

@@ -3,6 +3,7 @@
 use hopscope_attribution::evidence::{Cut, Exchange, Moment, Opaque};
 
 use super::Observer;
+use super::answer::Answer;
 use super::http2::{Http2, Place};
 use super::in_flight::Queue;
 use super::reading::Reading;
@@ -26,6 +27,15 @@ impl Observer {
             self.http2 = Some(Box::new(Http2::by_the_server()));
         }
         first
+    }
+
+    /// The request asked for HTTP/2 and was granted it: it is stream 1, and is answered in frames, which begin at `down`.
+    pub(super) fn upgrade_to_http2(&mut self, down: u64) {
+        let bytes = self.answer.bytes;
+        self.answer = Answer::NONE;
+        if let Some(request) = self.queue.pop_front() {
+            self.http2 = Some(Box::new(Http2::upgraded(&request, bytes, self.received, down)));
+        }
     }
 
     pub(super) fn http2_request_bytes(&mut self, bytes: &[u8], at: Moment, out: &mut impl FnMut(Exchange)) {

@@ -7,6 +7,7 @@ use super::answers::Response;
 use crate::author::BodyStart;
 use crate::http2::Block;
 use crate::observer::answer::Answer;
+use crate::observer::in_flight::InFlight;
 
 /// A stream that is under way.
 #[derive(Debug)]
@@ -52,6 +53,28 @@ impl Stream {
             request_complete: false,
             sent_at: None,
             answer: Answer::NONE,
+            answered_call: false,
+            grpc_status: None,
+        }
+    }
+
+    /// An HTTP/1 request that is to be answered in HTTP/2; its answer has begun with so many bytes of a head.
+    pub(super) fn upgraded(request: &InFlight, answered: u64) -> Self {
+        Self {
+            id: 1,
+            ordinal: request.ordinal,
+            began: request.began,
+            idle: (request.ordinal > 0).then_some(request.idle),
+            method: request.method,
+            route: request.route,
+            call: false,
+            bytes_up: request.bytes_up,
+            request_complete: request.complete,
+            sent_at: request.sent_at(),
+            answer: Answer {
+                bytes: answered,
+                ..Answer::NONE
+            },
             answered_call: false,
             grpc_status: None,
         }

@@ -283,3 +283,27 @@ fn a_server_that_answers_http_2_with_something_else_has_not_answered_in_http() {
     assert_eq!(talk.deliveries(), [nothing(Cut::Unreadable)]);
     assert_eq!(talk.observer.protocol(), Protocol::Opaque(Opaque::Http2));
 }
+
+#[test]
+fn a_request_that_is_granted_http_2_is_answered_as_its_first_stream() {
+    let ask = "GET /products/17 HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+               Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n";
+    let grant = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+    for pieces in [1, 7, 1_000_000] {
+        let mut talk = Conversation::new().up(ask);
+        for piece in [grant.as_bytes(), &SETTINGS, &ok(1)].concat().chunks(pieces) {
+            talk = talk.down(piece);
+        }
+        assert_eq!(talk.deliveries(), [complete(200)]);
+        let talk = talk
+            .up([PREFACE, &SETTINGS, &get(3, "/b")].concat())
+            .down(ok(3))
+            .ended(Cut::UpstreamFin);
+        assert_eq!(talk.deliveries(), [complete(200), complete(200)]);
+        assert_eq!(talk.route(&talk.exchanges[0]), "/products/:id");
+        assert_eq!(talk.exchanges[0].bytes_up, ask.len() as u64);
+        assert_eq!(talk.exchanges[1].ordinal, 1);
+        assert_eq!(talk.observer.protocol(), Protocol::Http2);
+        assert_eq!(talk.observer.unread(), None);
+    }
+}
