@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::lanes::hop_class;
-use crate::section::{Block, Charge, ChargedCause, Column, Findings, Section, Table, Value};
+use crate::section::{Block, Charge, ChargedCause, Column, Findings, Measure, Section, Table, Value};
 use hopscope_text::figures::{confidence, counted, grouped, percent};
 
 pub(super) fn section(section: &Section) -> Markup {
@@ -56,7 +56,7 @@ fn table(table: &Table) -> Markup {
                 thead { tr { @for (_, column) in &shown { th scope="col" class=[class(column)] { (column.measure.name()) } } } }
                 tbody {
                     @for row in &table.rows {
-                        tr { @for (at, column) in &shown { td class=[class(column)] { (cell(row.get(*at))) } } }
+                        tr { @for (at, column) in &shown { td class=[class(column)] { (cell(row.get(*at), column.measure)) } } }
                     }
                 }
             }
@@ -64,11 +64,12 @@ fn table(table: &Table) -> Markup {
     }
 }
 
-fn cell(value: Option<&Value>) -> Markup {
+fn cell(value: Option<&Value>, measure: Measure) -> Markup {
+    let is_part = measure == Measure::Share;
     match value {
         None => html! {},
         Some(Value::Name(name)) => html! { code { (name) } },
-        Some(value @ Value::Share(Some(share))) => html! {
+        Some(value @ Value::Share(Some(share))) if is_part => html! {
             span.meter.bad { span style={ "width:" (format!("{:.1}", share * 100.0)) "%" } {} } " " (value.text())
         },
         Some(value) => html! { (value.text()) },
