@@ -1,3 +1,5 @@
+//! Socket ends as a host's kernel saw them, and whom each of them charges.
+
 use super::*;
 
 const SYN_SENT: SocketEnd = SocketEnd {
