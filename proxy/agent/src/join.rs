@@ -17,8 +17,10 @@ use super::evidence::{Forgotten, Head, Line, Pods, Seen, SocketSeen, end_from_wo
 
 pub mod arrivals;
 mod cluster;
+mod fronts;
 mod ledger;
 mod pods;
+mod translated;
 
 /// How an agent's clock relates to the recording's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,6 +176,8 @@ pub fn join(
             Seen::Refusal(_) | Seen::Throttle(_) | Seen::Service(_) | Seen::Newer => {}
         }
     }
+    translated::join(&mut evidence.sockets, &placed, recorded, slack);
+    fronts::name(&mut evidence.sockets, &mut placed, recorded);
     let joined: Vec<bool> = evidence
         .sockets
         .iter()

@@ -13,6 +13,8 @@ use hopscope_attribution::evidence::{
     Observation, PathId, PodId, ServiceEndpoints, Span, Upstream, WhyUnseen,
 };
 
+mod dials;
+
 use super::{Clock, Recorded};
 use crate::evidence::{Line, RefusalSeen, Seen};
 
@@ -54,11 +56,13 @@ struct Attempt<'a> {
 
 /// What became of the connections to Services that were not made.
 pub fn arrivals(all: &[Said<'_>], node: &NodeEvidence, recorded: Recorded<'_>) -> Vec<Arrival> {
-    let Some(services) = node.services.seen() else {
-        return Vec::new();
-    };
     let refused = refusals(all);
-    let mut found = Vec::new();
+    // Where no API names the pods behind an address, the dial itself leads to them.
+    let mut found = dials::arrivals(all, &refused, recorded);
+    let known: HashSet<ConnectionId> = found.iter().map(|arrival| arrival.connection).collect();
+    let Some(services) = node.services.seen() else {
+        return found;
+    };
     for (at, path) in (0..).zip(recorded.paths) {
         let id = PathId(at);
         let of_path = || recorded.connections.iter().filter(move |one| one.path == id);
@@ -71,7 +75,8 @@ pub fn arrivals(all: &[Said<'_>], node: &NodeEvidence, recorded: Recorded<'_>) -
             targets.iter().any(|target| service.answers_at(*target)) || is_named(service, &path.target)
         });
         let Some(service) = service else { continue };
-        let attempts: Vec<_> = of_path().filter_map(attempt).collect();
+        let open = of_path().filter(|one| !known.contains(&one.id));
+        let attempts: Vec<_> = open.filter_map(attempt).collect();
         if attempts.is_empty() {
             continue;
         }

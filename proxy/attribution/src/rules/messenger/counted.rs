@@ -52,7 +52,12 @@ impl Counted {
                 answers(|status| matches!(status, 502 | 503)),
                 &[
                     (Cause::BackendRefused, sockets(refused)),
-                    (Cause::BackendReset, sockets(reset).max(sockets(was_reset))),
+                    (
+                        Cause::BackendReset,
+                        sockets(reset)
+                            .max(sockets(was_reset))
+                            .max(sockets(closed_unanswered)),
+                    ),
                     (Cause::BackendUnreachable, sockets(unreachable)),
                 ],
             ),
@@ -75,7 +80,7 @@ impl Counted {
         let did = if cause == Cause::BackendRefused {
             "were refused"
         } else if cause == Cause::BackendReset {
-            "were reset by the target"
+            "the target ended before it had answered"
         } else if cause == Cause::BackendTimeout {
             "ended without one byte of an answer to what had been asked"
         } else {
@@ -126,17 +131,26 @@ fn was_reset(socket: &KernelSocket) -> bool {
 
 fn reset(socket: &KernelSocket) -> bool {
     let by_itself = matches!(socket.end, KernelEnd::ResetSent | KernelEnd::ResetSentUnread);
-    let for_the_balancer = matches!(socket.peer.seen(), Some(Hop::Lb) | None);
-    socket.owner.seen() == Some(&Hop::Backend) && by_itself && for_the_balancer
+    by_itself && of_application(socket)
+}
+
+/// The application had been asked, had sent nothing, and closed first.
+fn closed_unanswered(socket: &KernelSocket) -> bool {
+    socket.end == KernelEnd::ClosedFirst && of_application(socket) && asked_and_silent(socket)
 }
 
 /// The application had been asked, had sent nothing, and the other side ended it.
 fn silent(socket: &KernelSocket) -> bool {
     let ended = matches!(socket.end, KernelEnd::ClosedByPeer | KernelEnd::ResetReceived);
-    let nothing = socket
-        .bytes
-        .seen()
-        .is_some_and(|bytes| bytes.received > 0 && bytes.acknowledged == 0);
+    ended && of_application(socket) && asked_and_silent(socket)
+}
+
+fn of_application(socket: &KernelSocket) -> bool {
     let for_the_balancer = matches!(socket.peer.seen(), Some(Hop::Lb) | None);
-    socket.owner.seen() == Some(&Hop::Backend) && ended && nothing && for_the_balancer
+    socket.owner.seen() == Some(&Hop::Backend) && for_the_balancer
+}
+
+fn asked_and_silent(socket: &KernelSocket) -> bool {
+    let bytes = socket.bytes.seen();
+    bytes.is_some_and(|bytes| bytes.received > 0 && bytes.acknowledged == 0)
 }
