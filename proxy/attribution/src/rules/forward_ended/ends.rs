@@ -3,8 +3,11 @@
 use super::{BEFORE, End};
 use crate::case::Case;
 use crate::evidence::tunnel::{TunnelLife, TunnelMeaning};
-use crate::evidence::{Moment, Observation, PathId, PathKind, Upstream};
+use crate::evidence::{Moment, Observation, PathId, PathKind, Span, Upstream};
 use crate::rules::forward::Forward;
+
+/// What a forward had buffered when it ended arrives sooner.
+const WENT_ON: Span = Span::from_micros(100_000);
 
 /// When connections of each path stood again, sorted.
 pub(super) fn reopened(case: &Case<'_>) -> Vec<(PathId, Moment)> {
@@ -81,8 +84,23 @@ pub(super) fn ends(case: &Case<'_>, path: PathId, forwards: &[Forward<'_>]) -> V
             let next = ready.partition_point(|ready| *ready <= from);
             ready.get(next).is_some_and(|ready| *ready < to)
         };
+        // A server that closes after each answer ends many at once as well: what answered afterwards had not ended then.
+        let went_on = |end: &End| {
+            let of_end = |forward: &&Forward<'_>| {
+                forward.path == path
+                    && (end.port.is_none() || forward.remote.map(|remote| remote.port()) == end.port)
+            };
+            forwards.iter().filter(of_end).any(|forward| {
+                let last = forward.delivered_before(at);
+                last.is_some_and(|last| last > end.to + WENT_ON)
+            })
+        };
         let near = |end: &&mut End| {
-            at + BEFORE >= end.from && at <= end.to + BEFORE && !again(at, end.from) && !again(end.to, at)
+            at + BEFORE >= end.from
+                && at <= end.to + BEFORE
+                && !again(at, end.from)
+                && !again(end.to, at)
+                && !went_on(end)
         };
         // Streams may have timed out together shortly before: it is the nearest end that was told.
         let apart = |end: &&mut End| (end.from.since(at).max(at.since(end.to)), end.from);
