@@ -18,7 +18,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "its own connection ended and took its forwarded connections with it",
         "all connections of a forward ended at once, and kubectl's words were read in full and name no error of the pod's",
         &[(
-            "Look at what lies between {forwarder} and the API server: VPN, NAT, proxy, sleep.",
+            "Look at every link from {forwarder} to its far end: VPN, NAT, proxy, sleep; on a cluster also a restart of the API server, the kubelet or the container runtime.",
             "The tunnel's own connection went, and with it everything it carried.",
         )],
     ),
