@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::deal::Deal;
 use crate::draw::Latency;
 
 mod mix;
@@ -72,6 +73,8 @@ struct Shared {
     load: Load,
     source: Arc<Source>,
     started: Instant,
+    /// Where the routes come from, when they are dealt.
+    deal: Option<Deal>,
     totals: Mutex<Totals>,
 }
 
@@ -84,6 +87,7 @@ impl Load {
             source: Arc::new(Source::new(self.limits.clone())),
             totals: Mutex::new(Totals::of(&self.mix)),
             started: Instant::now(),
+            deal: self.mix.deal(),
             load: self,
         });
         let mut users = JoinSet::new();

@@ -7,6 +7,7 @@
 
 pub mod apiserver;
 pub mod balancer;
+pub mod deal;
 pub mod draw;
 pub mod fault;
 pub mod gateway;

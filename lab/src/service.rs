@@ -11,6 +11,7 @@ use hopscope_attribution::cause::Cause;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::deal::Deal;
 use crate::door::{Arrival, Door, DoorPlan};
 use crate::draw::{Draws, Latency};
 use crate::fault::{Fault, GroundTruth};
@@ -58,6 +59,7 @@ pub struct Service {
     idle: Duration,
     rate_limit: Option<RateLimit>,
     faults: Vec<Fault<Misbehaviour>>,
+    deals: Vec<Dealt>,
     door: DoorPlan,
 }
 
@@ -66,6 +68,23 @@ pub struct Service {
 struct RateLimit {
     per_second: f64,
     burst: f64,
+}
+
+/// What comes of a request, where outcomes are dealt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// How often it comes, relative to the others.
+    pub weight: u64,
+    /// What is done to the request, and what that counts as; `None` is a healthy answer.
+    pub misbehaviour: Option<(Misbehaviour, Cause)>,
+}
+
+/// The outcomes of the requests under a path.
+#[derive(Debug)]
+struct Dealt {
+    prefix: String,
+    outcomes: Vec<Outcome>,
+    deal: Deal,
 }
 
 /// A service that runs until this is dropped.
@@ -87,6 +106,7 @@ struct Shared {
     rate_limit: Option<RateLimit>,
     buckets: Mutex<HashMap<IpAddr, (f64, Instant)>>,
     faults: Vec<(Fault<Misbehaviour>, Draws)>,
+    deals: Vec<Dealt>,
     truth: GroundTruth,
     answered: AtomicU64,
 }
@@ -104,6 +124,7 @@ impl Service {
             idle: Duration::from_mins(2),
             rate_limit: None,
             faults: Vec::new(),
+            deals: Vec::new(),
             door: DoorPlan::default(),
         }
     }
@@ -157,6 +178,22 @@ impl Service {
         self
     }
 
+    /// Deals the outcomes of requests under this path out, so that each comes as often as its weight says. The longest
+    /// prefix that fits wins, and comes before every fault.
+    #[must_use]
+    pub fn dealing(mut self, prefix: &str, outcomes: impl Into<Vec<Outcome>>) -> Self {
+        let outcomes = outcomes.into();
+        let weights: Vec<u64> = outcomes.iter().map(|outcome| outcome.weight).collect();
+        self.deals.push(Dealt {
+            prefix: prefix.to_owned(),
+            deal: Deal::new(weights),
+            outcomes,
+        });
+        self.deals
+            .sort_by_key(|dealt| std::cmp::Reverse(dealt.prefix.len()));
+        self
+    }
+
     /// Its listening socket, in place of one with a long queue and without a fault.
     #[must_use]
     pub fn door(mut self, door: DoorPlan) -> Self {
@@ -185,6 +222,7 @@ impl Service {
             faults: faults
                 .map(|(nth, fault)| (fault, Draws::new(seed, &format!("{name} fault {nth}"))))
                 .collect(),
+            deals: self.deals,
             truth: truth.clone(),
             answered: AtomicU64::new(0),
             name: self.name,
@@ -255,6 +293,11 @@ impl Shared {
 
     /// What is done to this request, if anything; it is then on record.
     fn misbehaviour(&self, path: &str) -> Option<Misbehaviour> {
+        if let Some(dealt) = self.deals.iter().find(|dealt| path.starts_with(&dealt.prefix)) {
+            let (kind, cause) = dealt.outcomes.get(dealt.deal.next()?)?.misbehaviour?;
+            self.truth.hit(cause, &self.name);
+            return Some(kind);
+        }
         let now = self.truth.now();
         let (fault, _) = self
             .faults

@@ -1,6 +1,7 @@
 //! What the users ask for.
 
 use super::Reuse;
+use crate::deal::Deal;
 
 /// One route and how often it is asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,35 +42,54 @@ impl RouteShare {
 
 /// All that the users ask for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Mix(Vec<RouteShare>);
+pub struct Mix {
+    routes: Vec<RouteShare>,
+    dealt: bool,
+}
 
 impl Mix {
-    /// These routes.
+    /// These routes, each user's own choice every time.
     pub const fn new(routes: Vec<RouteShare>) -> Self {
-        Self(routes)
+        Self { routes, dealt: false }
+    }
+
+    /// These routes, dealt out among all users so that each comes as often as its weight says. Weights are whole numbers.
+    pub const fn dealt(routes: Vec<RouteShare>) -> Self {
+        Self { routes, dealt: true }
+    }
+
+    /// What a mix that is dealt is dealt from.
+    pub(super) fn deal(&self) -> Option<Deal> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "weights of a table are small whole numbers; a cast saturates"
+        )]
+        let weights = || self.routes.iter().map(|route| route.weight.round() as u64);
+        self.dealt.then(|| Deal::new(weights().collect::<Vec<_>>()))
     }
 
     /// One route.
     pub fn only(route: RouteShare) -> Self {
-        Self(vec![route])
+        Self::new(vec![route])
     }
 
     /// The routes, in the order given.
     pub fn routes(&self) -> &[RouteShare] {
-        &self.0
+        &self.routes
     }
 
     /// The number of the route that comes next; `None` when there is none.
     pub(super) fn choose(&self, rng: &mut fastrand::Rng) -> Option<usize> {
-        let sum: f64 = self.0.iter().map(|route| route.weight).sum();
+        let sum: f64 = self.routes.iter().map(|route| route.weight).sum();
         let mut left = rng.f64() * sum;
-        for (number, route) in self.0.iter().enumerate() {
+        for (number, route) in self.routes.iter().enumerate() {
             left -= route.weight;
             if left < 0.0 {
                 return Some(number);
             }
         }
-        self.0.len().checked_sub(1)
+        self.routes.len().checked_sub(1)
     }
 
     /// Writes a request for that route over what `out` held.
@@ -82,7 +102,7 @@ impl Mix {
         out: &mut Vec<u8>,
     ) {
         out.clear();
-        let Some(route) = self.0.get(number) else {
+        let Some(route) = self.routes.get(number) else {
             return;
         };
         out.extend_from_slice(route.method.as_bytes());

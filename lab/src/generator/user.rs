@@ -68,7 +68,11 @@ impl User {
                     return;
                 }
             }
-            let Some(route) = load.mix.choose(&mut self.rng) else {
+            let route = match &shared.deal {
+                Some(deal) => deal.next(),
+                None => load.mix.choose(&mut self.rng),
+            };
+            let Some(route) = route else {
                 return;
             };
             let mut under_way = UnderWay {

@@ -77,18 +77,22 @@ pub(super) fn direct(
     Ok(stage.ready(vec![path], load, unseen).keep(running))
 }
 
-/// A gateway with a healthy search service, and a catalog that serves all the other routes.
+/// A healthy search service. A page of results is as large as a page of products.
+pub(super) fn search(stage: &Stage) -> Service {
+    Service::new("search", stage.seed)
+        .latency(stage.latency(25, 73))
+        .body(1_500)
+}
+
+/// A gateway with a search service, and a catalog that serves all the other routes.
 pub(super) fn gateway(
     stage: &Stage,
     catalog: Service,
+    search: Service,
     patience: Duration,
 ) -> io::Result<(RunningGateway, [RunningService; 2])> {
     let catalog = catalog.start(&stage.truth)?;
-    // A page of results is as large as a page of products.
-    let search = Service::new("search", stage.seed)
-        .latency(stage.latency(25, 73))
-        .body(1_500)
-        .start(&stage.truth)?;
+    let search = search.start(&stage.truth)?;
     let gateway = Gateway::default()
         .route("/search", search.address())
         .route("/", catalog.address())
