@@ -2,14 +2,14 @@
 //!
 //! One module a subcommand; each turns its own words into a configuration, once, and nothing past this module sees them.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use hopscope_host::limits::raise_descriptor_limit;
 
 pub mod agent;
+pub mod completions;
 pub mod conduct;
 pub mod demo;
 mod discreet;
@@ -19,6 +19,7 @@ pub mod files;
 pub mod front;
 pub mod generator;
 mod log;
+mod manner;
 pub mod nodes;
 pub mod output;
 pub mod proxy;
@@ -26,6 +27,9 @@ pub mod report;
 pub mod result;
 pub mod run;
 pub mod session;
+pub mod version;
+
+use manner::{tell, warn};
 
 /// Says which hop broke your load test, and proves it.
 #[derive(Debug, Parser)]
@@ -38,6 +42,9 @@ pub mod session;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+
+    #[command(flatten)]
+    manner: manner::Manner,
 }
 
 #[derive(Debug, Subcommand)]
@@ -49,6 +56,9 @@ enum Command {
     Explain(explain::Args),
     Doctor(doctor::Args),
     Agent(agent::Args),
+    Completions(completions::CompletionsArgs),
+    Man(completions::ManArgs),
+    Version(version::Args),
 }
 
 /// Descriptors without which nothing that stays can begin: event loops, listeners, the recording, kubectl's pipes.
@@ -59,7 +69,12 @@ impl Command {
     /// signals can only panic, so this comes before it.
     fn enough_descriptors(&self) -> Result<(), String> {
         match self {
-            Self::Report(_) | Self::Explain(_) | Self::Doctor(_) => Ok(()),
+            Self::Report(_)
+            | Self::Explain(_)
+            | Self::Doctor(_)
+            | Self::Completions(_)
+            | Self::Man(_)
+            | Self::Version(_) => Ok(()),
             Self::Demo(_) | Self::Run(_) | Self::Proxy(_) | Self::Agent(_) => {
                 match raise_descriptor_limit() {
                     Ok(allowed) if allowed < LEAST_DESCRIPTORS => Err(format!(
@@ -110,9 +125,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return discreet::about_usage(&error),
     };
-    log::begin();
+    cli.manner.choose();
+    log::begin(cli.manner.log_level());
     if let Err(message) = cli.command.enough_descriptors() {
-        tell(&format!("hopscope: {message}"));
+        warn(&format!("hopscope: {message}"));
         return Exit::CouldNotRun.into();
     }
     let outcome = match cli.command {
@@ -125,18 +141,19 @@ pub fn main() -> ExitCode {
         Command::Agent(args) => agent::execute(args)
             .map(|()| Exit::Ran)
             .map_err(|error| (Exit::CouldNotRun, error.to_string())),
+        Command::Completions(args) => {
+            completions::completions(args, Cli::command()).map_err(|error| (error.exit(), error.to_string()))
+        }
+        Command::Man(args) => {
+            completions::man(&args, Cli::command()).map_err(|error| (Exit::CouldNotRun, error.to_string()))
+        }
+        Command::Version(args) => version::execute(args).map_err(|error| (error.exit(), error.to_string())),
     };
     match outcome {
         Ok(exit) => exit.into(),
         Err((exit, message)) => {
-            tell(&format!("hopscope: {message}"));
+            warn(&format!("hopscope: {message}"));
             exit.into()
         }
     }
-}
-
-/// A line for the person in front of the terminal; standard output belongs to the report.
-pub(crate) fn tell(line: &str) {
-    // A terminal that is gone is no reason to stop a run.
-    drop(writeln!(io::stderr().lock(), "{line}"));
 }

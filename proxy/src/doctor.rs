@@ -6,5 +6,5 @@ pub mod examination;
 pub mod probe;
 pub mod text;
 
-pub use examination::{Examination, Finding, State, examine};
+pub use examination::{Examination, Finding, SCHEMA, State, examine};
 pub use probe::{Seen, look};

@@ -14,7 +14,7 @@ use super::nodes;
 use super::output::OutputError;
 use super::result::{Given, ResultOptions};
 use super::session::{SessionOptions, SessionOptionsError, StopSignals};
-use super::tell;
+use super::{manner, tell, warn};
 use crate::diagnosis::{Witnesses, of_recording_with};
 use crate::live::{Display, Live, Mode};
 use hopscope_metrics::Metrics;
@@ -163,7 +163,8 @@ pub fn conduct(
         }
         // A generator that hopscope runs draws on the same terminal: a table would be drawn over it.
         let mode = match load {
-            Load::Elsewhere => Mode::of_standard_error(),
+            Load::Elsewhere => manner::live(),
+            Load::Command { .. } if manner::is_quiet() => Mode::Off,
             Load::Command { .. } => Mode::Lines,
         };
         let display = Display::start(screen, mode);
@@ -208,7 +209,7 @@ pub fn conduct(
     let recorded = match probes {
         Some(probes) => nodes::keep(probes, recorded, &recording).unwrap_or_else(|lost| {
             let (recorded, error) = *lost;
-            tell(&format!("hopscope: what the kernel saw is lost: {error}"));
+            warn(&format!("hopscope: what the kernel saw is lost: {error}"));
             recorded
         }),
         None => recorded,
@@ -232,7 +233,7 @@ fn unix_us(at: SystemTime) -> u64 {
 fn report_of(recording: Recording, result: &ResultOptions, began: SystemTime) -> Report {
     // The run is over: a result that cannot be read takes nothing from its report.
     let given = result.read(Some(began)).unwrap_or_else(|error| {
-        tell(&format!("hopscope: the generator's result is left out: {error}"));
+        warn(&format!("hopscope: the generator's result is left out: {error}"));
         Given::default()
     });
     of_recording_with(
@@ -257,7 +258,7 @@ fn command_of(load: &Load) -> Option<Vec<String>> {
 /// Says what the recording does not hold.
 fn tell_of(summary: &Summary) {
     if let Some((from, one_in)) = summary.thinned {
-        tell(&format!(
+        warn(&format!(
             "hopscope: from {:.1} s on not every connection is on record, so that the recording stays below its limit: at \
              the end one in {one_in}; {} connections and {} failed requests were left out, and all are counted",
             Span::from_micros(from.0).as_secs_f64(),
@@ -266,7 +267,7 @@ fn tell_of(summary: &Summary) {
         ));
     }
     if let Some(error) = &summary.write_error {
-        tell(&format!(
+        warn(&format!(
             "hopscope: the recording is incomplete: {error}; the report counts what was lost"
         ));
     }

@@ -8,16 +8,15 @@ use hopscope_lab::scenario::{self, Parameters};
 
 use super::Exit;
 use super::files::Named;
+use super::manner;
 use super::output::{OutputError, OutputOptions};
-use super::tell;
+use super::{tell, warn};
 use crate::demo::play::{self, PlayError};
 use crate::demo::score;
 use crate::demo::words;
 use crate::diagnosis::of_recording;
-use crate::live::Mode;
 use hopscope_recording::{Recording, RecordingError};
 use hopscope_text::near::did_you_mean;
-use hopscope_text::paint::Screen;
 
 const EXAMPLES: &str = "\
 No cluster, no root, no other program: generator, kubectl's stand-in, API server, load balancer and services run in
@@ -121,7 +120,7 @@ fn near(name: &str) -> String {
 /// When there is no such scenario, or it could not be played or kept.
 pub fn execute(args: &Args) -> Result<Exit, DemoError> {
     if args.list {
-        write(&words::list(&scenario::all(), Screen::of_stdout()));
+        write(&words::list(&scenario::all(), manner::stdout()));
         return Ok(Exit::Ran);
     }
     if args.names {
@@ -152,10 +151,10 @@ pub fn execute(args: &Args) -> Result<Exit, DemoError> {
         recording: args.output.recording_file(started),
         record_limit: args.output.record_limit,
         workers: 1,
-        live: Mode::of_standard_error(),
+        live: manner::live(),
     };
     let played = play::play(&scenario, &options, &|curtain| {
-        tell(&words::introduction(&scenario, curtain, Screen::of_stderr()));
+        tell(&words::introduction(&scenario, curtain, manner::stderr()));
     })?;
     let recording = Recording::open(&options.recording)?;
     let exit = args.output.report.deliver(&of_recording(&recording))?;
@@ -167,9 +166,9 @@ pub fn execute(args: &Args) -> Result<Exit, DemoError> {
         scenario.knowable.map(|(cause, _)| cause),
     );
     if played.interrupted {
-        tell("hopscope: the demo was ended before its time; the truth covers what had happened by then");
+        warn("hopscope: the demo was ended before its time; the truth covers what had happened by then");
     }
-    tell(words::truth(&scenario, &judged, &played.truth, Screen::of_stderr()).trim_end());
+    tell(words::truth(&scenario, &judged, &played.truth, manner::stderr()).trim_end());
     tell(&format!(
         "\nrecording: {0} (hopscope report {0} tells this again)",
         options.recording.display()

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use hopscope_secret::{command, text};
 
-use super::{Exit, tell};
+use super::{Exit, warn};
 
 /// Says what clap says of the words that were typed, without the secrets in them; help and version are said as they are.
 pub(super) fn about_usage(error: &clap::Error) -> ExitCode {
@@ -59,7 +59,7 @@ pub(super) fn about_panics() {
         let message: String = text::redacted(message).chars().take(300).collect();
         let place = panic.location().map_or_else(String::new, ToString::to_string);
         let thread = std::thread::current();
-        tell(&format!(
+        warn(&format!(
             "hopscope: a fault of its own at {place} in thread {}: {message}; please report it",
             thread.name().unwrap_or("without a name")
         ));

@@ -3,9 +3,9 @@
 use std::io;
 
 use super::Exit;
+use super::manner;
 use super::output::{OutputError, to_stream};
 use crate::doctor::{examine, look, text};
-use hopscope_text::paint::Screen;
 
 const EXAMPLES: &str = "\
 Each line is ok, limited or missing; what is not ok has its remedy under it. Nothing is changed on the machine.
@@ -33,7 +33,7 @@ pub fn execute(args: &Args) -> Result<Exit, OutputError> {
     let text = if args.json {
         serde_json::to_string_pretty(&examination).map_err(OutputError::Json)? + "\n"
     } else {
-        text::render(&examination, Screen::of_stdout())
+        text::render(&examination, manner::stdout())
     };
     to_stream(io::stdout(), &text)?;
     Ok(if examination.main_job {

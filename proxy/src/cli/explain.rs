@@ -6,12 +6,16 @@ use std::path::PathBuf;
 use hopscope_attribution::catalogue;
 use hopscope_attribution::cause::Cause;
 use hopscope_explain::{Keep, READERS, Reading, Summary};
-use hopscope_text::paint::Screen;
+use hopscope_text::near;
 use serde::Serialize;
 
 use super::Exit;
+use super::manner;
 use super::output::{OutputError, to_stream};
 use super::result::{ResultError, explain};
+
+/// What the reading is called as JSON.
+pub(super) const SCHEMA: &str = "hopscope.explain/1";
 
 const EXAMPLES: &str = "\
 A result is recognised by its content. Terminal colours, UTF-16, and what docker compose, kubectl logs, CI systems and mail
@@ -114,35 +118,36 @@ pub fn execute(args: &Args) -> Result<Exit, ResultError> {
             let runs = explained.runs().iter();
             let runs: Vec<_> = runs.map(|(summary, reading)| Run { summary, reading }).collect();
             let document = Document {
-                schema: "hopscope.explain/1",
+                schema: SCHEMA,
                 summary,
                 reading,
                 runs: if runs.len() > 1 { runs } else { Vec::new() },
             };
             serde_json::to_string_pretty(&document).map_err(OutputError::Json)? + "\n"
         }
-        Some(_) | None => hopscope_explain::render(&explained, Screen::of_stdout()),
+        Some(_) | None => hopscope_explain::render(&explained, manner::stdout()),
     };
     to_stream(io::stdout(), &text)?;
     Ok(Exit::Ran)
 }
 
-/// The causes whose words share most with a word: those of the same hop, or with the same part.
+/// The causes that a word which is none may be meant to be, or else those that share a part with it.
 fn nearest(word: &str) -> String {
-    let parts: Vec<&str> = word.split('-').filter(|part| part.len() > 1).collect();
-    let shared = |cause: &Cause| {
-        let words: Vec<&str> = cause.word().split('-').collect();
-        parts.iter().filter(|part| words.contains(part)).count()
-    };
-    let most = Cause::ALL.iter().map(shared).max().unwrap_or(0);
-    let near = Cause::ALL
+    let meant = near::nearest(word, Cause::ALL.iter().map(|cause| cause.word()));
+    if !meant.is_empty() {
+        return format!("did you mean {}?", meant.join(" or "));
+    }
+    let parts: Vec<&str> = word.split('-').filter(|part| part.len() > 3).collect();
+    let alike: Vec<&str> = Cause::ALL
         .iter()
-        .filter(|cause| most > 0 && shared(cause) == most);
-    let near: Vec<&str> = near.map(|cause| cause.word()).collect();
-    if near.is_empty() {
+        .map(|cause| cause.word())
+        .filter(|cause| cause.split('-').skip(1).any(|part| parts.contains(&part)))
+        .take(4)
+        .collect();
+    if alike.is_empty() {
         "docs/causes.md lists all of them".to_owned()
     } else {
-        format!("did you mean {}?", near.join(", "))
+        format!("like it are {}", alike.join(", "))
     }
 }
 
@@ -151,9 +156,12 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn a_word_that_is_no_cause_is_answered_with_those_that_are_near() {
-        assert!(nearest("lb-refusd").contains("lb-reset"));
-        assert!(nearest("backend-refuse").contains("backend-refused"));
-        assert!(nearest("x").contains("docs/causes.md"));
+    fn a_word_that_is_no_cause_is_answered_with_those_that_are_meant() {
+        assert_eq!(nearest("lb-refusd"), "did you mean lb-refused?");
+        assert_eq!(nearest("backend-refuse"), "did you mean backend-refused?");
+        assert_eq!(nearest("backend-timout"), "did you mean backend-timeout?");
+        assert_eq!(nearest("pod-reset"), "like it are lb-reset, backend-reset");
+        assert_eq!(nearest("x"), "docs/causes.md lists all of them");
+        assert_eq!(nearest("backend"), "docs/causes.md lists all of them");
     }
 }

@@ -20,7 +20,7 @@ use self::placeholders::VARIABLE;
 use self::terminal::Terminal;
 use super::conduct::ConductError;
 use super::session::StopSignals;
-use super::tell;
+use super::warn;
 
 pub use placeholders::Reach;
 
@@ -56,7 +56,7 @@ pub async fn run(
     };
     let doubts = filled.doubts.iter().filter(|_| !surroundings.proxied);
     for doubt in doubts.chain(&surroundings.doubts) {
-        tell(&format!("hopscope: {doubt}"));
+        warn(&format!("hopscope: {doubt}"));
     }
     let failed = |source| ConductError::Command {
         program: program.clone(),
@@ -169,7 +169,7 @@ impl Job {
         }
         if wants_terminal && !*warned {
             *warned = true;
-            tell(
+            warn(
                 "hopscope: the generator wants the terminal, and hopscope is not in its foreground: bring it there with \
                  `fg`, or send the generator's output to a file",
             );

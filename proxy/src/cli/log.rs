@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use hopscope_secret::text;
 use tracing_subscriber::EnvFilter;
 
-/// Shows warnings and errors, or what `RUST_LOG` asks for (`debug`, `hopscope_relay=trace`, `off`), without secrets: what
+/// Shows what is of this level or worse, or what `RUST_LOG` asks for (`debug`, `hopscope_relay=trace`, `off`), without secrets: what
 /// libraries trace are headers and URLs.
-pub(super) fn begin() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+pub(super) fn begin(level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| Discreet(io::stderr()))

@@ -9,9 +9,10 @@ use thiserror::Error;
 
 use super::Exit;
 use super::files::{self, Named, SameFile};
+use super::manner;
 use hopscope_recording::LEAST_BYTES;
 use hopscope_report::condition::Judgement;
-use hopscope_report::terminal::{self, Screen};
+use hopscope_report::terminal;
 use hopscope_report::{Condition, Report, html, json, markdown};
 use hopscope_text::figures::rfc3339;
 
@@ -250,9 +251,9 @@ impl ReportOptions {
             .map(|condition| condition.evaluate(report))
             .collect();
         let screen = if stdout_taken {
-            Screen::of_stderr()
+            manner::stderr()
         } else {
-            Screen::of_stdout()
+            manner::stdout()
         };
         let mut text = terminal::render(report, screen);
         for outcome in &outcomes {

@@ -12,6 +12,7 @@ use super::output::{OutputError, ReportOptions};
 use super::result::{Given, ResultError, ResultOptions};
 use crate::diagnosis::{Compared, Witnesses, of_recording_with};
 use hopscope_recording::{NoSuchPath, Recording, RecordingError};
+use hopscope_text::near::did_you_mean;
 
 const EXAMPLES: &str = "\
 The same recording gives the same bytes. A recording that was cut off (kill -9, a full disk) is read as far as it goes,
@@ -71,8 +72,10 @@ impl FromStr for Relabel {
         let (name, word) = typed
             .split_once('=')
             .ok_or_else(|| format!("`{typed}` is not NAME=KIND: write, for example, staging=lb"))?;
-        let kind = PathKind::from_word(word)
-            .ok_or_else(|| format!("`{word}` is no kind of path: write tunnel, lb, direct or unstated"))?;
+        let kind = PathKind::from_word(word).ok_or_else(|| {
+            let near = did_you_mean(word, ["tunnel", "lb", "direct", "unstated"]);
+            format!("`{word}` is no kind of path{near}: write tunnel, lb, direct or unstated")
+        })?;
         Ok(Self {
             name: name.to_owned(),
             kind,

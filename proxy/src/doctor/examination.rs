@@ -32,10 +32,13 @@ pub struct Finding {
     pub needed_for: &'static str,
 }
 
+/// What an examination is called as JSON.
+pub const SCHEMA: &str = "hopscope.doctor/1";
+
 /// All lines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Examination {
-    /// `hopscope.doctor/1`
+    /// [`SCHEMA`].
     pub schema: &'static str,
     /// Whether `proxy`, `run`, `demo` and `report` work: the main job.
     pub main_job: bool,
@@ -88,7 +91,7 @@ pub fn examine(seen: &Seen) -> Examination {
         .iter()
         .all(|finding| finding.needed_for != PROXY || finding.state != State::Missing);
     Examination {
-        schema: "hopscope.doctor/1",
+        schema: SCHEMA,
         main_job,
         findings,
     }

@@ -21,7 +21,10 @@ const USUAL: (usize, usize) = (80, 24);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// A table that is drawn over itself.
-    Table,
+    Table {
+        /// Whether in colour.
+        colour: bool,
+    },
     /// A line every ten seconds.
     Lines,
     /// Not at all.
@@ -30,10 +33,10 @@ pub enum Mode {
 
 impl Mode {
     /// A table where standard error is a terminal that can move its cursor, lines elsewhere.
-    pub fn of_standard_error() -> Self {
+    pub fn of_standard_error(colour: bool) -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         if std::io::stderr().is_terminal() && !dumb {
-            Self::Table
+            Self::Table { colour }
         } else {
             Self::Lines
         }
@@ -61,7 +64,7 @@ impl Display {
     ) -> Self {
         let (stop, stopped) = channel::<()>();
         let every = match mode {
-            Mode::Table => REDRAW,
+            Mode::Table { .. } => REDRAW,
             Mode::Lines => LINE,
             Mode::Off => {
                 return Self {
@@ -70,7 +73,6 @@ impl Display {
                 };
             }
         };
-        let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let shown = move || {
             let mut table = Table::default();
             let mut next = Instant::now() + every;
@@ -83,7 +85,7 @@ impl Display {
                 }
                 let frame = source.frame();
                 let text = match mode {
-                    Mode::Table => {
+                    Mode::Table { colour } => {
                         let (width, height) = screen();
                         table.over(&render(&frame, width, colour), height)
                     }

@@ -241,7 +241,12 @@ fn the_display_leaves_the_screen_as_it_found_it() {
         target: "h:1".to_owned(),
     }];
     let (live, screen) = (Live::new(&paths), Screen::default());
-    let display = Display::start_on(live.source(), Mode::Table, Box::new(screen.clone()), || (80, 24));
+    let display = Display::start_on(
+        live.source(),
+        Mode::Table { colour: true },
+        Box::new(screen.clone()),
+        || (80, 24),
+    );
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while screen.0.lock().expect("no panic").is_empty() {
         assert!(std::time::Instant::now() < deadline, "nothing was drawn");

@@ -3,8 +3,14 @@
 use std::borrow::Cow;
 use std::io::IsTerminal;
 
+use terminal_size::{Height, Width};
+
 /// How wide a terminal is taken to be when it does not say.
 const DEFAULT_WIDTH: usize = 100;
+/// Text is laid out for no fewer columns: a split of a screen in two has about as many.
+const NARROWEST: usize = 40;
+/// And for no more: longer lines are hard to read.
+const WIDEST: usize = 160;
 
 /// What the text is laid out for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,27 +28,38 @@ impl Screen {
         colour: false,
     };
 
-    /// The screen behind standard output. Colour only on a terminal, and not when `NO_COLOR` is set to anything or
-    /// `TERM` is `dumb` (<https://no-color.org>).
-    pub fn of_stdout() -> Self {
-        Self::of(std::io::stdout().is_terminal())
+    /// The screen behind standard output. `colour` is what the user decided; undecided, there is colour on a terminal
+    /// alone, and not when `NO_COLOR` is set to anything or `TERM` is `dumb` (<https://no-color.org>).
+    pub fn of_stdout(colour: Option<bool>) -> Self {
+        Self::of(
+            std::io::stdout().is_terminal(),
+            terminal_size::terminal_size_of(std::io::stdout()),
+            colour,
+        )
     }
 
     /// The screen behind standard error.
-    pub fn of_stderr() -> Self {
-        Self::of(std::io::stderr().is_terminal())
+    pub fn of_stderr(colour: Option<bool>) -> Self {
+        Self::of(
+            std::io::stderr().is_terminal(),
+            terminal_size::terminal_size_of(std::io::stderr()),
+            colour,
+        )
     }
 
-    fn of(is_terminal: bool) -> Self {
-        if !is_terminal {
-            return Self::PLAIN;
-        }
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let width = terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| width.0.into());
+    fn of(is_terminal: bool, size: Option<(Width, Height)>, colour: Option<bool>) -> Self {
+        let refused = || {
+            std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+                || std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+        };
+        let width = size.map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0));
         Self {
-            width: width.clamp(60, 160),
-            colour: !refused,
+            width: if is_terminal {
+                width.clamp(NARROWEST, WIDEST)
+            } else {
+                DEFAULT_WIDTH
+            },
+            colour: colour.unwrap_or_else(|| is_terminal && !refused()),
         }
     }
 

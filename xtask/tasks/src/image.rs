@@ -49,7 +49,9 @@ pub(crate) fn make(root: &Path, dist: bool) -> Result<PathBuf> {
     let mut build = Command::new("cargo");
     build.args(["rustc", "--locked", "--package", "hopscope", "--bin", "hopscope"]);
     if dist {
-        build.args(["--profile", "dist"]);
+        build
+            .args(["--profile", "dist"])
+            .envs(workspace::provenance(root));
     }
     // Said of the binary alone: it is linked anew, and all that it is made of is what every other build has.
     build

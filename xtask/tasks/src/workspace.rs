@@ -38,9 +38,33 @@ pub(crate) fn dist(root: &Path) -> Result<PathBuf> {
     run(
         root,
         &["cargo", "build", "--profile", "dist", "--package", "hopscope"],
-        &[],
+        &provenance(root),
     )?;
     Ok(target(root).join("dist/hopscope"))
+}
+
+/// What `hopscope version` says of its sources: their commit and its time, where git knows both and nothing was changed
+/// since. What the environment says already stays.
+pub(crate) fn provenance(root: &Path) -> Vec<(&'static str, PathBuf)> {
+    let ask = |arguments: &[&str]| {
+        let told = Command::new("git")
+            .args(arguments)
+            .current_dir(root)
+            .output()
+            .ok()?;
+        let text = String::from_utf8(told.stdout).ok()?;
+        told.status.success().then(|| text.trim().to_owned())
+    };
+    let clean = ask(&["status", "--porcelain"]).is_some_and(|changed| changed.is_empty());
+    let told = ask(&["log", "-1", "--format=%H %ct"]).filter(|_| clean);
+    let Some((commit, time)) = told.as_deref().and_then(|told| told.split_once(' ')) else {
+        return Vec::new();
+    };
+    [("HOPSCOPE_COMMIT", commit), ("SOURCE_DATE_EPOCH", time)]
+        .into_iter()
+        .filter(|(name, _)| std::env::var_os(name).is_none())
+        .map(|(name, value)| (name, PathBuf::from(value)))
+        .collect()
 }
 
 /// Runs a command in this folder; one that does not succeed is an error that names it.
