@@ -1,7 +1,7 @@
 //! Where the forms of a report end up.
 
 use hopscope_attribution::attribute;
-use hopscope_attribution::evidence::{Evidence, Route};
+use hopscope_attribution::evidence::{Evidence, PathId, Route, RouteId, TrafficCell};
 use hopscope_fixtures::{exchange, facts};
 
 use super::*;
@@ -16,6 +16,16 @@ fn report() -> Report {
         paths: facts().paths,
         routes: vec![Route("/products".to_owned())],
         exchanges: vec![exchange(0, 0, 503, 2_000, 1_000)],
+        traffic: vec![TrafficCell {
+            second: 0,
+            path: PathId(0),
+            route: RouteId(0),
+            requests: 1,
+            delivered_errors: 1,
+            undelivered: 0,
+            latency_sum_us: 1_000,
+            latency_max_us: 1_000,
+        }],
         ..Evidence::default()
     };
     Report::new(&facts(), None, &[], &evidence, &attribute(&evidence))
