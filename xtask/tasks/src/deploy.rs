@@ -2,6 +2,7 @@
 //! Kubernetes schemas, and what the image and the agent are.
 
 mod chart;
+mod grafana;
 mod objects;
 mod prometheus;
 
@@ -51,8 +52,9 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     }
     chart::check(root, &base, &all)?;
     let alerts = prometheus::check(root)?;
+    let panels = grafana::check(root)?;
     workspace::say(&format!(
-        "{} objects of deploy/base and {} of the overlay hold against the schemas, {} by structure alone; the chart gives the same; {alerts} alerts fire and fall silent",
+        "{} objects of deploy/base and {} of the overlay hold against the schemas, {} by structure alone; the chart gives the same; {alerts} alerts fire and fall silent; {panels} panels of dashboards ask for what there is",
         base.len(),
         all.len() - WITHOUT_SCHEMA.len(),
         WITHOUT_SCHEMA.join(", ")

@@ -72,7 +72,7 @@ fn tried(tests: &str, alert: &str) -> (bool, bool) {
 }
 
 /// The names of hopscope's own series in a text.
-fn metrics(text: &str) -> BTreeSet<&str> {
+pub(super) fn metrics(text: &str) -> BTreeSet<&str> {
     let word = |character: char| character.is_ascii_alphanumeric() || character == '_' || character == ':';
     text.split(|character| !word(character))
         .filter(|name| name.starts_with("hopscope_") && name.len() > "hopscope_".len())
