@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow, Marks, SocketBytes};
 use hopscope_attribution::evidence::{
-    Connection, Evidence, Moment, NodeEvidence, Observation, Path, PodEvidence, Span, WhyUnseen,
+    Connection, Connections, Evidence, Moment, NodeEvidence, Observation, Path, PodEvidence, Span, WhyUnseen,
 };
 use hopscope_attribution::hop::Hop;
 
@@ -54,7 +54,7 @@ impl Clock {
 #[derive(Clone, Copy, Debug)]
 pub struct Recorded<'a> {
     /// In the order in which they were accepted.
-    pub connections: &'a [Connection],
+    pub connections: &'a Connections,
     /// The paths that they were dealt to.
     pub paths: &'a [Path],
 }
@@ -130,7 +130,7 @@ pub fn join(
                     continue;
                 };
                 let candidates = by_ends.get(&ordered(socket.local, socket.remote));
-                let connection = candidates.and_then(|all| all.iter().find(|one| lived_at(one, at, slack)));
+                let connection = alive(candidates, recorded, at, slack);
                 let (owner, peer) = (hop(&socket.owner), hop(&socket.peer));
                 placed.push(Placed {
                     seen: socket,
@@ -214,19 +214,33 @@ pub fn join(
 
 type Ends = (SocketAddr, SocketAddr);
 
-fn by_ends(connections: &[Connection]) -> HashMap<Ends, Vec<&Connection>> {
-    let mut found: HashMap<Ends, Vec<&Connection>> = HashMap::new();
-    for connection in connections {
+/// The indices of connections, by the ends of either of their sockets.
+fn by_ends(connections: &Connections) -> HashMap<Ends, Vec<usize>> {
+    let mut found: HashMap<Ends, Vec<usize>> = HashMap::new();
+    for (index, connection) in connections.iter().enumerate() {
         for ends in connection
             .upstream_tuple
             .iter()
             .chain([&connection.downstream_tuple])
         {
-            let key = ordered(ends.local(), ends.remote());
-            found.entry(key).or_default().push(connection);
+            let key = ordered(ends.local, ends.remote);
+            found.entry(key).or_default().push(index);
         }
     }
     found
+}
+
+/// The first of the candidates, by their index, that lived at a moment.
+fn alive(
+    candidates: Option<&Vec<usize>>,
+    recorded: Recorded<'_>,
+    at: Moment,
+    slack: Span,
+) -> Option<Connection> {
+    let mut rows = candidates?
+        .iter()
+        .filter_map(|index| recorded.connections.get(*index));
+    rows.find(|one| lived_at(one, at, slack))
 }
 
 fn lived_at(connection: &Connection, at: Moment, slack: Span) -> bool {

@@ -148,7 +148,7 @@ mod tests {
             local.summary()
         );
         let nothing = Recorded {
-            connections: &[],
+            connections: &hopscope_attribution::evidence::Connections::default(),
             paths: &[],
         };
         let seen = local.finish(nothing, 0);

@@ -15,9 +15,9 @@ use std::time::Instant;
 
 use hopscope_attribution::attribute;
 use hopscope_attribution::evidence::{
-    Accounting, Author, Connection, ConnectionId, Cut, Delivery, Ending, Evidence, Exchange, FourTuple,
-    Method, Moment, Observation, ObserverHealth, ObserverSample, Path, PathId, PathKind, Phases, Protocol,
-    Route, RouteId, SideEnd, Span, TcpFacts, TrafficCell, TunnelEvidence, Upstream,
+    Accounting, Author, Connection, ConnectionId, Cut, Delivery, Ending, Evidence, Exchange, Exchanges,
+    FourTuple, Method, Moment, Observation, ObserverHealth, ObserverSample, Path, PathId, PathKind, Phases,
+    Protocol, Route, RouteId, Rows, SideEnd, Span, TcpFacts, TrafficCell, TunnelEvidence, Upstream,
 };
 
 const MILLION: u64 = 1_000_000;
@@ -62,8 +62,8 @@ fn evidence(failing: u64) -> Evidence {
         paths: (0..3).map(path).collect(),
         routes: (0..50).map(|route| Route(format!("/route/{route}"))).collect(),
         duration: Span::from_secs(1_000),
-        connections: Vec::with_capacity(1_000_000),
-        exchanges: Vec::with_capacity(1_000_000),
+        connections: Rows::with_capacity(1_000_000),
+        exchanges: Rows::with_capacity(1_000_000),
         tunnels: vec![(PathId(0), Observation::Seen(TunnelEvidence::default()))],
         ..Evidence::default()
     };
@@ -169,15 +169,11 @@ fn connection(number: u64, path: PathId, opened: Moment, took: Span, delivery: D
         downstream_tuple: FourTuple {
             local: address(8_080),
             remote: address(port),
-        }
-        .into(),
-        upstream_tuple: Some(
-            FourTuple {
-                local: address(port),
-                remote: address(3_000),
-            }
-            .into(),
-        ),
+        },
+        upstream_tuple: Some(FourTuple {
+            local: address(port),
+            remote: address(3_000),
+        }),
         downstream_end: SideEnd {
             at: opened + took,
             how: downstream,
@@ -201,7 +197,7 @@ fn connection(number: u64, path: PathId, opened: Moment, took: Span, delivery: D
     }
 }
 
-fn traffic(exchanges: &[Exchange]) -> Vec<TrafficCell> {
+fn traffic(exchanges: &Exchanges) -> Vec<TrafficCell> {
     let mut cells: BTreeMap<(u32, PathId, RouteId), TrafficCell> = BTreeMap::new();
     for exchange in exchanges {
         let (second, path, route) = (exchange.began.second(), exchange.path, exchange.route);

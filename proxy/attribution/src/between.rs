@@ -75,7 +75,7 @@ fn of(case: &Case<'_>, failure: &Failure) -> Between {
         PathKind::Direct | PathKind::Unstated => return Between::Any,
     };
     let connection = case.connection(failure);
-    if failure.contradicted || connection.is_some_and(ended_together) {
+    if failure.contradicted || connection.as_ref().is_some_and(ended_together) {
         return Between::Any;
     }
     let behind_hopscope = match failure.what {
@@ -92,7 +92,7 @@ fn of(case: &Case<'_>, failure: &Failure) -> Between {
                 let exchange = case.exchange(failure);
                 let half = exchange
                     .zip(connection)
-                    .is_some_and(|(exchange, connection)| half_closed(exchange, connection));
+                    .is_some_and(|(exchange, connection)| half_closed(&exchange, &connection));
                 let asked = exchange.is_none_or(|exchange| exchange.request_complete);
                 let timely = !case.late.host.touches(failure.began, failure.at);
                 asked && !half && timely && failure.age() >= kept_waiting(case, failure)

@@ -156,11 +156,11 @@ impl<'e> Case<'e> {
             .map_or("TARGET", |path| path.target.as_str())
     }
 
-    pub(crate) fn connection(&self, failure: &Failure) -> Option<&'e Connection> {
+    pub(crate) fn connection(&self, failure: &Failure) -> Option<Connection> {
         self.evidence.connections.get(failure.connection as usize)
     }
 
-    pub(crate) fn exchange(&self, failure: &Failure) -> Option<&'e Exchange> {
+    pub(crate) fn exchange(&self, failure: &Failure) -> Option<Exchange> {
         if failure.exchange == NONE {
             return None;
         }

@@ -17,7 +17,7 @@ use crate::evidence::{
     Connection, ConnectionId, Cut, Delivery, Ending, Evidence, Exchange, Moment, Span, TlsFailure,
     TrafficCell, Upstream,
 };
-use crate::failure::{self, NONE, What};
+use crate::failure::{self, ById, NONE, What};
 use crate::rules::half_closed;
 
 /// Exit codes of a generator that says nothing went wrong: 0, and k6's own of a threshold that was crossed and of a
@@ -49,13 +49,10 @@ pub fn set_aside(evidence: &mut Evidence) {
         return;
     }
     let mut taken = exchanges.into_iter().peekable();
-    let mut index = 0_u32;
-    let aside = evidence.exchanges.extract_if(.., |_| {
-        let take = taken.next_if_eq(&index).is_some();
-        index = index.saturating_add(1);
-        take
+    let aside = evidence.exchanges.extract(|index, _| {
+        let wanted = |taken: &u32| *taken as usize == index;
+        taken.next_if(wanted).is_some()
     });
-    let aside: Vec<Exchange> = aside.collect();
     for exchange in &aside {
         uncount(&mut evidence.traffic, exchange);
     }
@@ -87,9 +84,9 @@ pub fn heed_the_generator(evidence: &mut Evidence) -> Vec<Exchange> {
                 .latency_sum_us
                 .saturating_add(exchange.phases.total.as_micros());
         }
-        evidence.exchanges.push(exchange.clone());
+        evidence.exchanges.push(*exchange);
     }
-    evidence.exchanges.sort_by_key(order);
+    evidence.exchanges.sort_unstable_by_key(order);
     back
 }
 
@@ -199,11 +196,8 @@ fn under_way(evidence: &Evidence) -> (Vec<u32>, Vec<ConnectionId>) {
 /// Everything that the generator gave up, or that hopscope ended when it was told to stop.
 fn given_up(evidence: &Evidence) -> Vec<Open> {
     let limits = Limits::of(evidence);
-    let order = failure::by_id(&evidence.connections);
-    let find = |id| {
-        let index = failure::find(&evidence.connections, order.as_deref(), id)?;
-        evidence.connections.get(index as usize)
-    };
+    let by_id = ById::of(&evidence.connections);
+    let find = |id| evidence.connections.get(by_id.find(id)? as usize);
     let mut open = Vec::new();
     let mut carried = BTreeSet::new();
     for (index, exchange) in (0..NONE).zip(&evidence.exchanges) {
@@ -216,16 +210,16 @@ fn given_up(evidence: &Evidence) -> Vec<Open> {
         if !exchange.delivery.failed() {
             continue;
         }
-        let cut = if gave_its_stream_up(exchange) {
-            Some(ended(exchange))
+        let cut = if gave_its_stream_up(&exchange) {
+            Some(ended(&exchange))
         } else {
-            failure::what_of(exchange, Some(connection))
-                .and_then(|what| cut_at(what, connection, ended(exchange)))
+            failure::what_of(&exchange, Some(&connection))
+                .and_then(|what| cut_at(what, &connection, ended(&exchange)))
         };
         if let Some(cut) = cut {
             let cut = cut.max(exchange.began);
-            let waited = if half_closed(exchange, connection) {
-                ended(exchange).max(cut)
+            let waited = if half_closed(&exchange, &connection) {
+                ended(&exchange).max(cut)
             } else {
                 cut
             };
@@ -245,14 +239,14 @@ fn given_up(evidence: &Evidence) -> Vec<Open> {
         }
         let alone = match connection.upstream {
             _ if matches!(connection.downstream_end.how, Ending::Tls(_)) => {
-                failure::connection_failure(connection)
+                failure::connection_failure(&connection)
             }
             // Who is connecting fails nobody yet, however short it was.
             Upstream::Abandoned { after } => Some((What::Abandoned { after }, connection.opened + after)),
-            Upstream::Failed { .. } | Upstream::Connected { .. } => failure::connection_failure(connection),
+            Upstream::Failed { .. } | Upstream::Connected { .. } => failure::connection_failure(&connection),
         };
         if let Some((what, at)) = alone
-            && let Some(cut) = cut_at(what, connection, at)
+            && let Some(cut) = cut_at(what, &connection, at)
         {
             let asked = connection.opened + connection.first_byte_up.unwrap_or_default();
             let (began, limit) = match what {

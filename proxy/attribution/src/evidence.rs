@@ -16,6 +16,7 @@ pub mod observation;
 pub mod observer;
 pub mod path;
 pub mod pod;
+pub mod rows;
 pub mod run;
 pub mod time;
 pub mod traffic;
@@ -37,13 +38,14 @@ pub use observation::{Observation, WhyUnseen};
 pub use observer::{Accounting, ObserverDelay, ObserverHealth, ObserverSample};
 pub use path::{Path, PathId, PathKind};
 pub use pod::{PodChange, PodEvidence, PodId, PodTurn};
+pub use rows::{Connections, Exchanges, Rows};
 pub use run::RunFacts;
 pub use time::{Moment, Span};
 pub use traffic::TrafficCell;
 pub use tunnel::{
     Forwarder, Laws, PortOwner, TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess,
 };
-pub use tuple::{FourTuple, PackedTuple};
+pub use tuple::FourTuple;
 
 /// All that is known of one run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,11 +58,11 @@ pub struct Evidence {
     /// the time on record.
     pub duration: Span,
     /// Every connection, in the order in which they were accepted.
-    pub connections: Vec<Connection>,
+    pub connections: Connections,
     /// Addresses that failed beside others of the same name, in the order in which they first did.
     pub failed_addresses: Vec<AddressFailures>,
     /// Every failed exchange, and a sample of the successful ones, in the order in which they ended.
-    pub exchanges: Vec<Exchange>,
+    pub exchanges: Exchanges,
     /// Exact counts of all exchanges per second, path and route.
     pub traffic: Vec<TrafficCell>,
     /// What was seen of each tunnel path's forwarder; one entry a path of kind [`PathKind::Tunnel`].
@@ -84,7 +86,7 @@ impl Evidence {
     /// When the traffic began and when it ended: what is idle before and after it is not a part of it. Rows of what was
     /// answered are a sample, so the seconds of the exact counts speak as well. `None` without traffic.
     pub fn traffic_span(&self) -> Option<(Moment, Moment)> {
-        let all = self.exchanges.iter().chain(&self.cut_by_the_end);
+        let all = self.exchanges.iter().chain(self.cut_by_the_end.iter().copied());
         let exchanges = all.map(|exchange| (exchange.began, exchange.began + exchange.phases.total));
         let connections = self.connections.iter().map(|connection| {
             let tried = match connection.upstream {
@@ -116,17 +118,5 @@ impl Evidence {
             .chain(counted)
             .reduce(|(from, to), (began, ended)| (from.min(began), to.max(ended)))
             .map(|(from, to)| (from.min(to), to))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Connection, Exchange};
-
-    /// What is judged beside them has the rest of 500 MB: see `benches/million.rs`.
-    #[test]
-    fn a_million_connections_with_an_exchange_each_take_less_than_360_mb() {
-        let size = size_of::<Connection>() + size_of::<Exchange>();
-        assert!(size <= 360, "{size} bytes");
     }
 }

@@ -11,8 +11,8 @@ use crate::between::Between;
 use crate::cause::Cause;
 use crate::confidence::Ruling;
 use crate::evidence::{
-    Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, Evidence, Exchange, Moment,
-    PathId, Protocol, Side, Span, TlsFailure, Upstream,
+    Author, ConnectFailure, Connection, ConnectionId, Connections, Cut, Delivery, Ending, Evidence, Exchange,
+    Moment, PathId, Protocol, Side, Span, TlsFailure, Upstream,
 };
 
 use crate::rules;
@@ -124,8 +124,7 @@ impl Failure {
 
 /// Enumerates the failures in the order of time; ties are broken by identity, so the order of rows does not matter.
 pub(crate) fn enumerate(evidence: &Evidence) -> Vec<Failure> {
-    let order = by_id(&evidence.connections);
-    let find = |id: ConnectionId| find(&evidence.connections, order.as_deref(), id);
+    let by_id = ById::of(&evidence.connections);
     let mut rows = vec![Rows::None; evidence.connections.len()];
     let failed = evidence
         .exchanges
@@ -134,13 +133,18 @@ pub(crate) fn enumerate(evidence: &Evidence) -> Vec<Failure> {
         .count();
     let mut failures = Vec::with_capacity(failed);
     for (index, exchange) in (0..NONE).zip(&evidence.exchanges) {
-        let connection = find(exchange.connection);
+        let connection = by_id.find(exchange.connection);
         if let Some(rows) = connection.and_then(|index| rows.get_mut(index as usize)) {
             *rows = rows.and(exchange.delivery.failed());
         }
         if exchange.delivery.failed() {
             let row = connection.and_then(|index| evidence.connections.get(index as usize));
-            failures.push(of_exchange(exchange, row, index, connection.unwrap_or(NONE)));
+            failures.push(of_exchange(
+                &exchange,
+                row.as_ref(),
+                index,
+                connection.unwrap_or(NONE),
+            ));
         }
     }
     let garbled = unused::garbled(evidence);
@@ -151,9 +155,10 @@ pub(crate) fn enumerate(evidence: &Evidence) -> Vec<Failure> {
             (Rows::None | Rows::Good, _) => false,
         };
         let told = told || aside.contains(&connection.id);
-        let spoke_first =
-            || unused::spoke_first(connection, &garbled).map(|found| on_connection(connection, index, found));
-        let mut failure = of_connection(connection, index)
+        let spoke_first = || {
+            unused::spoke_first(&connection, &garbled).map(|found| on_connection(&connection, index, found))
+        };
+        let mut failure = of_connection(&connection, index)
             .or_else(spoke_first)
             .filter(|_| !told);
         // Where rows were lost, it may be the failure of one of them, told twice: nobody is charged with it.
@@ -453,25 +458,42 @@ fn cut_of(connection: &Connection) -> Option<(What, Moment)> {
 /// `ETIMEDOUT` on Linux (include/uapi/asm-generic/errno.h).
 pub(crate) const ETIMEDOUT: i32 = 110;
 
-/// Indices in the order of the connections' identities, unless they stand in that order already.
-pub(crate) fn by_id(connections: &[Connection]) -> Option<Vec<u32>> {
-    if connections.is_sorted_by_key(|connection| connection.id) {
-        return None;
-    }
-    let mut order: Vec<u32> = (0..NONE).zip(connections).map(|(index, _)| index).collect();
-    order.sort_by_key(|index| connections.get(*index as usize).map(|connection| connection.id));
-    Some(order)
+/// Finds connections by their identity.
+#[derive(Debug)]
+pub(crate) struct ById<'e> {
+    connections: &'e Connections,
+    /// Indices in the order of identities, unless the connections stand in that order already.
+    order: Option<Vec<u32>>,
 }
 
-pub(crate) fn find(connections: &[Connection], order: Option<&[u32]>, id: ConnectionId) -> Option<u32> {
-    match order {
-        None => connections
-            .binary_search_by_key(&id, |connection| connection.id)
-            .ok()
-            .and_then(|index| u32::try_from(index).ok()),
-        Some(order) => order
-            .binary_search_by_key(&Some(id), |index| connections.get(*index as usize).map(|c| c.id))
-            .ok()
-            .and_then(|at| order.get(at).copied()),
+impl<'e> ById<'e> {
+    pub(crate) fn of(connections: &'e Connections) -> Self {
+        let id = |index: &u32| connections.get(*index as usize).map(|connection| connection.id);
+        let order = (!connections.iter().is_sorted_by_key(|connection| connection.id)).then(|| {
+            let mut order: Vec<u32> = (0..NONE).zip(connections).map(|(index, _)| index).collect();
+            order.sort_by_key(id);
+            order
+        });
+        Self { connections, order }
+    }
+
+    /// The index of a connection.
+    pub(crate) fn find(&self, id: ConnectionId) -> Option<u32> {
+        let count = u32::try_from(self.connections.len()).unwrap_or(NONE);
+        let at = |place: u32| match &self.order {
+            None => Some(place),
+            Some(order) => order.get(place as usize).copied(),
+        };
+        let of = |place: u32| Some(self.connections.get(at(place)? as usize)?.id);
+        let (mut low, mut high) = (0, count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if of(middle) < Some(id) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        at(low).filter(|_| of(low) == Some(id))
     }
 }

@@ -153,8 +153,7 @@ fn handshakes(evidence: &Evidence, late: &mut Vec<(Moment, Moment)>) {
     for connection in &evidence.connections {
         let local = connection
             .upstream_tuple
-            .as_ref()
-            .is_some_and(|tuple| tuple.remote().ip().is_loopback());
+            .is_some_and(|tuple| tuple.remote.ip().is_loopback());
         if let (true, Upstream::Connected { tcp, .. }) = (local, connection.upstream)
             && tcp >= LOOPBACK_LATE
             && tcp < SYN_AGAIN

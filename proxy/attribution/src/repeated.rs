@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use crate::case::Case;
-use crate::evidence::{Connection, ConnectionId, Exchange, Method, Moment, PathId, RouteId, Span};
-use crate::failure::{Failure, What};
+use crate::evidence::{ConnectionId, Exchange, Method, Moment, PathId, RouteId, Span};
+use crate::failure::{ById, Failure, What};
 use crate::figures::count;
 
 /// Whoever repeats does so at once: this is room for a new connection and its handshake.
@@ -25,12 +25,8 @@ pub(crate) fn repeated(case: &Case<'_>) -> u64 {
     if candidates.peek().is_none() {
         return 0;
     }
-    let opened: BTreeMap<ConnectionId, &Connection> = case
-        .evidence
-        .connections
-        .iter()
-        .map(|row| (row.id, row))
-        .collect();
+    let by_id = ById::of(&case.evidence.connections);
+    let found = |id: ConnectionId| case.evidence.connections.get(by_id.find(id)? as usize);
     // By what was asked: when fresh connections began with it.
     let mut fresh: BTreeMap<Asked, BTreeMap<(Moment, ConnectionId), bool>> = BTreeMap::new();
     for exchange in case
@@ -39,8 +35,8 @@ pub(crate) fn repeated(case: &Case<'_>) -> u64 {
         .iter()
         .filter(|exchange| exchange.ordinal == 0)
     {
-        if let Some(row) = opened.get(&exchange.connection) {
-            let moments = fresh.entry(asked(exchange)).or_default();
+        if let Some(row) = found(exchange.connection) {
+            let moments = fresh.entry(asked(&exchange)).or_default();
             moments.insert((row.opened, row.id), false);
         }
     }
@@ -48,7 +44,7 @@ pub(crate) fn repeated(case: &Case<'_>) -> u64 {
     for failure in candidates {
         let Some(moments) = case
             .exchange(failure)
-            .and_then(|exchange| fresh.get_mut(&asked(exchange)))
+            .and_then(|exchange| fresh.get_mut(&asked(&exchange)))
         else {
             continue;
         };

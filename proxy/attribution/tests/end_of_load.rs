@@ -7,9 +7,9 @@ use hopscope_attribution::cause::Cause;
 use hopscope_attribution::end_of_load::{heed_the_generator, set_aside};
 use hopscope_attribution::evidence::WhyUnseen;
 use hopscope_attribution::evidence::{
-    Accounting, Author, Connection, ConnectionId, Cut, Delivery, Ending, Evidence, Exchange, FourTuple,
-    GeneratorExit, GeneratorResult, Method, Moment, Observation, ObserverHealth, Path, PathId, PathKind,
-    Phases, Protocol, Route, RouteId, SideEnd, Span, TrafficCell, Upstream,
+    Accounting, Author, Connection, ConnectionId, Cut, Delivery, Ending, Evidence, Exchange, Exchanges,
+    FourTuple, GeneratorExit, GeneratorResult, Method, Moment, Observation, ObserverHealth, Path, PathId,
+    PathKind, Phases, Protocol, Route, RouteId, SideEnd, Span, TrafficCell, Upstream,
 };
 use proptest::prelude::*;
 
@@ -93,8 +93,8 @@ fn connection(id: u64, cut_at: u64) -> Connection {
             tcp: Span::from_micros(100),
             tls: None,
         },
-        downstream_tuple: tuple.into(),
-        upstream_tuple: Some(tuple.into()),
+        downstream_tuple: tuple,
+        upstream_tuple: Some(tuple),
         downstream_end: SideEnd {
             at: Moment(cut_at),
             how: if id.is_multiple_of(2) {
@@ -144,7 +144,7 @@ fn exchange(connection: u64, ordinal: u32, began: u64, took: u64, delivery: Deli
 
 /// The exact counts of what the rows tell.
 fn count(evidence: &mut Evidence) {
-    evidence.exchanges.sort_by_key(|exchange| {
+    evidence.exchanges.sort_unstable_by_key(|exchange| {
         (
             exchange.began + exchange.phases.total,
             exchange.connection,
@@ -267,13 +267,13 @@ fn a_generator_that_lived_on_did_not_end_there() {
 #[test]
 fn an_answer_that_was_overdue_stays_a_failure() {
     let mut evidence = run();
-    let late = evidence
-        .exchanges
-        .iter_mut()
-        .find(|exchange| exchange.connection == ConnectionId(3) && exchange.delivery.failed());
-    let late = late.expect("one was under way");
-    late.began = Moment(END - 900_000);
-    late.phases.total = Span::from_micros(900_060);
+    let late = |exchange: &Exchange| exchange.connection == ConnectionId(3) && exchange.delivery.failed();
+    evidence.exchanges.change_all(|exchange| {
+        if late(exchange) {
+            exchange.began = Moment(END - 900_000);
+            exchange.phases.total = Span::from_micros(900_060);
+        }
+    });
     // Before that it asked nothing more.
     evidence.exchanges.retain(|exchange| {
         exchange.connection != ConnectionId(3)
@@ -292,13 +292,21 @@ fn requests_that_are_given_up_in_mid_run_stay_failures() {
         evidence
             .exchanges
             .retain(|exchange| !of_it(exchange) || exchange.began < Moment(at));
-        let last = evidence.exchanges.iter_mut().rfind(|exchange| of_it(exchange));
+        let last = evidence.exchanges.iter().rposition(|exchange| of_it(&exchange));
         let last = last.expect("it asked before");
-        last.delivery = CUT_BY_FIN;
-        evidence.connections[usize::try_from(id).unwrap_or(0)].downstream_end = SideEnd {
-            at: last.began + last.phases.total,
-            how: Ending::Fin,
-        };
+        let mut left = Moment(0);
+        evidence.exchanges.change(last, |last| {
+            last.delivery = CUT_BY_FIN;
+            left = last.began + last.phases.total;
+        });
+        evidence
+            .connections
+            .change(usize::try_from(id).unwrap_or(0), |connection| {
+                connection.downstream_end = SideEnd {
+                    at: left,
+                    how: Ending::Fin,
+                };
+            });
     }
     count(&mut evidence);
     // The last of them left a tenth of a second before the others, and did not come again.
@@ -308,12 +316,14 @@ fn requests_that_are_given_up_in_mid_run_stay_failures() {
 #[test]
 fn a_connection_that_stays_open_does_not_keep_the_others_from_ending() {
     let mut evidence = run();
-    evidence.connections[2].downstream_end.how = Ending::StillOpen;
-    for exchange in &mut evidence.exchanges {
+    evidence
+        .connections
+        .change(2, |connection| connection.downstream_end.how = Ending::StillOpen);
+    evidence.exchanges.change_all(|exchange| {
         if exchange.connection == ConnectionId(2) && exchange.delivery.failed() {
             exchange.delivery = Delivery::Nothing { cut: Cut::Stopped };
         }
-    }
+    });
     assert_eq!(judged(evidence), (16, 0), "hopscope's own stop is an end as well");
 }
 
@@ -329,31 +339,31 @@ fn connections_that_were_idle_end_with_the_others() {
 #[test]
 fn what_the_paths_side_ended_is_never_set_aside() {
     let mut evidence = run();
-    for exchange in &mut evidence.exchanges {
+    evidence.exchanges.change_all(|exchange| {
         if exchange.delivery.failed() {
             exchange.delivery = Delivery::Nothing {
                 cut: Cut::UpstreamReset,
             };
         }
-    }
-    for connection in &mut evidence.connections {
+    });
+    evidence.connections.change_all(|connection| {
         connection.upstream_end = SideEnd {
             at: Moment(connection.downstream_end.at.0 - 30),
             how: Ending::Reset,
         };
-    }
+    });
     assert_eq!(judged(evidence), (0, 16));
 }
 
 #[test]
 fn both_ends_in_one_wake_up_have_no_order() {
     let mut evidence = run();
-    for connection in &mut evidence.connections {
+    evidence.connections.change_all(|connection| {
         connection.upstream_end = SideEnd {
             at: connection.downstream_end.at,
             how: Ending::Fin,
         };
-    }
+    });
     assert_eq!(judged(evidence), (0, 16));
 }
 
@@ -369,12 +379,14 @@ fn without_answers_nobody_knows_what_is_overdue() {
 fn a_server_that_hangs_until_the_end_fails_what_it_was_asked() {
     for hung in [3_000_000, 30_000_000] {
         let mut evidence = run();
-        for exchange in evidence.exchanges.iter_mut().filter(|e| e.delivery.failed()) {
-            exchange.phases.total = Span::from_micros(exchange.phases.total.as_micros() + hung);
-        }
-        for connection in &mut evidence.connections {
+        evidence.exchanges.change_all(|exchange| {
+            if exchange.delivery.failed() {
+                exchange.phases.total = Span::from_micros(exchange.phases.total.as_micros() + hung);
+            }
+        });
+        evidence.connections.change_all(|connection| {
             connection.downstream_end.at = connection.downstream_end.at + Span::from_micros(hung);
-        }
+        });
         evidence.generator_exit = Observation::Seen(GeneratorExit {
             at: Observation::Seen(Moment(END + hung + 900)),
             code: 0,
@@ -432,12 +444,12 @@ fn what_the_generators_own_time_out_ended_last_is_no_end_of_the_load() {
         evidence.exchanges.retain(|exchange| {
             exchange.connection != last || exchange.delivery.failed() || exchange.began < Moment(END - 90_000)
         });
-        for exchange in &mut evidence.exchanges {
+        evidence.exchanges.change_all(|exchange| {
             if exchange.connection == last && exchange.delivery.failed() {
                 exchange.began = Moment(END + 80 - at_the_end);
                 exchange.phases.total = Span::from_micros(at_the_end);
             }
-        }
+        });
         count(&mut evidence);
         assert_eq!(judged(evidence), expected, "{mid_run:?} {at_the_end}");
     }
@@ -461,9 +473,9 @@ fn bursts_of_load_behind_one_proxy_end_one_by_one() {
         exchange.began = later(exchange.began);
         evidence.exchanges.push(exchange);
     }
-    for connection in &mut evidence.connections {
+    evidence.connections.change_all(|connection| {
         connection.exchanges = 100;
-    }
+    });
     evidence.observer.accounting.accepts *= 2;
     evidence.observer.accounting.connection_rows *= 2;
     count(&mut evidence);
@@ -584,15 +596,17 @@ proptest! {
     ) {
         let mut evidence = run();
         evidence.generator_exit = Observation::Seen(GeneratorExit { at: Observation::default(), code });
-        for (connection, (at, how, _)) in evidence.connections.iter_mut().zip(&ends) {
-            connection.downstream_end.at = Moment(*at);
-            connection.downstream_end.how =
-                [Ending::Fin, Ending::Fin, Ending::Reset, Ending::Reset, Ending::EndedByRelay, Ending::TimedOut, Ending::Fin]
-                    [usize::from(*how)];
+        for (index, (at, how, _)) in ends.iter().enumerate() {
+            evidence.connections.change(index, |connection| {
+                connection.downstream_end.at = Moment(*at);
+                connection.downstream_end.how =
+                    [Ending::Fin, Ending::Fin, Ending::Reset, Ending::Reset, Ending::EndedByRelay, Ending::TimedOut, Ending::Fin]
+                        [usize::from(*how)];
+            });
         }
-        for exchange in evidence.exchanges.iter_mut().filter(|exchange| exchange.delivery.failed()) {
+        evidence.exchanges.change_all(|exchange| if exchange.delivery.failed() {
             exchange.began = Moment(ends[usize::try_from(exchange.connection.0).unwrap_or(0)].2);
-        }
+        });
         count(&mut evidence);
         let before = evidence.clone();
         set_aside(&mut evidence);
@@ -603,9 +617,9 @@ proptest! {
         prop_assert!(code == 0 || aside == 0, "a crash sets nothing aside");
         // The order of rows is irrelevant, and a second call changes nothing that was set aside.
         let mut turned = before.clone();
-        turned.connections.reverse();
+        turned.connections.edit(|rows| rows.reverse());
         let half = usize::try_from(seed % turned.exchanges.len() as u64).unwrap_or(0);
-        turned.exchanges.rotate_left(half);
+        turned.exchanges.edit(|rows| rows.rotate_left(half));
         set_aside(&mut turned);
         prop_assert_eq!(turned.cut_by_the_end.len() as u64, aside);
         prop_assert_eq!(requests(&turned), requests(&evidence));
@@ -630,12 +644,12 @@ proptest! {
                 code: 0,
             });
         }
-        evidence.exchanges.clear();
+        evidence.exchanges = Exchanges::default();
         let mut next = times.iter().copied().cycle();
         let mut in_flight = 0;
         for id in 0..CONNECTIONS {
             let cut_at = cut + id * stagger;
-            evidence.connections[usize::try_from(id).unwrap_or(0)].downstream_end.at = Moment(cut_at);
+            evidence.connections.change(usize::try_from(id).unwrap_or(0), |connection| connection.downstream_end.at = Moment(cut_at));
             let (mut began, mut ordinal) = (1_000 + id * 100, 0);
             loop {
                 let takes = next.next().unwrap_or(USUAL);

@@ -46,7 +46,7 @@ impl Provisional {
                 self.waiting
                     .entry(exchange.connection)
                     .or_default()
-                    .push(exchange.clone());
+                    .push(*exchange);
                 self.waiting_exchanges += 1;
             }
         }
@@ -108,7 +108,7 @@ fn open_connection(exchange: &Exchange) -> Connection {
             tcp: Span::ZERO,
             tls: None,
         },
-        downstream_tuple: nowhere.into(),
+        downstream_tuple: nowhere,
         upstream_tuple: None,
         downstream_end: open,
         upstream_end: open,

@@ -8,8 +8,7 @@ use std::time::Instant;
 
 use hopscope_attribution::evidence::{
     Author, Connection, ConnectionId, Delivery, Ending, Exchange, FourTuple, Method, Moment, Observation,
-    PackedTuple, Path, PathId, PathKind, Phases, Protocol, RouteId, RunFacts, SideEnd, Span, TcpFacts,
-    Upstream,
+    Path, PathId, PathKind, Phases, Protocol, RouteId, RunFacts, SideEnd, Span, TcpFacts, Upstream,
 };
 use hopscope_recording::{FinalFacts, Options, Recording, create};
 
@@ -211,11 +210,9 @@ fn exchange(number: u64) -> Exchange {
 fn connection(number: u64) -> Connection {
     let opened = number * PACE_US;
     let port = u16::try_from(number % 28_000).unwrap_or(0) + 32_768;
-    let tuple = |local, remote| {
-        PackedTuple::from(FourTuple {
-            local: ([127, 0, 0, 1], local).into(),
-            remote: ([127, 0, 0, 1], remote).into(),
-        })
+    let tuple = |local, remote| FourTuple {
+        local: ([127, 0, 0, 1], local).into(),
+        remote: ([127, 0, 0, 1], remote).into(),
     };
     let tcp = TcpFacts {
         rtt_us: 90 + u32::from(port) % 50,

@@ -134,7 +134,7 @@ impl Recorder {
             self.shared.losses.add(LossKind::FailedExchange, 1);
             return;
         }
-        self.batch.failed.push(exchange.clone());
+        self.batch.failed.push(*exchange);
         if self.batch.failed.len().is_multiple_of(EAGER_ROWS) {
             self.hand_over(self.batch.until);
         }

@@ -98,6 +98,19 @@ const fn added(table: &'static str, column: &'static str) -> Addition {
     }
 }
 
+/// Columns that no verdict needs: they are in the recording for whoever asks it, and are not read. What the kernel said of
+/// the downstream socket reads as not watched, and times of the upstream one as zero.
+const UNJUDGED: &[Addition] = &[
+    observed(CONNECTION, "downstream_tcp_rtt_us"),
+    added(CONNECTION, "downstream_tcp_min_rtt_us"),
+    added(CONNECTION, "downstream_tcp_retransmits"),
+    added(CONNECTION, "downstream_tcp_lost"),
+    added(CONNECTION, "downstream_tcp_busy_ms"),
+    added(CONNECTION, "downstream_tcp_rwnd_limited_ms"),
+    added(CONNECTION, "downstream_tcp_sndbuf_limited_ms"),
+    added(CONNECTION, "downstream_tcp_unacked_bytes"),
+];
+
 /// Tables that were added since the first recordings of this [`VERSION`].
 pub(super) const ADDED_TABLES: &[&str] = &[FAILED_ADDRESS];
 
@@ -179,9 +192,11 @@ pub(super) fn select<T: Columns>(table: &str, present: &[String], additions: &[A
     let columns: Vec<_> = columns
         .iter()
         .map(|column| {
-            let added = additions
-                .iter()
-                .find(|added| added.table == table && added.column == column);
+            let of_it = |other: &&Addition| other.table == table && other.column == column;
+            if let Some(unjudged) = UNJUDGED.iter().find(of_it) {
+                return format!("{} AS \"{column}\"", unjudged.otherwise);
+            }
+            let added = additions.iter().find(of_it);
             match added {
                 Some(added) if !present.contains(column) => {
                     format!("{} AS \"{column}\"", added.otherwise)

@@ -231,7 +231,7 @@ impl Cell {
     /// chance.
     fn keep(&mut self, exchange: &Exchange, room: bool, limit: usize, random: &mut fastrand::Rng) -> bool {
         if self.sample.len() < limit && room {
-            self.sample.push(exchange.clone());
+            self.sample.push(*exchange);
             return true;
         }
         let ok = self.requests - self.delivered_errors - self.undelivered;
@@ -240,7 +240,7 @@ impl Cell {
             .ok()
             .and_then(|at| self.sample.get_mut(at))
         {
-            *kept = exchange.clone();
+            *kept = *exchange;
         }
         false
     }

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hopscope_attribution::evidence::{
-    ConnectFailure, Connection, Cut, Ending, FourTuple, Moment, Observation, Opaque, PackedTuple, PathId,
-    Protocol, Side, SideEnd, Span, Upstream, WhyUnseen,
+    ConnectFailure, Connection, Cut, Ending, FourTuple, Moment, Observation, Opaque, PathId, Protocol, Side,
+    SideEnd, Span, Upstream, WhyUnseen,
 };
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -293,8 +293,8 @@ impl Accepted {
                 Observation::Unseen(WhyUnseen::OutsideTheWindow)
             },
             upstream: log.upstream,
-            downstream_tuple: log.downstream_tuple.into(),
-            upstream_tuple: log.upstream_tuple.map(PackedTuple::from),
+            downstream_tuple: log.downstream_tuple,
+            upstream_tuple: log.upstream_tuple,
             downstream_end: self
                 .handshake_end
                 .or_else(|| relay.and_then(Relay::downstream_end))

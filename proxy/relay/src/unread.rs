@@ -40,14 +40,13 @@ impl Notice {
 }
 
 /// How many bytes of a connection were not read; `None` when all were.
-pub(super) fn bytes(observer: Option<&Observer>, relay: Option<&Relay>) -> Option<Box<Unread>> {
-    let unread = match (observer, relay) {
+pub(super) fn bytes(observer: Option<&Observer>, relay: Option<&Relay>) -> Option<Unread> {
+    match (observer, relay) {
         (Some(observer), _) => observer.unread(),
         (None, Some(relay)) => Some(Unread {
             up: relay.up.passed(),
             down: relay.down.passed(),
         }),
         (None, None) => None,
-    };
-    unread.map(Box::new)
+    }
 }

@@ -282,10 +282,6 @@ pub(super) fn has_room_for_pipes() -> bool {
 }
 
 /// Hands a finished exchange to this thread's recorder.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "it is passed as what takes an observer's exchanges"
-)]
 pub(super) fn record_exchange(exchange: Exchange) {
     with(|worker| worker.recorder.exchange(&exchange));
 }

@@ -151,7 +151,7 @@ fn totals(evidence: &Evidence, diagnosis: &Diagnosis) -> Totals {
         .fold(Failed::default(), |sum, hop| sum.and(hop.failed));
     let seconds = evidence.duration.as_secs_f64();
     Totals {
-        connections: count(&evidence.connections),
+        connections: u64::try_from(evidence.connections.len()).unwrap_or(u64::MAX),
         requests: tally.requests,
         cut_by_the_end: count(&evidence.cut_by_the_end),
         connects_cut_by_the_end: count(&evidence.connects_cut_by_the_end),

@@ -207,15 +207,11 @@ pub(crate) fn connection(id: u64) -> Connection {
         downstream_tuple: FourTuple {
             local: address(8080),
             remote: address(port),
-        }
-        .into(),
-        upstream_tuple: Some(
-            FourTuple {
-                local: address(port),
-                remote: address(3000),
-            }
-            .into(),
-        ),
+        },
+        upstream_tuple: Some(FourTuple {
+            local: address(port),
+            remote: address(3000),
+        }),
         downstream_end: SideEnd {
             at: closed,
             how: Ending::Fin,

@@ -1,6 +1,8 @@
 //! Asked, kept, read again, and placed in time.
 
-use hopscope_attribution::evidence::{Observation, PodEvidence, WhyUnseen};
+use std::sync::LazyLock;
+
+use hopscope_attribution::evidence::{Connections, Observation, PodEvidence, WhyUnseen};
 
 use super::*;
 use crate::evidence::tests::written;
@@ -12,10 +14,14 @@ fn add(known: Observation<NodeEvidence>, more: NodeEvidence) -> Observation<Node
     told.into_node()
 }
 
-const NOTHING: Recorded<'_> = Recorded {
-    connections: &[],
-    paths: &[],
-};
+static NOBODY: LazyLock<Connections> = LazyLock::new(Connections::default);
+
+fn nothing() -> Recorded<'static> {
+    Recorded {
+        connections: &NOBODY,
+        paths: &[],
+    }
+}
 const BEGAN: u64 = 1_790_000_000_000_000;
 
 fn window(from_unix_us: u64) -> Seen {
@@ -43,7 +49,7 @@ fn an_agent_whose_clock_is_ahead_is_placed_by_the_question_and_the_round_trip() 
     let ahead = 7_000_000;
     let text = text(&[BEGAN + 3_000_000 + ahead], BEGAN + 100_100_000 + ahead);
     let answer = Answer::asked(&text, BEGAN + 100_000_000, BEGAN + 100_200_000).unwrap();
-    let (evidence, joined) = answer.join(NOTHING, BEGAN);
+    let (evidence, joined) = answer.join(nothing(), BEGAN);
     assert_eq!(evidence.windows[0].from, Moment(3_000_000));
     assert_eq!(joined.clock_error, Span::from_micros(100_000));
 }
@@ -59,7 +65,7 @@ fn what_was_kept_is_joined_as_it_was_the_first_time() {
 #[test]
 fn an_answer_that_somebody_else_kept_has_a_clock_that_nobody_measured() {
     let saved = Answer::saved(&text(&[BEGAN + 1], BEGAN + 9)).unwrap();
-    assert_eq!(saved[0].join(NOTHING, BEGAN).1.clock_error, UNMEASURED);
+    assert_eq!(saved[0].join(nothing(), BEGAN).1.clock_error, UNMEASURED);
 }
 
 #[test]
@@ -75,7 +81,7 @@ fn lines_forgotten_within_the_recording_are_counted_as_lost_and_those_before_it_
     let lost = |oldest: u64| {
         let mut answer = Answer::saved(&text(&[oldest], BEGAN + 9)).unwrap().remove(0);
         answer.head.forgotten = 12;
-        let (evidence, _) = answer.join(NOTHING, BEGAN);
+        let (evidence, _) = answer.join(nothing(), BEGAN);
         evidence
             .windows
             .iter()
@@ -91,7 +97,7 @@ fn evidence_of_two_agents_is_added_up_with_the_worse_clock() {
     let one = |from: u64, error: u64| NodeEvidence {
         clock_error: Span::from_micros(error),
         ..Answer::saved(&text(&[from], BEGAN)).unwrap()[0]
-            .join(NOTHING, BEGAN)
+            .join(nothing(), BEGAN)
             .0
     };
     let known = add(Observation::default(), one(BEGAN + 1, 5));

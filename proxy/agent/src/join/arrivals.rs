@@ -48,8 +48,8 @@ struct Refused<'a> {
 
 /// A connection that was not made, and when that was known.
 #[derive(Clone, Copy, Debug)]
-struct Attempt<'a> {
-    connection: &'a Connection,
+struct Attempt {
+    connection: Connection,
     from: Moment,
     until: Moment,
 }
@@ -67,7 +67,7 @@ pub fn arrivals(all: &[Said<'_>], node: &NodeEvidence, recorded: Recorded<'_>) -
         let id = PathId(at);
         let of_path = || recorded.connections.iter().filter(move |one| one.path == id);
         let mut targets: HashSet<SocketAddr> = of_path()
-            .filter_map(|one| Some(one.upstream_tuple.as_ref()?.remote()))
+            .filter_map(|one| Some(one.upstream_tuple?.remote))
             .take(64)
             .collect();
         targets.extend(typed(&path.target));
@@ -76,12 +76,12 @@ pub fn arrivals(all: &[Said<'_>], node: &NodeEvidence, recorded: Recorded<'_>) -
         });
         let Some(service) = service else { continue };
         let open = of_path().filter(|one| !known.contains(&one.id));
-        let attempts: Vec<_> = open.filter_map(attempt).collect();
+        let attempts: Vec<_> = open.filter_map(|one| attempt(&one)).collect();
         if attempts.is_empty() {
             continue;
         }
         let own: HashSet<IpAddr> = of_path()
-            .filter_map(|one| Some(one.upstream_tuple.as_ref()?.local().ip().to_canonical()))
+            .filter_map(|one| Some(one.upstream_tuple?.local.ip().to_canonical()))
             .collect();
         found.extend(of_service(service, attempts, &refused, &own, all, node));
     }
@@ -91,7 +91,7 @@ pub fn arrivals(all: &[Said<'_>], node: &NodeEvidence, recorded: Recorded<'_>) -
 
 fn of_service(
     service: &ServiceEndpoints,
-    mut attempts: Vec<Attempt<'_>>,
+    mut attempts: Vec<Attempt>,
     refused: &[Refused<'_>],
     own: &HashSet<IpAddr>,
     all: &[Said<'_>],
@@ -109,7 +109,7 @@ fn of_service(
         .filter(|one| endpoints.contains_key(&canonical(one.seen.local)))
         .collect();
     let slack = |one: &Refused<'_>| one.error + APART;
-    let fits = |attempt: &Attempt<'_>, one: &Refused<'_>| {
+    let fits = |attempt: &Attempt, one: &Refused<'_>| {
         one.at + slack(one) >= attempt.from && one.at <= attempt.until + slack(one)
     };
     // Others may dial the Service as well: where their refusals lie among ours, only the sender's address tells them apart.
@@ -177,7 +177,7 @@ fn by_pod(connection: ConnectionId, one: &Refused<'_>, end: Option<&Endpoint>) -
 /// named; where all were watched and lost nothing, no SYN came to any of them.
 fn unseen(
     service: &ServiceEndpoints,
-    attempt: &Attempt<'_>,
+    attempt: &Attempt,
     all: &[Said<'_>],
     node: &NodeEvidence,
 ) -> Option<Arrival> {
@@ -244,7 +244,7 @@ fn refusals<'a>(all: &[Said<'a>]) -> Vec<Refused<'a>> {
     found
 }
 
-fn attempt(connection: &Connection) -> Option<Attempt<'_>> {
+fn attempt(connection: &Connection) -> Option<Attempt> {
     let Upstream::Failed { after, failure } = connection.upstream else {
         return None;
     };
@@ -253,7 +253,7 @@ fn attempt(connection: &Connection) -> Option<Attempt<'_>> {
     // A refusal is told at once; what was swallowed may have been so at any time of the attempt.
     let from = if refused { until } else { connection.opened };
     (refused || failure == ConnectFailure::TimedOut).then_some(Attempt {
-        connection,
+        connection: *connection,
         from,
         until,
     })

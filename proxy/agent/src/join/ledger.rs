@@ -68,8 +68,8 @@ pub(super) fn pair(
     error: Span,
 ) -> Vec<(usize, ConnectionId)> {
     let legs = legs(sockets, joined);
-    let mut forwarded: Vec<(&Connection, PathKind)> = recorded
-        .connections
+    let rows: Vec<Connection> = recorded.connections.iter().collect();
+    let mut forwarded: Vec<(&Connection, PathKind)> = rows
         .iter()
         .filter_map(|connection| {
             let kind = recorded.paths.get(usize::from(connection.path.0))?.kind;

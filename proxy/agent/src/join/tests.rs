@@ -24,15 +24,11 @@ pub(super) fn connection(id: u64, opened: u64, closed: u64) -> Connection {
         downstream_tuple: FourTuple {
             local: "127.0.0.1:8080".parse().unwrap(),
             remote: "127.0.0.1:50000".parse().unwrap(),
-        }
-        .into(),
-        upstream_tuple: Some(
-            FourTuple {
-                local: "10.0.0.1:41000".parse().unwrap(),
-                remote: "10.0.0.2:3000".parse().unwrap(),
-            }
-            .into(),
-        ),
+        },
+        upstream_tuple: Some(FourTuple {
+            local: "10.0.0.1:41000".parse().unwrap(),
+            remote: "10.0.0.2:3000".parse().unwrap(),
+        }),
         downstream_end: end,
         upstream_end: end,
         bytes_up: 0,
@@ -70,7 +66,7 @@ fn a_socket_is_joined_by_its_addresses_from_either_end_and_by_time() {
         &lines,
         None,
         Recorded {
-            connections: &[connection(3, 500, 5_000)],
+            connections: &vec![connection(3, 500, 5_000)].into(),
             paths: &[],
         },
         clock,
@@ -123,7 +119,7 @@ fn pods_are_told_of_where_an_api_told_and_a_connection_is_at_home_where_its_appl
             Line { seq, seen }
         })
         .collect();
-    let recorded_one = [connection(3, 500, 5_000)];
+    let recorded_one = vec![connection(3, 500, 5_000)].into();
     let recorded = || Recorded {
         connections: &recorded_one,
         paths: &[],

@@ -32,8 +32,8 @@ pub(super) fn join(sockets: &mut [KernelSocket], placed: &[Placed<'_>], recorded
     }
 }
 
-fn by_dialler(recorded: Recorded<'_>) -> HashMap<SocketAddr, Vec<&Connection>> {
-    let mut found: HashMap<SocketAddr, Vec<&Connection>> = HashMap::new();
+fn by_dialler(recorded: Recorded<'_>) -> HashMap<SocketAddr, Vec<Connection>> {
+    let mut found: HashMap<SocketAddr, Vec<Connection>> = HashMap::new();
     for connection in recorded.connections {
         let path = recorded.paths.get(usize::from(connection.path.0));
         // Of all kinds of path this one alone has an address that stands for others.
@@ -41,17 +41,14 @@ fn by_dialler(recorded: Recorded<'_>) -> HashMap<SocketAddr, Vec<&Connection>> {
             PathKind::Lb => true,
             PathKind::Tunnel | PathKind::Direct | PathKind::Unstated => false,
         });
-        if let Some(tuple) = connection.upstream_tuple.as_ref().filter(|_| stands_for_others) {
-            found
-                .entry(canonical(tuple.local()))
-                .or_default()
-                .push(connection);
+        if let Some(tuple) = connection.upstream_tuple.filter(|_| stands_for_others) {
+            found.entry(canonical(tuple.local)).or_default().push(connection);
         }
     }
     found
 }
 
-fn only_one(candidates: Option<&Vec<&Connection>>, placed: &Placed<'_>, slack: Span) -> Option<ConnectionId> {
+fn only_one(candidates: Option<&Vec<Connection>>, placed: &Placed<'_>, slack: Span) -> Option<ConnectionId> {
     let mut alive = candidates?.iter().filter(|one| lived_at(one, placed.at, slack));
     let first = alive.next()?;
     alive.next().is_none().then_some(first.id)

@@ -5,14 +5,14 @@
 use super::observation::Observation;
 use super::path::PathId;
 use super::time::{Moment, Span};
-use super::tuple::PackedTuple;
+use super::tuple::FourTuple;
 
 /// Unique within a recording, in the order of acceptance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
-/// The finished record of one connection. Kept small: a diagnosis holds a million of them.
-#[derive(Clone, Debug, PartialEq)]
+/// The finished record of one connection. A diagnosis holds millions of them, packed: see [`super::rows`].
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Connection {
     /// Unique within the recording.
     pub id: ConnectionId,
@@ -25,9 +25,9 @@ pub struct Connection {
     /// How the upstream connection came about, or did not.
     pub upstream: Upstream,
     /// The downstream socket as the generator's host names it.
-    pub downstream_tuple: PackedTuple,
+    pub downstream_tuple: FourTuple,
     /// The upstream socket, where one was connected: what a kernel's record is joined by.
-    pub upstream_tuple: Option<PackedTuple>,
+    pub upstream_tuple: Option<FourTuple>,
     /// How the generator's side ended.
     pub downstream_end: SideEnd,
     /// How the path's side ended.
@@ -48,8 +48,8 @@ pub struct Connection {
     pub blocked_down: Span,
     /// What the bytes were.
     pub protocol: Protocol,
-    /// How many of them passed without being understood; `None` when all of them were read. Boxed: most are read.
-    pub unread: Option<Box<Unread>>,
+    /// How many of them passed without being understood; `None` when all of them were read.
+    pub unread: Option<Unread>,
     /// Exchanges seen on it, complete or not.
     pub exchanges: u32,
     /// The kernel's own account of the downstream socket when it ended.
@@ -92,7 +92,7 @@ pub enum Upstream {
 }
 
 /// Why no upstream connection stood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConnectFailure {
     /// `ECONNREFUSED`: the address answered that nothing listens there.
     Refused,
@@ -118,7 +118,7 @@ pub enum ConnectFailure {
 }
 
 /// What part of a TLS handshake failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TlsFailure {
     /// The certificate's time is over, or has not come.
     CertificateExpired,
@@ -150,7 +150,7 @@ pub struct SideEnd {
 }
 
 /// How a side's own peer ended its direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ending {
     /// It said FIN: a clean end of its direction.
     Fin,
@@ -171,7 +171,7 @@ pub enum Ending {
 }
 
 /// What the relayed bytes were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// Nothing was sent in either direction.
     Silent,
@@ -193,7 +193,7 @@ pub struct Unread {
 }
 
 /// Why a connection's bytes were not read as HTTP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Opaque {
     /// The path was given with `tcp://`, or observation is off.
     ByConfiguration,
@@ -273,9 +273,9 @@ impl Connection {
     pub fn not_read(&self) -> Option<(Opaque, Unread)> {
         let used = self.bytes_up > 0 || self.first_byte_up.is_some();
         let stood = matches!(self.upstream, Upstream::Connected { .. });
-        match (self.protocol, self.unread.as_deref()) {
+        match (self.protocol, self.unread) {
             (Protocol::Opaque(reason), Some(unread)) if used && stood && unread.bytes() > 0 => {
-                Some((reason, *unread))
+                Some((reason, unread))
             }
             _ => None,
         }

@@ -13,7 +13,7 @@ pub struct RouteId(pub u16);
 pub struct Route(pub String);
 
 /// The finished record of one exchange.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Exchange {
     /// The connection that carried it.
     pub connection: ConnectionId,
@@ -56,7 +56,7 @@ pub struct Phases {
 }
 
 /// What came of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Delivery {
     /// A complete response, of any status: every hop before its author delivered.
     Complete {
@@ -82,7 +82,7 @@ pub enum Delivery {
 }
 
 /// What cut an exchange off, as seen by hopscope on its own two sockets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cut {
     /// The generator closed its side and then the connection, before the answer was complete.
     DownstreamFin,
@@ -117,7 +117,7 @@ pub mod stream_error {
 }
 
 /// Who wrote a response, judged by marks that only that writer leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Author {
     /// No certain mark: the application, or anything that hides itself.
     Unstated,
@@ -136,7 +136,7 @@ pub enum Author {
 }
 
 /// Why Envoy answered by itself, as the text of its local reply says. Its status alone does not tell: most are 503.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EnvoyReply {
     /// `no healthy upstream`: no endpoint, or every one of them is ejected or fails its health check.
     NoHealthyUpstream,
@@ -157,7 +157,7 @@ pub enum EnvoyReply {
 }
 
 /// The request's method, as far as evidence needs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the variants are the methods of RFC 9110, section 9")]
 pub enum Method {
     Get,

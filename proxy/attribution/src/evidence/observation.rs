@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Like `Option`, but its absence carries a reason: silence is not health.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Observation<T> {
     /// It was looked at, and this is what was there.
     Seen(T),
@@ -12,7 +12,7 @@ pub enum Observation<T> {
 }
 
 /// Why a fact is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WhyUnseen {
     /// Nothing was set up to look at it.
     NotWatched,

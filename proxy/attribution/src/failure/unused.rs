@@ -29,7 +29,7 @@ pub(super) fn garbled(evidence: &Evidence) -> BTreeSet<PathId> {
 /// On a path where requests were answered with what is no HTTP: a connection whose far side spoke that before it was
 /// asked. A generator that reads while it writes leaves at its sight, with its request unsent.
 pub(super) fn spoke_first(connection: &Connection, garbled: &BTreeSet<PathId>) -> Option<(What, Moment)> {
-    let unread = connection.unread.as_deref()?;
+    let unread = connection.unread?;
     let spoke = connection.protocol == Protocol::Opaque(Opaque::NotHttp)
         && unread.down > 0
         && connection.bytes_up == 0

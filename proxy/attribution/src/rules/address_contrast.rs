@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::Rule;
 use crate::case::Case;
-use crate::evidence::{ConnectFailure, FourTuple, Moment, PathId};
+use crate::evidence::{ConnectFailure, Moment, PathId};
 use crate::figures::{count, counted, percent, real};
 use crate::statistics::interval::difference;
 use crate::verdict::Finding;
@@ -66,7 +66,7 @@ fn carried(case: &Case<'_>) -> BTreeMap<(PathId, SocketAddr), Carried> {
     }
     let mut carried: BTreeMap<(PathId, SocketAddr), Carried> = BTreeMap::new();
     for (connection, failed) in connections.iter().zip(failed) {
-        let Some(tuple) = connection.upstream_tuple.as_ref().map(FourTuple::from) else {
+        let Some(tuple) = connection.upstream_tuple else {
             continue;
         };
         let of = carried.entry((connection.path, tuple.remote)).or_default();

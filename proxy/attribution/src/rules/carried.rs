@@ -26,7 +26,7 @@ impl Carried {
             .connections
             .iter()
             .filter(|connection| connection.path == path)
-            .map(|connection| (connection.id, forward_of(connection)))
+            .map(|connection| (connection.id, forward_of(&connection)))
             .collect();
         let mut answered: BTreeMap<Option<u16>, Vec<Moment>> = BTreeMap::new();
         for exchange in &case.evidence.exchanges {
@@ -47,7 +47,7 @@ impl Carried {
     /// Whether the forward that a silent connection went through brought something when its answer was due and had not
     /// come; or right after the wait, when the next stream was opened, unless all was answered again from then on.
     pub(super) fn during(&self, case: &Case<'_>, failure: &Failure, timeline: &Timeline) -> bool {
-        let forward = case.connection(failure).and_then(forward_of);
+        let forward = case.connection(failure).as_ref().and_then(forward_of);
         let due = failure.began + due(case, failure);
         let answered = |from: Moment, to: Moment| {
             self.0.get(&forward).is_some_and(|moments| {
@@ -64,8 +64,5 @@ impl Carried {
 
 /// A forward is known by its local port.
 fn forward_of(connection: &Connection) -> Option<u16> {
-    connection
-        .upstream_tuple
-        .as_ref()
-        .map(|tuple| tuple.remote().port())
+    connection.upstream_tuple.map(|tuple| tuple.remote.port())
 }

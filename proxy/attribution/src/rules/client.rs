@@ -29,13 +29,13 @@ const AT_ONCE: Span = Span::from_micros(50_000);
 fn apply_abort(case: &mut Case<'_>) {
     case.judge_open(ABORT.name, |case, failure| {
         let (exchange, connection) = (case.exchange(failure)?, case.connection(failure));
-        if connection.is_some_and(|connection| half_closed(exchange, connection)) {
+        if connection.is_some_and(|connection| half_closed(&exchange, &connection)) {
             return None;
         }
         judge_abort_due(
             failure.what,
-            Some(exchange),
-            connection,
+            Some(&exchange),
+            connection.as_ref(),
             failure.age(),
             // Who looked late cannot say that somebody left early.
             (!case.late.host.touches(failure.began, failure.at)).then(|| early(case.usual(failure))),

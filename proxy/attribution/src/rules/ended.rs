@@ -36,8 +36,8 @@ fn apply(case: &mut Case<'_>) {
     case.judge_open(RULE.name, |case, failure| {
         let ruling = judge(
             failure.what,
-            case.exchange(failure),
-            case.connection(failure),
+            case.exchange(failure).as_ref(),
+            case.connection(failure).as_ref(),
             case.kind(failure.path),
         )?;
         // Alone it looks like a race; among the others it does not.
@@ -132,7 +132,7 @@ impl Races {
             let exchange = case.exchange(failure);
             let raced = exchange.filter(|exchange| {
                 let drains = case.kind(failure.path) == PathKind::Tunnel && case.laws(failure.path).drains();
-                raced(exchange, case.connection(failure), drains)
+                raced(exchange, case.connection(failure).as_ref(), drains)
             });
             if let (Some(idle), Some(cut)) = (
                 raced.and_then(|exchange| exchange.phases.idle),

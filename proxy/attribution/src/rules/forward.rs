@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use crate::case::Case;
 use crate::evidence::{
-    Connection, ConnectionId, Delivery, Ending, Evidence, Moment, PackedTuple, PathId, PathKind, Side, Span,
+    Connection, ConnectionId, Connections, Delivery, Ending, Evidence, Moment, PathId, PathKind, Side, Span,
     TunnelLine, Upstream,
 };
-use crate::failure::Failure;
+use crate::failure::{ById, Failure};
 
 /// Ends closer together than this belong together: kubectl closes all its local sockets within a millisecond, and
 /// hopscope sees them within a few wake-ups.
@@ -24,7 +24,7 @@ pub(super) struct Forward<'e> {
     pub(super) path: PathId,
     pub(super) remote: Option<SocketAddr>,
     /// Every connection of the run.
-    all: &'e [Connection],
+    all: &'e Connections,
     /// Indices of its connections, in the order in which they were opened.
     pub(super) connections: Vec<u32>,
     ended: Vec<Moment>,
@@ -51,14 +51,7 @@ impl<'e> Forward<'e> {
         let connections = &case.evidence.connections;
         let key = |index: &u32| {
             let connection = connections.get(*index as usize);
-            connection.map(|c| {
-                (
-                    c.path,
-                    c.upstream_tuple.as_ref().map(PackedTuple::remote),
-                    c.opened,
-                    c.id,
-                )
-            })
+            connection.map(|c| (c.path, c.upstream_tuple.map(|tuple| tuple.remote), c.opened, c.id))
         };
         let mut order: Vec<u32> = (0..u32::MAX)
             .zip(connections)
@@ -85,7 +78,7 @@ impl<'e> Forward<'e> {
         let first = all.get(*group.first()? as usize)?;
         let mut forward = Self {
             path: first.path,
-            remote: first.upstream_tuple.as_ref().map(PackedTuple::remote),
+            remote: first.upstream_tuple.map(|tuple| tuple.remote),
             all,
             connections: group.to_vec(),
             ended: Vec::with_capacity(group.len()),
@@ -98,12 +91,12 @@ impl<'e> Forward<'e> {
             let Some(connection) = all.get(*index as usize) else {
                 continue;
             };
-            forward.ended.push(end_of(connection));
+            forward.ended.push(end_of(&connection));
             let cut = matches!(
                 connection.ended_first(),
                 Some((Side::Upstream, Ending::Fin | Ending::Reset))
             );
-            if cut && !stream_timed_out(connection) {
+            if cut && !stream_timed_out(&connection) {
                 forward.cuts.push((connection.upstream_end.at, *index));
             }
             let from = deliveries.partition_point(|(owner, _)| owner < index);
@@ -223,31 +216,11 @@ fn stream_timed_out(connection: &Connection) -> bool {
 
 /// The index of the connection and of the exchange, for every complete answer on paths of a kind.
 fn deliveries(case: &Case<'_>, kind: PathKind) -> Vec<(u32, u32)> {
-    let connections = &case.evidence.connections;
-    let sorted = connections.is_sorted_by_key(|connection| connection.id);
-    let mut ids: Vec<(ConnectionId, u32)> = Vec::new();
-    if !sorted {
-        ids = (0..u32::MAX)
-            .zip(connections)
-            .map(|(index, connection)| (connection.id, index))
-            .collect();
-        ids.sort_unstable();
-    }
-    let find = |id: ConnectionId| {
-        if sorted {
-            let at = connections
-                .binary_search_by_key(&id, |connection| connection.id)
-                .ok()?;
-            u32::try_from(at).ok()
-        } else {
-            let at = ids.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-            ids.get(at).map(|(_, index)| *index)
-        }
-    };
+    let by_id = ById::of(&case.evidence.connections);
     (0..u32::MAX)
         .zip(&case.evidence.exchanges)
         .filter(|(_, exchange)| case.kind(exchange.path) == kind)
         .filter(|(_, exchange)| matches!(exchange.delivery, Delivery::Complete { .. }))
-        .filter_map(|(index, exchange)| Some((find(exchange.connection)?, index)))
+        .filter_map(|(index, exchange)| Some((by_id.find(exchange.connection)?, index)))
         .collect()
 }

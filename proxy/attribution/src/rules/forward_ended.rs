@@ -23,9 +23,7 @@ use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{Ruling, STRONG};
 use crate::evidence::tunnel::{StartFailure, TunnelLife};
-use crate::evidence::{
-    ConnectFailure, Ending, Moment, Observation, PackedTuple, PathId, PathKind, Span, TunnelLine,
-};
+use crate::evidence::{ConnectFailure, Ending, Moment, Observation, PathId, PathKind, Span, TunnelLine};
 use crate::failed::Failed;
 use crate::failure::{Failure, What};
 use crate::figures::real;
@@ -205,16 +203,16 @@ fn cut(case: &Case<'_>) -> Vec<(Moment, usize)> {
 fn charge(case: &mut Case<'_>, end: &End, forwards: &[Forward<'_>], cut: &[(Moment, usize)]) {
     let port_of = |case: &Case<'_>, failure: &Failure| {
         case.connection(failure)
-            .and_then(|connection| connection.upstream_tuple.as_ref())
-            .map(|tuple| tuple.remote().port())
+            .and_then(|connection| connection.upstream_tuple)
+            .map(|tuple| tuple.remote.port())
     };
     let several = forwards.iter().filter(|forward| forward.path == end.path).count() > 1;
     // A forward that delivered afterwards did not end then: another of the path's did.
     let went_on = |case: &Case<'_>, failure: &Failure| {
         let remote = case
             .connection(failure)
-            .and_then(|connection| connection.upstream_tuple.as_ref())
-            .map(PackedTuple::remote);
+            .and_then(|connection| connection.upstream_tuple)
+            .map(|tuple| tuple.remote);
         let at = cut_at(case, failure);
         let own = |forward: &&Forward<'_>| forward.path == end.path && forward.remote == remote;
         forwards

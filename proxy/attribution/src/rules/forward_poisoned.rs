@@ -9,7 +9,7 @@ use super::forward::Forward;
 use crate::case::{About, Case, Speaks};
 use crate::cause::Cause;
 use crate::confidence::{Ruling, STRONG};
-use crate::evidence::{Connection, Cut, Ending, PathKind, Side, Span};
+use crate::evidence::{Cut, Ending, PathKind, Side, Span};
 use crate::failure::{Failure, What};
 use crate::figures::{length, probability};
 use crate::statistics::binomial::upper_tail;
@@ -107,7 +107,7 @@ fn fate(case: &Case<'_>, index: u32, hung: &[u32]) -> Option<bool> {
     if hung.binary_search(&index).is_ok() {
         return Some(true);
     }
-    let connection: &Connection = case.evidence.connections.get(index as usize)?;
+    let connection = case.evidence.connections.get(index as usize)?;
     if connection.bytes_down > 0 {
         return Some(false);
     }

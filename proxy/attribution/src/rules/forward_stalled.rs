@@ -64,7 +64,7 @@ fn lines_of<'e>(case: &Case<'e>, path: PathId) -> &'e [TunnelLine] {
 
 fn judge(case: &Case<'_>, failure: &Failure, timelines: Option<&Timelines>, said: &Said) -> Option<Ruling> {
     let connection = case.connection(failure)?;
-    let timeline = timelines.and_then(|timelines| timelines.through(Some(connection)));
+    let timeline = timelines.and_then(|timelines| timelines.through(Some(&connection)));
     let unanswered = connection.bytes_down == 0;
     let from = failure.began;
     let prevailing = || {
@@ -73,7 +73,7 @@ fn judge(case: &Case<'_>, failure: &Failure, timelines: Option<&Timelines>, said
             .then(|| timeline.and_then(|timeline| timeline.prevailing(from, failure.at)))
             .flatten()
     };
-    if unanswered && case.laws(failure.path).client_go() && timed_out(connection, failure, &said.timeouts) {
+    if unanswered && case.laws(failure.path).client_go() && timed_out(&connection, failure, &said.timeouts) {
         // What a connection sent stays unread for as long as its stream is waited for.
         let state = prevailing().filter(|state| *state != State::Hung);
         let cause = state.map_or(Cause::TunnelTimeout, State::cause);
@@ -85,7 +85,7 @@ fn judge(case: &Case<'_>, failure: &Failure, timelines: Option<&Timelines>, said
     if !hung {
         return None;
     }
-    if unanswered && said.out_of_descriptors(connection) {
+    if unanswered && said.out_of_descriptors(&connection) {
         return Some(Ruling::charge(Cause::TunnelFdLimit, STRONG));
     }
     // Its answer was not late yet when the far end fell silent, and the far end was asked for others as well.
@@ -263,7 +263,7 @@ fn starved(case: &Case<'_>, path: PathId, timelines: &Timelines) -> Option<Findi
     });
     let cpu = charged
         .filter_map(|failure| {
-            let timeline = timelines.through(case.connection(failure))?;
+            let timeline = timelines.through(case.connection(failure).as_ref())?;
             timeline.cpu(failure.began, failure.at)
         })
         .max_by_key(|cpu| (cpu.waited, cpu.span))
@@ -317,8 +317,7 @@ fn culprit(case: &Case<'_>, path: PathId, port: u16) -> Finding {
         .filter(|connection| {
             connection
                 .upstream_tuple
-                .as_ref()
-                .is_some_and(|tuple| tuple.local().port() == port)
+                .is_some_and(|tuple| tuple.local.port() == port)
         })
         .max_by_key(|connection| (connection.blocked_down, connection.bytes_down, connection.id));
     let statement = blocked.map_or_else(

@@ -58,7 +58,7 @@ fn judge(
         return None;
     };
     let connection = case.connection(failure)?;
-    if ended_together(connection) {
+    if ended_together(&connection) {
         return None;
     }
     let reset = match by {
@@ -103,9 +103,9 @@ fn judge(
     let drains = case.laws(failure.path).drains();
     let confidence = if lines.is_some() { STRONG } else { GOOD + 0.05 };
     let cause = match exchange {
-        Some(exchange) if left_its_body(exchange) => Cause::BackendUnreadBody,
+        Some(exchange) if left_its_body(&exchange) => Cause::BackendUnreadBody,
         Some(exchange)
-            if !begun && races.possible(failure.path) && raced(exchange, Some(connection), drains) =>
+            if !begun && races.possible(failure.path) && raced(&exchange, Some(&connection), drains) =>
         {
             Cause::BackendKeepAliveRace
         }

@@ -102,9 +102,7 @@ impl Timelines {
     /// The samples of the forward that a connection went through; `None` where there are several and the connection is
     /// of none that is known.
     pub(super) fn through(&self, connection: Option<&Connection>) -> Option<&Timeline> {
-        self.of_port(
-            connection.and_then(|connection| Some(connection.upstream_tuple.as_ref()?.remote().port())),
-        )
+        self.of_port(connection.and_then(|connection| Some(connection.upstream_tuple?.remote.port())))
     }
 
     /// The samples of the forward with this local port.

@@ -32,7 +32,7 @@ fn apply(case: &mut Case<'_>) {
             && case.laws(failure.path).drains()
             && unanswered
             && drained
-            && half_closed(exchange, connection))
+            && half_closed(&exchange, &connection))
         .then_some(Ruling::charge(Cause::TunnelHalfClose, GOOD))
     });
 }

@@ -46,7 +46,7 @@ fn idle_of(case: &Case<'_>, failure: &Failure) -> Option<Span> {
         return None;
     };
     let exchange = case.exchange(failure)?;
-    if case.connection(failure).is_some_and(ended_together) {
+    if case.connection(failure).as_ref().is_some_and(ended_together) {
         return None;
     }
     let at_once = exchange.ordinal > 0 && exchange.phases.total <= AT_ONCE;

@@ -97,7 +97,7 @@ fn judge(case: &Case<'_>, failure: &Failure, sockets: &[(ConnectionId, &KernelSo
             // Nothing stands behind the application: what its own kernel sent first, it began.
             let unread = cause == Cause::BackendReset && owned(Hop::Backend, &[KernelEnd::ResetSentUnread]);
             let cause = if unread {
-                court::reset_by_the_application(case.exchange(failure))
+                court::reset_by_the_application(case.exchange(failure).as_ref())
             } else {
                 cause
             };

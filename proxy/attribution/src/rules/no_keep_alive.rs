@@ -92,7 +92,7 @@ fn place(case: &Case<'_>, path: PathId, limit: Span) -> Option<Place> {
     }
     let all: u64 = cuts.values().sum();
     let (ordinal, cut) = cuts.into_iter().max_by_key(|(_, times)| *times)?;
-    let whole = |exchange: &&crate::evidence::Exchange| {
+    let whole = |exchange: &crate::evidence::Exchange| {
         exchange.path == path && matches!(exchange.delivery, Delivery::Complete { .. })
     };
     let (mut before, mut answered) = (0_u64, 0_u64);

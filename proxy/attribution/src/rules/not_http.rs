@@ -56,8 +56,8 @@ fn unasked(case: &mut Case<'_>) {
     case.judge_open(UNASKED.name, |case, failure| {
         judge_unasked(
             failure.what,
-            case.exchange(failure),
-            case.connection(failure),
+            case.exchange(failure).as_ref(),
+            case.connection(failure).as_ref(),
             case.kind(failure.path),
         )
     });

@@ -46,6 +46,7 @@ fn apply(case: &mut Case<'_>) {
 fn late(case: &Case<'_>, failure: &Failure, lateness: &Lateness) -> bool {
     let connection = case.connection(failure);
     let stopped = matches!(failure.what, What::Broken { by: Cut::Stopped, .. });
+    let connection = connection.as_ref();
     let untaken = case
         .exchange(failure)
         .is_some_and(|exchange| !exchange.request_complete)
@@ -57,7 +58,7 @@ fn late(case: &Case<'_>, failure: &Failure, lateness: &Lateness) -> bool {
     };
     let sent = case
         .exchange(failure)
-        .is_none_or(|exchange| exchange.request_complete || held_up(exchange, connection, failure.age()));
+        .is_none_or(|exchange| exchange.request_complete || held_up(&exchange, connection, failure.age()));
     let together = connection.is_some_and(ended_together);
     let waiting = matches!(
         failure.what,
@@ -97,7 +98,7 @@ fn direct(case: &mut Case<'_>, path: PathId) {
                 Some(Observation::Seen(tcp))
                     if tcp.unacked_bytes > 0
                         && tcp.retransmits > 0
-                        && !window_was_full(case.connection(failure), failure.age()) =>
+                        && !window_was_full(case.connection(failure).as_ref(), failure.age()) =>
                 {
                     None
                 }
@@ -144,7 +145,7 @@ fn tunnel(case: &mut Case<'_>, path: PathId) {
             let healthy = failure.age() >= Span::from_micros(600_000)
                 && failure.at < damaged
                 && timelines
-                    .through(case.connection(failure))
+                    .through(case.connection(failure).as_ref())
                     .is_some_and(|timeline| {
                         timeline.healthy(failure.began, failure.at) && carried.during(case, failure, timeline)
                     })

@@ -49,8 +49,8 @@ pub(super) fn note(case: &mut Case<'_>, rule: &'static str) {
             let Some(exchange) = exchange.filter(|exchange| !exchange.request_complete) else {
                 continue;
             };
-            if taken_no_more(connection, waited) {
-                let full = window_was_full(connection, waited);
+            if taken_no_more(connection.as_ref(), waited) {
+                let full = window_was_full(connection.as_ref(), waited);
                 if full { &mut window } else { &mut unacknowledged }.add(waited);
             } else if exchange.waits_to_continue() {
                 continues.add(waited);

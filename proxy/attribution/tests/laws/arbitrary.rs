@@ -7,9 +7,9 @@ use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
     Accounting, AddressFailures, Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending,
     EnvoyReply, Evidence, Exchange, FourTuple, GeneratorExit, GeneratorResult, Method, Moment, Observation,
-    ObserverDelay, ObserverHealth, ObserverSample, Opaque, PackedTuple, Path, PathId, PathKind, Phases,
-    Protocol, Route, RouteId, SideEnd, Span, TcpFacts, TlsFailure, TrafficCell, TunnelEvidence, TunnelGauge,
-    TunnelLifeEvent, TunnelLine, TunnelProcess, Unread, Upstream, WhyUnseen,
+    ObserverDelay, ObserverHealth, ObserverSample, Opaque, Path, PathId, PathKind, Phases, Protocol, Route,
+    RouteId, SideEnd, Span, TcpFacts, TlsFailure, TrafficCell, TunnelEvidence, TunnelGauge, TunnelLifeEvent,
+    TunnelLine, TunnelProcess, Unread, Upstream, WhyUnseen,
 };
 
 mod node;
@@ -134,8 +134,8 @@ pub(crate) fn evidence(draw: &mut Draw<'_>) -> Evidence {
         failed_addresses: failed_addresses(draw),
         connects_cut_by_the_end: Vec::new(),
         paths,
-        connections,
-        exchanges,
+        connections: connections.into(),
+        exchanges: exchanges.into(),
         tunnels,
     }
 }
@@ -156,11 +156,9 @@ fn connection(draw: &mut Draw<'_>, id: u64) -> Connection {
             u16::try_from(3_000 + draw.below(4)).expect("a port"),
         )
     };
-    let tuple = |draw: &mut Draw<'_>| {
-        PackedTuple::from(FourTuple {
-            local: port(draw),
-            remote: port(draw),
-        })
+    let tuple = |draw: &mut Draw<'_>| FourTuple {
+        local: port(draw),
+        remote: port(draw),
     };
     let failure = draw.one_of(&[
         ConnectFailure::Refused,
@@ -222,11 +220,9 @@ fn connection(draw: &mut Draw<'_>, id: u64) -> Connection {
         blocked_up: Span::ZERO,
         blocked_down: draw.span(),
         protocol: draw.one_of(&protocols),
-        unread: draw.chance(3).then(|| {
-            Box::new(Unread {
-                up: u64::from(draw.below(2)) * 50,
-                down: u64::from(draw.below(2)) * 70,
-            })
+        unread: draw.chance(3).then(|| Unread {
+            up: u64::from(draw.below(2)) * 50,
+            down: u64::from(draw.below(2)) * 70,
         }),
         exchanges: draw.below(3),
         downstream_tcp: draw.seen(tcp),

@@ -10,8 +10,8 @@ use hopscope_attribution::court::{
 use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket};
 use hopscope_attribution::evidence::{
     Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, Evidence, Exchange, FourTuple,
-    Method, Moment, NodeEvidence, Observation, PackedTuple, Path, PathId, PathKind, Phases, Protocol,
-    RouteId, SideEnd, Span, TrafficCell, Upstream, WhyUnseen,
+    Method, Moment, NodeEvidence, Observation, Path, PathId, PathKind, Phases, Protocol, RouteId, SideEnd,
+    Span, TrafficCell, Upstream, WhyUnseen,
 };
 use hopscope_attribution::hop::Hop;
 use proptest::prelude::*;
@@ -121,8 +121,8 @@ fn run(kind: PathKind, how: Result<Cut, ConnectFailure>, begun: bool, socket: Ke
             kind,
             target: "10.0.0.7:3000".to_owned(),
         }],
-        connections: vec![connection(how, begun)],
-        exchanges: vec![exchange(how, begun)],
+        connections: vec![connection(how, begun)].into(),
+        exchanges: vec![exchange(how, begun)].into(),
         traffic: vec![TrafficCell {
             path: PathId(0),
             requests: 1,
@@ -138,11 +138,9 @@ fn run(kind: PathKind, how: Result<Cut, ConnectFailure>, begun: bool, socket: Ke
 }
 
 fn connection(how: Result<Cut, ConnectFailure>, begun: bool) -> Connection {
-    let tuple = |local, remote| {
-        PackedTuple::from(FourTuple {
-            local: SocketAddr::from((Ipv4Addr::LOCALHOST, local)),
-            remote: SocketAddr::from((Ipv4Addr::LOCALHOST, remote)),
-        })
+    let tuple = |local, remote| FourTuple {
+        local: SocketAddr::from((Ipv4Addr::LOCALHOST, local)),
+        remote: SocketAddr::from((Ipv4Addr::LOCALHOST, remote)),
     };
     let first = |how| SideEnd {
         at: Moment(OVER),

@@ -126,10 +126,10 @@ fn blind(evidence: &mut Evidence, which: u32) {
         }
         4 => evidence.generator = Observation::Unseen(gone),
         5 => {
-            for connection in &mut evidence.connections {
+            evidence.connections.change_all(|connection| {
                 connection.upstream_tcp = Observation::Unseen(gone);
                 connection.downstream_tcp = Observation::Unseen(gone);
-            }
+            });
         }
         _ => {
             let Accounting {
@@ -191,8 +191,8 @@ proptest! {
         let evidence = evidence(&mut Draw::new(&draws));
         let mut shuffled = evidence.clone();
         let mut state = seed;
-        arbitrary::shuffle(&mut shuffled.connections, &mut state);
-        arbitrary::shuffle(&mut shuffled.exchanges, &mut state);
+        shuffled.connections.edit(|rows| arbitrary::shuffle(rows, &mut state));
+        shuffled.exchanges.edit(|rows| arbitrary::shuffle(rows, &mut state));
         arbitrary::shuffle(&mut shuffled.traffic, &mut state);
         arbitrary::shuffle(&mut shuffled.observer.samples, &mut state);
         arbitrary::shuffle(&mut shuffled.observer.delays, &mut state);
@@ -298,12 +298,12 @@ before {:?}",
     fn a_lost_row_never_raises_confidence(draws in draws(), which in any::<prop::sample::Index>()) {
         let mut evidence = evidence(&mut Draw::new(&draws));
         let failed: Vec<usize> =
-            (0..evidence.exchanges.len()).filter(|index| evidence.exchanges[*index].delivery.failed()).collect();
+            evidence.exchanges.iter().enumerate().filter(|(_, row)| row.delivery.failed()).map(|(index, _)| index).collect();
         if failed.is_empty() {
             return Ok(());
         }
         let before = attribute(&evidence);
-        evidence.exchanges.remove(failed[which.index(failed.len())]);
+        evidence.exchanges.edit(|rows| rows.remove(failed[which.index(failed.len())]));
         evidence.observer.accounting.exchanges_lost += 1;
         let after = attribute(&evidence);
         prop_assert!(accusation(&after) <= accusation(&before) + contradicted(&before) + 1e-6, "{:?}\nbefore {:?}", brief(&after), brief(&before));
@@ -315,7 +315,7 @@ before {:?}",
         for exchange in &evidence.exchanges {
             let Some(connection) = evidence.connections.iter().find(|c| c.id == exchange.connection) else { continue };
             for kind in [PathKind::Tunnel, PathKind::Lb, PathKind::Direct, PathKind::Unstated] {
-                prop_assert_eq!(first_charge(exchange, connection, kind).is_some(), exchange.delivery.failed());
+                prop_assert_eq!(first_charge(&exchange, &connection, kind).is_some(), exchange.delivery.failed());
             }
         }
     }

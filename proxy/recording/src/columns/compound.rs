@@ -6,9 +6,9 @@ use hopscope_attribution::evidence::node::{KernelEnd, KernelSocket, KernelWindow
 use hopscope_attribution::evidence::tunnel::{TunnelLife, TunnelMeaning};
 use hopscope_attribution::evidence::{
     AddressFailures, Author, ConnectFailure, Connection, ConnectionId, Cut, Delivery, Ending, Exchange,
-    FailedAddress, FourTuple, Method, Moment, Observation, ObserverDelay, ObserverSample, PackedTuple, Path,
-    PathId, PathKind, Phases, PortOwner, Protocol, RouteId, SideEnd, Span, TcpFacts, TunnelGauge,
-    TunnelLifeEvent, TunnelLine, TunnelProcess, Unread, Upstream,
+    FailedAddress, FourTuple, Method, Moment, Observation, ObserverDelay, ObserverSample, Path, PathId,
+    PathKind, Phases, PortOwner, Protocol, RouteId, SideEnd, Span, TcpFacts, TunnelGauge, TunnelLifeEvent,
+    TunnelLine, TunnelProcess, Unread, Upstream,
 };
 use hopscope_attribution::hop::Hop;
 
@@ -64,8 +64,8 @@ record!(Connection {
     opened: Moment,
     closed: Observation<Moment>,
     upstream: Upstream,
-    downstream_tuple: PackedTuple,
-    upstream_tuple: Option<PackedTuple>,
+    downstream_tuple: FourTuple,
+    upstream_tuple: Option<FourTuple>,
     downstream_end: SideEnd,
     upstream_end: SideEnd,
     bytes_up: u64,
@@ -79,7 +79,7 @@ record!(Connection {
     exchanges: u32,
     downstream_tcp: Observation<TcpFacts>,
     upstream_tcp: Observation<TcpFacts>,
-    unread: Option<Box<Unread>>,
+    unread: Option<Unread>,
 });
 
 record!(Unread { up: u64, down: u64 });
@@ -290,23 +290,6 @@ record!(AddedRow {
     second: u32,
     latencies: Blob,
 });
-
-/// Those of the tuple that is packed.
-impl Columns for PackedTuple {
-    const WIDTH: usize = FourTuple::WIDTH;
-
-    fn names(name: &str, names: &mut Vec<String>) {
-        FourTuple::names(name, names);
-    }
-
-    fn bind(&self, row: &mut Binder<'_, '_>) -> rusqlite::Result<()> {
-        FourTuple::from(self).bind(row)
-    }
-
-    fn read(row: &mut Cursor<'_>) -> Result<Self, Malformed> {
-        FourTuple::read(row).map(Self::from)
-    }
-}
 
 /// `_how`, how long it took, and the TLS handshake's part.
 impl Columns for Upstream {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use hopscope_attribution::end_of_load;
 use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow};
 use hopscope_attribution::evidence::{
-    Accounting, AddressFailures, Connection, Evidence, Exchange, GeneratorExit, GeneratorResult, Moment,
-    NodeEvidence, Observation, ObserverDelay, ObserverHealth, ObserverSample, Path, PathId, PathKind, Route,
-    RouteId, Span, TrafficCell, TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess,
-    WhyUnseen,
+    Accounting, AddressFailures, Connections, Evidence, Exchange, Exchanges, GeneratorExit, GeneratorResult,
+    Moment, NodeEvidence, Observation, ObserverDelay, ObserverHealth, ObserverSample, Path, PathId, PathKind,
+    Route, RouteId, Span, TrafficCell, TunnelEvidence, TunnelGauge, TunnelLifeEvent, TunnelLine,
+    TunnelProcess, WhyUnseen,
 };
 
 use super::load::Damage;
@@ -40,8 +40,8 @@ pub(super) struct Parts {
     pub(super) routes: BTreeMap<u16, Route>,
     pub(super) generator: Option<GeneratorResult>,
     pub(super) failed_addresses: Vec<AddressFailures>,
-    pub(super) connections: Vec<Connection>,
-    pub(super) exchanges: Vec<Exchange>,
+    pub(super) connections: Connections,
+    pub(super) exchanges: Exchanges,
     pub(super) traffic: Vec<TrafficRow>,
     pub(super) added: Vec<AddedRow>,
     pub(super) tunnels: Vec<(PathId, TunnelRow)>,
@@ -63,7 +63,6 @@ const MOST_VALUES: usize = 8_000_000;
 pub(super) fn assemble(mut parts: Parts) -> Result<Recording, Damage> {
     parts.check_paths()?;
     parts.check_routes()?;
-    // In place: a stable sort would ask for half as much memory again.
     parts.connections.sort_unstable_by_key(|connection| connection.id);
     parts
         .exchanges
@@ -243,13 +242,13 @@ impl Parts {
         }
         if !self.closed_properly {
             let complete = self.traffic.iter().map(|row| row.second).max();
-            let after = |exchange: &&Exchange| complete.is_none_or(|last| ended(exchange).second() > last);
+            let after = |exchange: &Exchange| complete.is_none_or(|last| ended(exchange).second() > last);
             for exchange in self.exchanges.iter().filter(after) {
-                count(cell_of(exchange));
+                count(cell_of(&exchange));
                 figures
                     .entry((exchange.path, exchange.route))
                     .or_default()
-                    .add_exchange(exchange);
+                    .add_exchange(&exchange);
             }
         }
         if self.losses.counted > 0 {
@@ -376,10 +375,10 @@ impl Parts {
 
 /// Where counts were lost and rows were not, no cell counts fewer failures than it has rows of them: each row was a request
 /// that failed.
-fn make_good(cells: &mut Cells, exchanges: &[Exchange]) {
+fn make_good(cells: &mut Cells, exchanges: &Exchanges) {
     let mut rows = Cells::new();
     for exchange in exchanges.iter().filter(|exchange| exchange.delivery.failed()) {
-        let one = cell_of(exchange);
+        let one = cell_of(&exchange);
         add_cell(
             rows.entry((one.second, one.path, one.route))
                 .or_insert_with(|| empty(&one)),

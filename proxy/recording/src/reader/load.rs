@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
+use hopscope_attribution::evidence::rows::Row;
 use hopscope_attribution::evidence::{
-    self, AddressFailures, Exchange, GeneratorResult, Path, PathId, Protocol, Route, Span, Unread,
+    self, AddressFailures, Connections, Exchange, Exchanges, GeneratorResult, Path, PathId, Protocol, Route,
+    Rows, Span, Unread,
 };
+use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Rows};
 
 use super::super::columns::{COMPLETE, Columns, Cursor, Malformed};
 use super::super::losses::{LossKind, Losses};
@@ -74,6 +76,10 @@ pub(super) enum Damage {
 
 /// Kinds of failure of addresses that are read, at most: a balancer's name has a few addresses.
 const MOST_ADDRESSES: u32 = 10_000;
+
+/// Rows out of the ordinary that are kept of either table, about 100 MB of them: rows with numbers that hopscope writes of
+/// few connections, if of any. Those beyond are counted as lost.
+const MOST_WHOLE: usize = 250_000;
 
 /// A file's tables, read row by row.
 #[derive(Debug)]
@@ -187,9 +193,12 @@ impl Tables<'_> {
     /// Every row of a table, in the order in which they were written.
     fn rows<T: Columns>(&self, table: &'static str) -> Result<Vec<T>, Damage> {
         let (most, mut rows) = (self.most.others, 0);
-        let values = self.kept(table, most, |_| {
+        let mut values = Vec::new();
+        self.read(table, |value| {
             rows += 1;
-            rows <= most
+            if rows <= most {
+                values.push(value);
+            }
         })?;
         if rows > most {
             return Err(Damage::TooMany { table, most });
@@ -197,38 +206,43 @@ impl Tables<'_> {
         Ok(values)
     }
 
-    /// The rows of a table that are to be kept, at most `room` of them, in the order in which they were written.
-    fn kept<T: Columns>(
-        &self,
-        table: &'static str,
-        room: u64,
-        mut keep: impl FnMut(&T) -> bool,
-    ) -> Result<Vec<T>, Damage> {
+    /// Every row of a table, one after the other, in the order in which they were written.
+    fn read<T: Columns>(&self, table: &'static str, mut take: impl FnMut(T)) -> Result<(), Damage> {
         let Some(present) = self.layout.columns(table) else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         let select = schema::select::<T>(table, present, schema::ADDITIONS);
-        // What the table says of itself is believed as far as the file has bytes for it.
-        let likely = room.min(self.last(table)).min(self.allowance.rows(present.len()));
-        let mut values = Vec::with_capacity(usize::try_from(likely).unwrap_or(0));
         self.each(table, &select, |row| {
-            let value = T::read(row)?;
-            if keep(&value) && (values.len() as u64) < room {
-                values.push(value);
-            }
+            take(T::read(row)?);
             Ok(())
-        })?;
-        Ok(values)
+        })
+    }
+
+    /// Room for the rows of a table. What it says of itself is believed as far as the file has bytes for it.
+    fn room<T: Row>(&self, table: &'static str, most: u64) -> Rows<T> {
+        let likely = most.min(self.last(table));
+        Rows::with_capacity(usize::try_from(likely).unwrap_or(0))
     }
 
     /// The connections; where there are more than are to be read, as many as lie evenly over the run.
-    fn connections(&self, losses: &mut Losses) -> Result<Vec<evidence::Connection>, Damage> {
-        let mut all = Thinning::new(self.last(schema::CONNECTION), self.most.connections);
-        let mut connections = self.kept(schema::CONNECTION, self.most.connections, |_| all.keep())?;
-        if !self.layout.has(schema::CONNECTION, "unread_up") {
-            connections.iter_mut().for_each(suppose_unread);
-        }
-        losses.left_out_connections = losses.left_out_connections.saturating_add(all.left_out());
+    fn connections(&self, losses: &mut Losses) -> Result<Connections, Damage> {
+        let (table, most) = (schema::CONNECTION, self.most.connections);
+        let mut all = Thinning::new(self.last(table), most);
+        let mut connections = self.room(table, most);
+        let unread_is_kept = self.layout.has(table, "unread_up");
+        let mut left_out = 0;
+        self.read(table, |mut connection: evidence::Connection| {
+            if !unread_is_kept {
+                suppose_unread(&mut connection);
+            }
+            if all.keep() && !connections.push_within(connection, MOST_WHOLE) {
+                left_out += 1;
+            }
+        })?;
+        losses.left_out_connections = losses
+            .left_out_connections
+            .saturating_add(all.left_out())
+            .saturating_add(left_out);
         Ok(connections)
     }
 
@@ -249,8 +263,9 @@ impl Tables<'_> {
 
     /// The exchanges; where there are more than are to be read, of those that went well and of the others as many as lie
     /// evenly over the run. What went well is a sample as it is: half of the room is enough for it.
-    fn exchanges(&self, losses: &mut Losses) -> Result<Vec<Exchange>, Damage> {
-        let (all, most) = (self.last(schema::EXCHANGE), self.most.exchanges);
+    fn exchanges(&self, losses: &mut Losses) -> Result<Exchanges, Damage> {
+        let (table, most) = (schema::EXCHANGE, self.most.exchanges);
+        let all = self.last(table);
         let (mut went_well, mut failed) = if all <= most {
             (Thinning::new(all, most), Thinning::new(all, most))
         } else {
@@ -262,15 +277,24 @@ impl Tables<'_> {
                 Thinning::new(failed, most.saturating_sub(went_well.keeps())),
             )
         };
-        let exchanges = self.kept(schema::EXCHANGE, most, |exchange: &Exchange| {
-            if exchange.delivery.failed() {
-                failed.keep()
-            } else {
-                went_well.keep()
+        let mut exchanges = self.room(table, most);
+        let mut left_out = [0, 0];
+        self.read(table, |exchange: Exchange| {
+            let fails = exchange.delivery.failed();
+            let keep = if fails { failed.keep() } else { went_well.keep() };
+            if keep && !exchanges.push_within(exchange, MOST_WHOLE) {
+                left_out[usize::from(fails)] += 1;
             }
         })?;
-        losses.left_out_exchanges = losses.left_out_exchanges.saturating_add(failed.left_out());
-        losses.sampled_exchanges = losses.sampled_exchanges.saturating_add(went_well.left_out());
+        let [well, fails] = left_out;
+        losses.left_out_exchanges = losses
+            .left_out_exchanges
+            .saturating_add(failed.left_out())
+            .saturating_add(fails);
+        losses.sampled_exchanges = losses
+            .sampled_exchanges
+            .saturating_add(went_well.left_out())
+            .saturating_add(well);
         Ok(exchanges)
     }
 
@@ -318,7 +342,7 @@ impl Tables<'_> {
         };
         let mut statement = self.database.prepare(select).map_err(|error| sqlite(0, error))?;
         let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
-        let mut rows: Rows<'_> = statement.query(()).map_err(|error| sqlite(0, error))?;
+        let mut rows = statement.query(()).map_err(|error| sqlite(0, error))?;
         let mut row_number = 0;
         while let Some(row) = rows.next().map_err(|error| sqlite(row_number, error))? {
             if row_number >= possible {
@@ -425,9 +449,9 @@ impl Tables<'_> {
 /// A recording of a time when it was not kept how much of a connection was read: no more than its protocol is known.
 fn suppose_unread(connection: &mut evidence::Connection) {
     if matches!(connection.protocol, Protocol::Opaque(_)) {
-        connection.unread = Some(Box::new(Unread {
+        connection.unread = Some(Unread {
             up: connection.bytes_up,
             down: connection.bytes_down,
-        }));
+        });
     }
 }

@@ -82,8 +82,8 @@ fn address() -> impl Strategy<Value = SocketAddr> {
     (any::<IpAddr>(), any::<u16>()).prop_map(SocketAddr::from)
 }
 
-fn tuple() -> impl Strategy<Value = PackedTuple> {
-    (address(), address()).prop_map(|(local, remote)| FourTuple { local, remote }.into())
+fn tuple() -> impl Strategy<Value = FourTuple> {
+    (address(), address()).prop_map(|(local, remote)| FourTuple { local, remote })
 }
 
 fn ending() -> impl Strategy<Value = Ending> {
@@ -203,7 +203,7 @@ fn connection() -> impl Strategy<Value = Connection> {
             blocked_up: bytes.3,
             blocked_down: bytes.4,
             protocol: last.0,
-            unread: last.4.map(Box::new),
+            unread: last.4,
             exchanges: last.1,
             downstream_tcp: last.2,
             upstream_tcp: last.3,

@@ -95,5 +95,8 @@ fn a_recording_with_columns_and_tables_of_a_later_program_is_read() {
     let columns = "ALTER TABLE connection ADD COLUMN \"later_us\"; CREATE TABLE later (\"a\", \"b\");";
     file.execute_batch(columns).expect("altered");
     drop(file);
-    assert_eq!(super::read(&place).evidence().connections, [connection(7, 0)]);
+    assert_eq!(
+        super::read(&place).evidence().connections,
+        vec![connection(7, 0)].into()
+    );
 }

@@ -13,7 +13,7 @@ fn two_connections() -> Place {
         let mut connection = connection(id, 0);
         if id == 1 {
             connection.protocol = Protocol::Opaque(Opaque::Tls);
-            connection.unread = Some(Box::new(Unread { up: 20, down: 200 }));
+            connection.unread = Some(Unread { up: 20, down: 200 });
         }
         recorder.accepted(PathId(0));
         recorder.connection(connection);
@@ -26,9 +26,7 @@ fn two_connections() -> Place {
 fn unread(place: &Place) -> Vec<Option<Unread>> {
     let recording = Recording::open(&place.file).expect("a readable recording");
     let connections = recording.evidence().connections.iter();
-    connections
-        .map(|connection| connection.unread.as_deref().copied())
-        .collect()
+    connections.map(|connection| connection.unread).collect()
 }
 
 #[test]

@@ -54,7 +54,7 @@ async fn a_request_begins_when_it_comes_and_not_when_the_upstream_stands() {
     assert_eq!(seen, ANSWER);
     answering.join().unwrap();
     let recording = finish_within(Duration::from_secs(5), session, &folder);
-    let connection = &recording.evidence().connections[0];
+    let connection = recording.evidence().connections.get(0).unwrap();
     let Upstream::Connected { tcp, .. } = connection.upstream else {
         panic!("{connection:?}")
     };
@@ -63,7 +63,7 @@ async fn a_request_begins_when_it_comes_and_not_when_the_upstream_stands() {
         connection.blocked_up < Span::from_millis(100),
         "waiting for a connection is not waiting for its window: {connection:?}"
     );
-    let exchange = &recording.evidence().exchanges[0];
+    let exchange = recording.evidence().exchanges.get(0).unwrap();
     assert!(
         matches!(exchange.delivery, Delivery::Complete { status: 200, .. }),
         "{exchange:?}"
@@ -86,7 +86,7 @@ async fn who_leaves_by_fin_while_the_upstream_is_connected_has_waited_until_then
     drop(generator);
     sleep(Duration::from_millis(300)).await;
     let recording = finish_within(Duration::ZERO, session, &folder);
-    let connection = &recording.evidence().connections[0];
+    let connection = recording.evidence().connections.get(0).unwrap();
     assert_eq!(connection.downstream_end.how, Ending::Fin, "{connection:?}");
     let left = connection.downstream_end.at.since(connection.opened);
     assert!(
@@ -100,7 +100,7 @@ async fn who_leaves_by_fin_while_the_upstream_is_connected_has_waited_until_then
         after >= Span::from_millis(500),
         "it was under way until the end: {after}"
     );
-    let exchange = &recording.evidence().exchanges[0];
+    let exchange = recording.evidence().exchanges.get(0).unwrap();
     assert!(
         matches!(exchange.delivery, Delivery::Nothing { .. }),
         "{exchange:?}"
@@ -127,13 +127,13 @@ async fn who_resets_while_the_upstream_is_connected_ends_the_attempt() {
     drop(generator);
     sleep(Duration::from_millis(200)).await;
     let recording = finish_within(Duration::ZERO, session, &folder);
-    let connection = &recording.evidence().connections[0];
+    let connection = recording.evidence().connections.get(0).unwrap();
     assert_eq!(connection.downstream_end.how, Ending::Reset, "{connection:?}");
     let Upstream::Abandoned { after } = connection.upstream else {
         panic!("{connection:?}")
     };
     assert!(after < Span::from_millis(250), "{after}");
-    let exchange = &recording.evidence().exchanges[0];
+    let exchange = recording.evidence().exchanges.get(0).unwrap();
     assert_eq!(
         exchange.delivery,
         Delivery::Nothing {

@@ -38,7 +38,7 @@ where
     };
     tokio::join!(generator(session.address()), serving);
     let recording = finish(session, &folder);
-    let [exchange] = recording.evidence().exchanges.as_slice() else {
+    let [exchange] = &recording.evidence().exchanges.iter().collect::<Vec<_>>()[..] else {
         panic!("{:?}", recording.evidence().exchanges)
     };
     exchange.delivery

@@ -41,7 +41,7 @@ async fn a_connection_that_the_generator_gave_up_ends_with_its_answer() {
     sleep(Duration::from_millis(300)).await;
     let ended = answered.elapsed();
     let recording = finish(session, &folder);
-    let [connection] = recording.evidence().connections.as_slice() else {
+    let [connection] = &recording.evidence().connections.iter().collect::<Vec<_>>()[..] else {
         panic!("{:?}", recording.evidence().connections)
     };
     assert!(
@@ -50,7 +50,7 @@ async fn a_connection_that_the_generator_gave_up_ends_with_its_answer() {
     );
     assert!(lasted(connection) < Span::from_millis(300), "{connection:?}");
     assert_eq!(connection.downstream_end.how, Ending::Reset, "{connection:?}");
-    let [exchange] = recording.evidence().exchanges.as_slice() else {
+    let [exchange] = &recording.evidence().exchanges.iter().collect::<Vec<_>>()[..] else {
         panic!("{:?}", recording.evidence().exchanges)
     };
     assert!(
@@ -98,7 +98,7 @@ async fn a_generator_that_half_closed_and_resets_later_ends_the_connection_at_on
         "the reset was handed on"
     );
     let recording = finish(session, &folder);
-    let [connection] = recording.evidence().connections.as_slice() else {
+    let [connection] = &recording.evidence().connections.iter().collect::<Vec<_>>()[..] else {
         panic!("{:?}", recording.evidence().connections)
     };
     let Observation::Seen(closed) = connection.closed else {
@@ -137,7 +137,7 @@ async fn a_reset_behind_bytes_that_nobody_takes_ends_the_connection_at_once() {
     sleep(Duration::from_millis(300)).await;
     drop(application);
     let recording = finish(session, &folder);
-    let [connection] = recording.evidence().connections.as_slice() else {
+    let [connection] = &recording.evidence().connections.iter().collect::<Vec<_>>()[..] else {
         panic!("{:?}", recording.evidence().connections)
     };
     assert_eq!(connection.downstream_end.how, Ending::Reset, "{connection:?}");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
-use hopscope_attribution::evidence::{ConnectionId, Evidence, FourTuple, PathId};
+use hopscope_attribution::evidence::{ConnectionId, Evidence, PathId};
 
 use crate::model::AddressReport;
 
@@ -24,7 +24,7 @@ pub(super) fn of(evidence: &Evidence, path: PathId) -> Vec<AddressReport> {
         .iter()
         .filter(|connection| connection.path == path)
     {
-        let Some(tuple) = connection.upstream_tuple.as_ref().map(FourTuple::from) else {
+        let Some(tuple) = connection.upstream_tuple else {
             continue;
         };
         entry(&mut by_address, tuple.remote, &|of| {

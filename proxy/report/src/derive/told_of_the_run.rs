@@ -65,7 +65,7 @@ fn answered(id: u64, status: u16, author: Author) -> Exchange {
 fn the_report_says_what_the_generator_saw_in_the_place_of_a_refusal() {
     let mut evidence = evidence("http://shop.test");
     evidence.connections = (0..5).map(refused).collect();
-    evidence.exchanges = vec![answered(4, 502, Author::Hopscope)];
+    evidence.exchanges = vec![answered(4, 502, Author::Hopscope)].into();
     let notes = report(&RunFacts::default(), &[], &evidence).run.notes;
     assert_eq!(
         notes,
@@ -121,14 +121,15 @@ fn answers_that_a_reset_could_have_overtaken_are_counted() {
             ..reset_behind_an_answer(4, 200)
         },
         connection(5),
-    ];
+    ]
+    .into();
     let mut cut = answered(3, 200, Author::Unstated);
     cut.delivery = Delivery::Truncated {
         status: 200,
         author: Author::Unstated,
         cut: Cut::UpstreamReset,
     };
-    evidence.exchanges = vec![cut];
+    evidence.exchanges = vec![cut].into();
     let notes = report(&RunFacts::default(), &[], &evidence).run.notes;
     assert!(
         notes[0].starts_with("At most 2 answers could have been cut off without hopscope"),
@@ -206,7 +207,7 @@ fn connections_that_a_tls_port_ends_ask_for_tls() {
         let mut evidence = evidence(target);
         let mut ended = connection(1);
         ended.upstream_end.how = how;
-        evidence.connections = vec![ended];
+        evidence.connections = vec![ended].into();
         let report = report(&RunFacts::default(), &[], &evidence);
         report
             .advice
@@ -232,17 +233,14 @@ fn several_addresses_have_their_own_figures() {
     let to = |id: u64, remote: &str| {
         let mut made = connection(id);
         made.exchanges = 2;
-        made.upstream_tuple = Some(
-            FourTuple {
-                local: "10.0.0.9:5000".parse().expect("an address"),
-                remote: remote.parse().expect("an address"),
-            }
-            .into(),
-        );
+        made.upstream_tuple = Some(FourTuple {
+            local: "10.0.0.9:5000".parse().expect("an address"),
+            remote: remote.parse().expect("an address"),
+        });
         made
     };
-    evidence.connections = vec![to(0, "10.0.0.1:80"), to(1, "10.0.0.1:80"), to(2, "10.0.0.2:80")];
-    evidence.exchanges = vec![answered(1, 500, Author::Unstated)];
+    evidence.connections = vec![to(0, "10.0.0.1:80"), to(1, "10.0.0.1:80"), to(2, "10.0.0.2:80")].into();
+    evidence.exchanges = vec![answered(1, 500, Author::Unstated)].into();
     evidence.failed_addresses = vec![AddressFailures {
         path: PathId(0),
         address: "10.0.0.3:80".parse().expect("an address"),

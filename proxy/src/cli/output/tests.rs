@@ -15,7 +15,7 @@ fn report() -> Report {
     let evidence = Evidence {
         paths: facts().paths,
         routes: vec![Route("/products".to_owned())],
-        exchanges: vec![exchange(0, 0, 503, 2_000, 1_000)],
+        exchanges: vec![exchange(0, 0, 503, 2_000, 1_000)].into(),
         traffic: vec![TrafficCell {
             second: 0,
             path: PathId(0),

@@ -29,15 +29,14 @@ pub(super) fn arrivals(all: &[Said<'_>], refused: &[Refused<'_>], recorded: Reco
         let id = PathId(at);
         let of_path = || recorded.connections.iter().filter(move |one| one.path == id);
         let target = typed(&path.target).or_else(|| {
-            let mut dialled =
-                of_path().filter_map(|one| Some(canonical(one.upstream_tuple.as_ref()?.remote())));
+            let mut dialled = of_path().filter_map(|one| Some(canonical(one.upstream_tuple?.remote)));
             dialled.next()
         });
         let Some(dials) = target.and_then(|target| dials.get_mut(&target)) else {
             continue;
         };
         let refused = of_path()
-            .filter_map(attempt)
+            .filter_map(|one| attempt(&one))
             .filter(|attempt| attempt.from == attempt.until);
         let mut attempts: Vec<_> = refused.collect();
         attempts.sort_by_key(|attempt| (attempt.until, attempt.connection.id));
@@ -56,11 +55,11 @@ pub(super) fn arrivals(all: &[Said<'_>], refused: &[Refused<'_>], recorded: Reco
     found
 }
 
-fn early(dial: &Refused<'_>, attempt: &Attempt<'_>) -> bool {
+fn early(dial: &Refused<'_>, attempt: &Attempt) -> bool {
     dial.at + dial.error + APART < attempt.from
 }
 
-fn late(dial: &Refused<'_>, attempt: &Attempt<'_>) -> bool {
+fn late(dial: &Refused<'_>, attempt: &Attempt) -> bool {
     dial.at > attempt.until + dial.error + APART
 }
 

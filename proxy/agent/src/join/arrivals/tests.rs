@@ -1,6 +1,6 @@
 //! Refused at a Service's address, and what the nodes of its pods say of it.
 
-use hopscope_attribution::evidence::{EndpointTurn, FourTuple, PackedTuple, Path, PathKind, WatchedNode};
+use hopscope_attribution::evidence::{EndpointTurn, FourTuple, Path, PathKind, WatchedNode};
 
 use super::*;
 
@@ -24,11 +24,11 @@ fn path(target: &str) -> Path {
     }
 }
 
-fn tuple(local: &str, remote: &str) -> PackedTuple {
-    PackedTuple::from(FourTuple {
+fn tuple(local: &str, remote: &str) -> FourTuple {
+    FourTuple {
         local: local.parse().unwrap(),
         remote: remote.parse().unwrap(),
-    })
+    }
 }
 
 fn connection(id: u64, at: u64, upstream: Upstream) -> Connection {
@@ -127,7 +127,7 @@ fn said(lines: &[Line]) -> Said<'_> {
 
 fn found(lines: &[Line], node: &NodeEvidence, connections: &[Connection], target: &str) -> Vec<Arrival> {
     let recorded = Recorded {
-        connections,
+        connections: &connections.to_vec().into(),
         paths: &[path(target)],
     };
     arrivals(&[said(lines)], node, recorded)
@@ -202,7 +202,7 @@ fn a_pod_on_a_node_that_nobody_watches_is_named_and_proves_nothing() {
 
 #[test]
 fn an_agent_that_began_too_late_or_does_not_see_refusals_has_not_watched() {
-    let connections = [refused(2, 5_000_000)];
+    let connections = vec![refused(2, 5_000_000)].into();
     let node = node(vec![endpoint("worker-3")], 0);
     for since in [None, Some(BEGAN + 6_000_000)] {
         let late = Said {
@@ -270,7 +270,7 @@ fn a_target_that_is_no_service_has_no_arrivals() {
 #[test]
 fn what_two_agents_of_one_kernel_say_counts_once() {
     let lines = [refusal(5_000_250, &format!("{HOST}:50000"))];
-    let connections = [refused(2, 5_000_000), refused(3, 5_000_010)];
+    let connections = vec![refused(2, 5_000_000), refused(3, 5_000_010)].into();
     let recorded = Recorded {
         connections: &connections,
         paths: &[path(SERVICE)],

@@ -64,7 +64,7 @@ fn dial(of: Truth, began: u64) -> Option<Line> {
 
 /// What each line is joined to: the story's end, and the connection.
 fn joined(world: &[Truth], off: i64, error: u64) -> Vec<(String, u64)> {
-    let connections: Vec<_> = (0..).zip(world).map(|(id, of)| truth(id, *of)).collect();
+    let connections = (0..).zip(world).map(|(id, of)| truth(id, *of)).collect();
     let lines: Vec<_> = world
         .iter()
         .filter_map(|of| dial(*of, BEGAN.saturating_add_signed(off)))
@@ -200,7 +200,7 @@ fn both_ends_of_a_connection_are_one_leg() {
         owner: super::super::hop(&seen.owner),
         peer: super::super::hop(&seen.peer),
     };
-    let connections = [truth(9, ONE)];
+    let connections = vec![truth(9, ONE)].into();
     let paths = [Path {
         name: "tunnel".to_owned(),
         kind: PathKind::Tunnel,
@@ -222,11 +222,12 @@ fn both_ends_of_a_connection_are_one_leg() {
 
 #[test]
 fn behind_a_balancer_only_the_very_same_bytes_are_a_ledger() {
-    let connections = [Connection {
+    let connections = vec![Connection {
         path: PathId(0),
         bytes_down: 70,
         ..truth(4, ONE)
-    }];
+    }]
+    .into();
     let paths = [Path {
         name: "lb".to_owned(),
         kind: PathKind::Lb,

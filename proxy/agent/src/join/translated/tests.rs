@@ -51,7 +51,11 @@ fn an_applications_socket_is_joined_by_the_address_that_hopscope_dialled_from() 
         ("10.244.0.9:8080", "10.0.0.1:41000"),
     )];
     let joined = |connections: &[Connection], paths: &[Path]| {
-        let recorded = Recorded { connections, paths };
+        let connections = connections.to_vec().into();
+        let recorded = Recorded {
+            connections: &connections,
+            paths,
+        };
         let (evidence, _) = join(&behind, None, recorded, clock());
         evidence.sockets[0].connection.seen().copied()
     };
@@ -62,7 +66,7 @@ fn an_applications_socket_is_joined_by_the_address_that_hopscope_dialled_from() 
 
 #[test]
 fn what_listens_at_the_address_of_a_balancers_path_is_the_balancer_by_any_name() {
-    let connections = [connection(3, 500, 5_000)];
+    let connections = vec![connection(3, 500, 5_000)].into();
     let paths = lb();
     let recorded = Recorded {
         connections: &connections,
@@ -137,7 +141,7 @@ fn a_dial_that_an_application_refused_behind_a_translation_is_known_without_an_a
             clock: clock(),
         };
         let recorded = Recorded {
-            connections: &attempts,
+            connections: &attempts.to_vec().into(),
             paths: &paths,
         };
         arrivals(&[said], &NodeEvidence::default(), recorded)

@@ -68,7 +68,7 @@ impl Stall {
         let state = self
             .timelines
             .as_ref()
-            .and_then(|timelines| timelines.through(case.connection(failure)))
+            .and_then(|timelines| timelines.through(case.connection(failure).as_ref()))
             .and_then(|timeline| timeline.prevailing(failure.began, self.end));
         Some(state.map_or(Cause::TunnelTimeout, State::cause))
     }

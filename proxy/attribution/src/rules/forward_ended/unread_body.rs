@@ -17,7 +17,7 @@ pub(super) fn unread_body(case: &Case<'_>, end: &mut End) {
         let connection = all
             .iter()
             .find(|connection| connection.id == exchange.connection)?;
-        Some(connection.upstream_tuple.as_ref()?.remote().port())
+        Some(connection.upstream_tuple?.remote.port())
     };
     let early = case.evidence.exchanges.iter().find(|exchange| {
         let over = exchange.began + exchange.phases.total;

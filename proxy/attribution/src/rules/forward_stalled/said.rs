@@ -38,10 +38,7 @@ impl Said {
 
     /// Whether the connection was opened on a forward that had stopped to accept for want of descriptors.
     pub(super) fn out_of_descriptors(&self, connection: &Connection) -> bool {
-        let port = connection
-            .upstream_tuple
-            .as_ref()
-            .map(|tuple| tuple.remote().port());
+        let port = connection.upstream_tuple.map(|tuple| tuple.remote.port());
         self.no_descriptor
             .iter()
             .any(|(of, at)| connection.opened >= *at && (of.is_none() || port.is_none() || *of == port))

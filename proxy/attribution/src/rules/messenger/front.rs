@@ -7,8 +7,8 @@ use super::Found;
 use crate::case::Case;
 use crate::cause::Cause;
 use crate::confidence::STRONG;
-use crate::evidence::{Author, ConnectFailure, Connection, ConnectionId, Delivery, PathId, PathKind};
-use crate::failure::{Failure, What};
+use crate::evidence::{Author, ConnectFailure, ConnectionId, Delivery, PathId, PathKind};
+use crate::failure::{ById, Failure, What};
 use crate::hop::Hop;
 
 /// Addresses that a balancer's listener was shown to own, by path.
@@ -18,21 +18,16 @@ pub(super) struct Fronts {
 
 impl Fronts {
     pub(super) fn of(case: &Case<'_>) -> Self {
-        let rows: BTreeMap<ConnectionId, &Connection> = case
-            .evidence
-            .connections
-            .iter()
-            .filter(|row| case.kind(row.path) == PathKind::Lb)
-            .map(|row| (row.id, row))
-            .collect();
+        let by_id = ById::of(&case.evidence.connections);
+        let found = |id: ConnectionId| case.evidence.connections.get(by_id.find(id)? as usize);
         let mut shown: BTreeMap<PathId, (BTreeSet<SocketAddr>, &str)> = BTreeMap::new();
         let mut show = |id: ConnectionId, by: &'static str| {
-            let row = rows.get(&id);
+            let row = found(id).filter(|row| case.kind(row.path) == PathKind::Lb);
             if let Some(row) = row
-                && let Some(tuple) = &row.upstream_tuple
+                && let Some(tuple) = row.upstream_tuple
             {
                 let (addresses, _) = shown.entry(row.path).or_insert((BTreeSet::new(), by));
-                addresses.insert(tuple.remote());
+                addresses.insert(tuple.remote);
             }
         };
         for exchange in &case.evidence.exchanges {
@@ -86,8 +81,8 @@ const fn only_a_balancer(author: Author) -> bool {
 pub(in crate::rules) fn addresses(case: &Case<'_>, path: PathId) -> Vec<SocketAddr> {
     let of_path = case.evidence.connections.iter().filter(|row| row.path == path);
     let seen: BTreeSet<SocketAddr> = of_path
-        .filter_map(|row| row.upstream_tuple.as_ref())
-        .map(|tuple| SocketAddr::new(tuple.remote().ip().to_canonical(), tuple.remote().port()))
+        .filter_map(|row| row.upstream_tuple)
+        .map(|tuple| SocketAddr::new(tuple.remote.ip().to_canonical(), tuple.remote.port()))
         .collect();
     if seen.is_empty() {
         typed(case.path_target(path)).into_iter().collect()

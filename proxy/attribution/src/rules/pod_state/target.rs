@@ -34,10 +34,7 @@ impl<'e> Targets<'e> {
         homes.sort_unstable();
         let mut addresses: Vec<BTreeSet<IpAddr>> = vec![BTreeSet::new(); case.evidence.paths.len()];
         for connection in &case.evidence.connections {
-            if let Some(remote) = connection
-                .upstream_tuple
-                .as_ref()
-                .map(|tuple| tuple.remote().ip())
+            if let Some(remote) = connection.upstream_tuple.map(|tuple| tuple.remote.ip())
                 && let Some(all) = addresses.get_mut(usize::from(connection.path.0))
             {
                 all.insert(remote.to_canonical());
@@ -83,8 +80,8 @@ impl<'e> Targets<'e> {
         }
         let own = case
             .connection(failure)
-            .and_then(|connection| connection.upstream_tuple.as_ref());
-        let address = own.map(|tuple| tuple.remote().ip().to_canonical()).or_else(|| {
+            .and_then(|connection| connection.upstream_tuple);
+        let address = own.map(|tuple| tuple.remote.ip().to_canonical()).or_else(|| {
             let of_path = self.addresses.get(usize::from(failure.path.0))?;
             *of_path
         });
@@ -104,8 +101,8 @@ impl<'e> Targets<'e> {
         };
         let port = case
             .connection(failure)
-            .and_then(|connection| connection.upstream_tuple.as_ref())
-            .map(|tuple| tuple.remote().port());
+            .and_then(|connection| connection.upstream_tuple)
+            .map(|tuple| tuple.remote.port());
         let mut latest: BTreeMap<u16, &TunnelProcess> = BTreeMap::new();
         let carried = |process: &&TunnelProcess| {
             process.at <= failure.at && port.is_none_or(|port| port == process.local_port)

@@ -12,16 +12,18 @@ impl Told {
         evidence.duration = Span::from_secs(self.seconds);
         evidence
             .connections
-            .sort_by_key(|connection| (connection.opened, connection.id));
+            .sort_unstable_by_key(|connection| (connection.opened, connection.id));
         let mut names = vec![ConnectionId(0); evidence.connections.len()];
-        for (number, connection) in (1_u64..).zip(&mut evidence.connections) {
-            names[usize::try_from(connection.id.0).unwrap()] = ConnectionId(number);
-            connection.id = ConnectionId(number);
-        }
+        let mut numbers = 1_u64..;
+        evidence.connections.change_all(|connection| {
+            let number = ConnectionId(numbers.next().unwrap());
+            names[usize::try_from(connection.id.0).unwrap()] = number;
+            connection.id = number;
+        });
         let renamed = |id: ConnectionId| names[usize::try_from(id.0).unwrap()];
-        for exchange in &mut evidence.exchanges {
-            exchange.connection = renamed(exchange.connection);
-        }
+        evidence
+            .exchanges
+            .change_all(|exchange| exchange.connection = renamed(exchange.connection));
         if let Observation::Seen(node) = &mut evidence.node {
             for socket in &mut node.sockets {
                 socket.connection = socket.connection.map(renamed);
@@ -37,7 +39,7 @@ impl Told {
         }
         evidence
             .exchanges
-            .sort_by_key(|exchange| exchange.began + exchange.phases.total);
+            .edit(|rows| rows.sort_by_key(|exchange| exchange.began + exchange.phases.total));
         evidence.traffic = self.traffic.values().copied().collect();
         for path in 0..u8::try_from(evidence.paths.len()).unwrap() {
             let is_tunnel = evidence.paths[usize::from(path)].kind == PathKind::Tunnel;

@@ -70,7 +70,7 @@ impl Told {
             let path = self.path(path)?;
             let of_path = self.evidence.connections.iter().filter(|one| one.path == path);
             of_path
-                .filter_map(|one| one.upstream_tuple.as_ref().map(|tuple| tuple.remote().port()))
+                .filter_map(|one| one.upstream_tuple.as_ref().map(|tuple| tuple.remote.port()))
                 .collect()
         };
         self.tunnel(path)?.processes.push(TunnelProcess {

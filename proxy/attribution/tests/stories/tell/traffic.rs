@@ -99,15 +99,11 @@ impl Told {
             downstream_tuple: FourTuple {
                 local: address(8_080),
                 remote: address(self.port),
-            }
-            .into(),
-            upstream_tuple: Some(
-                FourTuple {
-                    local: address(u16::try_from(port).map_err(|_| "a port")?),
-                    remote: SocketAddr::new(remote, 3_000 + u16::from(path.0)),
-                }
-                .into(),
-            ),
+            },
+            upstream_tuple: Some(FourTuple {
+                local: address(u16::try_from(port).map_err(|_| "a port")?),
+                remote: SocketAddr::new(remote, 3_000 + u16::from(path.0)),
+            }),
             downstream_end: SideEnd {
                 at: end,
                 how: Ending::Fin,
@@ -157,7 +153,8 @@ impl Told {
             .contains_key("idle")
             .then(|| option(options, "idle", words::span, Span::ZERO))
             .transpose()?;
-        let connection = &mut self.evidence.connections[index];
+        let mut row = self.evidence.connections.get(index).ok_or("no such connection")?;
+        let connection = &mut row;
         let end = began + took;
         let (delivery, bytes_down) = match outcome {
             Outcome::Ok => (
@@ -285,11 +282,12 @@ impl Told {
                 connection.upstream_tuple = None;
             }
         }
+        self.evidence.connections.change(index, |kept| *kept = row);
         Ok(Exchange {
-            connection: connection.id,
-            path: connection.path,
+            connection: row.id,
+            path: row.path,
             ordinal: used.max(if options.contains_key("keep") {
-                connection.exchanges - 1
+                row.exchanges - 1
             } else {
                 0
             }),

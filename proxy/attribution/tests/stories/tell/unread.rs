@@ -15,21 +15,23 @@ impl Told {
         let after = option(options, "after", words::number, 0)?;
         for _ in 0..option(options, "connections", words::number, 1)? {
             let index = self.connect(self.path(path)?, Moment(1_000_000), options)?;
-            let connection = &mut self.evidence.connections[index];
-            connection.protocol = Protocol::Opaque(reason);
-            connection.unread = Some(Box::new(Unread {
-                up: bytes / 2,
-                down: bytes - bytes / 2,
-            }));
-            connection.bytes_up = bytes + 100 * after;
-            connection.bytes_down = bytes + 1_000 * after;
-            connection.first_byte_up = Some(Span::ZERO);
-            connection.exchanges = u32::try_from(after).map_err(|_| "too many")?;
-            if options.contains_key("rst") {
-                connection.upstream_end.how = Ending::Reset;
-                connection.upstream_end.at = Moment(2_000_000);
-                connection.downstream_end.how = Ending::EndedByRelay;
-            }
+            let exchanges = u32::try_from(after).map_err(|_| "too many")?;
+            self.evidence.connections.change(index, |connection| {
+                connection.protocol = Protocol::Opaque(reason);
+                connection.unread = Some(Unread {
+                    up: bytes / 2,
+                    down: bytes - bytes / 2,
+                });
+                connection.bytes_up = bytes + 100 * after;
+                connection.bytes_down = bytes + 1_000 * after;
+                connection.first_byte_up = Some(Span::ZERO);
+                connection.exchanges = exchanges;
+                if options.contains_key("rst") {
+                    connection.upstream_end.how = Ending::Reset;
+                    connection.upstream_end.at = Moment(2_000_000);
+                    connection.downstream_end.how = Ending::EndedByRelay;
+                }
+            });
         }
         Ok(())
     }
@@ -43,13 +45,14 @@ impl Told {
     ) -> Result<(), String> {
         for _ in 0..option(options, "connections", words::number, 1)? {
             let index = self.connect(self.path(path)?, Moment(1_000_000), options)?;
-            let connection = &mut self.evidence.connections[index];
-            connection.protocol = Protocol::Silent;
-            connection.downstream_end = SideEnd {
-                at: Moment(1_002_000),
-                how: Ending::Tls(failure),
-            };
-            connection.upstream_end.how = Ending::EndedByRelay;
+            self.evidence.connections.change(index, |connection| {
+                connection.protocol = Protocol::Silent;
+                connection.downstream_end = SideEnd {
+                    at: Moment(1_002_000),
+                    how: Ending::Tls(failure),
+                };
+                connection.upstream_end.how = Ending::EndedByRelay;
+            });
         }
         Ok(())
     }
@@ -59,7 +62,8 @@ impl Told {
     pub(super) fn unused(&mut self, path: &str, options: &Options<'_>) -> Result<(), String> {
         for _ in 0..option(options, "connections", words::number, 1)? {
             let index = self.connect(self.path(path)?, Moment(1_000_000), options)?;
-            let connection = &mut self.evidence.connections[index];
+            let mut row = self.evidence.connections.get(index).ok_or("no such connection")?;
+            let connection = &mut row;
             if options.contains_key("turned-away") {
                 let after = option(options, "turned-away", words::span, Span::ZERO)?;
                 let at = connection.opened + Span::from_micros(300) + after;
@@ -69,11 +73,13 @@ impl Told {
                     at: at + Span::from_micros(400),
                     how: Ending::Fin,
                 };
+                self.evidence.connections.change(index, |kept| *kept = row);
                 continue;
             }
             connection.protocol = Protocol::Opaque(Opaque::NotHttp);
             connection.bytes_down = 21;
-            connection.unread = Some(Box::new(Unread { up: 0, down: 21 }));
+            connection.unread = Some(Unread { up: 0, down: 21 });
+            self.evidence.connections.change(index, |kept| *kept = row);
         }
         Ok(())
     }
