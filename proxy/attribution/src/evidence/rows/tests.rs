@@ -1,3 +1,5 @@
+//! Packed rows give back what went in.
+
 use super::*;
 use crate::evidence::{
     ConnectFailure, ConnectionId, Delivery, Ending, FourTuple, Method, Moment, Observation, Opaque, PathId,
