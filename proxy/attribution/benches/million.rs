@@ -1,7 +1,7 @@
 //! A million connections and a million exchanges, diagnosed: how long it takes, and what it and the evidence need.
 //!
 //! `cargo bench -p hopscope-attribution`. Fails when a diagnosis takes ten seconds or more, or when the process with the
-//! evidence and the diagnosis ever holds 500 MB.
+//! evidence and the diagnosis ever holds 300 MB.
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 #![expect(
     clippy::disallowed_methods,
@@ -43,8 +43,8 @@ fn main() {
         );
         println!("  {}", diagnosis.verdict.headline);
         assert!(
-            took.as_secs() < 10 && needed < 500,
-            "a million are held and judged in less than 10 s and 500 MB"
+            took.as_secs() < 10 && needed < 300,
+            "a million are held and judged in less than 10 s and 300 MB"
         );
     }
 }

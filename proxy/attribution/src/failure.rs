@@ -468,8 +468,8 @@ pub(crate) struct ById<'e> {
 
 impl<'e> ById<'e> {
     pub(crate) fn of(connections: &'e Connections) -> Self {
-        let id = |index: &u32| connections.get(*index as usize).map(|connection| connection.id);
-        let order = (!connections.iter().is_sorted_by_key(|connection| connection.id)).then(|| {
+        let id = |index: &u32| connections.id(*index as usize);
+        let order = (!(0..connections.len()).is_sorted_by_key(|index| connections.id(index))).then(|| {
             let mut order: Vec<u32> = (0..NONE).zip(connections).map(|(index, _)| index).collect();
             order.sort_by_key(id);
             order
@@ -484,7 +484,7 @@ impl<'e> ById<'e> {
             None => Some(place),
             Some(order) => order.get(place as usize).copied(),
         };
-        let of = |place: u32| Some(self.connections.get(at(place)? as usize)?.id);
+        let of = |place: u32| self.connections.id(at(place)? as usize);
         let (mut low, mut high) = (0, count);
         while low < high {
             let middle = low + (high - low) / 2;

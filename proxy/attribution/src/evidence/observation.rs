@@ -40,6 +40,7 @@ impl<T> Observation<T> {
     }
 
     /// The same observation of something derived from the fact.
+    #[inline]
     pub fn map<U>(self, derive: impl FnOnce(T) -> U) -> Observation<U> {
         match self {
             Self::Seen(fact) => Observation::Seen(derive(fact)),

@@ -11,7 +11,7 @@ mod small;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::connection::Connection;
+use super::connection::{Connection, ConnectionId};
 use super::exchange::Exchange;
 use small::Small;
 
@@ -131,7 +131,11 @@ impl<T: Row> Rows<T> {
     }
 
     /// The row at this place.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "what a caller does not look at is not unpacked"
+    )]
+    #[inline(always)]
     pub fn get(&self, index: usize) -> Option<T> {
         self.slots.get(index).and_then(|slot| self.read(slot))
     }
@@ -184,7 +188,11 @@ impl<T: Row> Rows<T> {
         result
     }
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "what a caller does not look at is not unpacked"
+    )]
+    #[inline(always)]
     fn read(&self, slot: &Slot<T::Packed>) -> Option<T> {
         let number = slot.kind.get();
         match number.checked_sub(WHOLE) {
@@ -213,6 +221,18 @@ impl<T: Row> Rows<T> {
         self.kinds.push(kind);
         self.numbers.insert(kind, number);
         Some(number)
+    }
+}
+
+impl Connections {
+    /// The identity of the connection at this place; nothing else of it is unpacked.
+    #[inline]
+    pub fn id(&self, index: usize) -> Option<ConnectionId> {
+        let slot = self.slots.get(index)?;
+        match slot.kind.get().checked_sub(WHOLE) {
+            None => Some(slot.packed.id()),
+            Some(place) => Some(self.whole.get(usize::try_from(place).ok()?)?.id),
+        }
     }
 }
 
@@ -302,7 +322,11 @@ impl<T: Row> fmt::Debug for Iter<'_, T> {
 impl<T: Row> Iterator for Iter<'_, T> {
     type Item = T;
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "what a caller does not look at is not unpacked"
+    )]
+    #[inline(always)]
     fn next(&mut self) -> Option<T> {
         self.slots.next().and_then(|slot| self.rows.read(slot))
     }

@@ -76,6 +76,14 @@ pub struct PackedConnection {
     rwnd_limited_ms: Small<3>,
 }
 
+impl PackedConnection {
+    /// Which connection it is.
+    #[inline]
+    pub(super) fn id(&self) -> ConnectionId {
+        ConnectionId(self.id.get())
+    }
+}
+
 impl Row for Connection {
     type Kind = ConnectionKind;
     type Packed = PackedConnection;
@@ -166,7 +174,11 @@ impl Row for Connection {
         Some((kind, packed))
     }
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "what a caller does not look at is not unpacked"
+    )]
+    #[inline(always)]
     fn unpack(kind: &ConnectionKind, packed: &PackedConnection) -> Self {
         let opened = packed.opened.get();
         let at = |since: Small<4>| Moment(opened + since.get());

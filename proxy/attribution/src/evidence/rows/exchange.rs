@@ -82,7 +82,11 @@ impl Row for Exchange {
         Some((kind, packed))
     }
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "what a caller does not look at is not unpacked"
+    )]
+    #[inline(always)]
     fn unpack(kind: &ExchangeKind, packed: &PackedExchange) -> Self {
         Self {
             connection: ConnectionId(packed.connection.get()),

@@ -18,12 +18,15 @@ impl<const N: usize> Small<N> {
         high.then_some(Self(low))
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "called for every number of every row")]
+    #[inline(always)]
     pub(super) fn get(self) -> u64 {
-        let mut bytes = [0; 8];
-        if let Some(low) = bytes.get_mut(..N) {
-            low.copy_from_slice(&self.0);
+        let mut number = 0;
+        let mut at = N;
+        while at > 0 {
+            at -= 1;
+            number = number << 8 | u64::from(self.0[at]);
         }
-        u64::from_le_bytes(bytes)
+        number
     }
 }
