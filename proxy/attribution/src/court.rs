@@ -196,6 +196,8 @@ fn reset_sent(witness: &Witness) -> Option<Cause> {
         (_, Hop::Client | Hop::Backend) if witness.marks.after_fin => Some(Cause::Undetermined),
         (_, Hop::Client) => Some(Cause::ClientAbort),
         (Opened::There, Hop::Backend) => Some(reset_by_the_application(None)),
+        // Within the tunnel nothing stands for anybody else.
+        (Opened::There, Hop::Tunnel) if matches!(witness.peer, Hop::Tunnel) => Some(Cause::TunnelLost),
         // Both may hand on what happened behind them.
         (Opened::There, Hop::Lb | Hop::Tunnel | Hop::Unknown) => Some(Cause::Undetermined),
     }
