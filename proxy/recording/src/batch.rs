@@ -2,7 +2,6 @@
 
 use std::sync::mpsc::SyncSender;
 
-use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow};
 use hopscope_attribution::evidence::{
     Connection, Exchange, FailedAddress, GeneratorResult, Moment, Observation, ObserverDelay, ObserverSample,
     PathId, RouteId, Span, TunnelGauge, TunnelLifeEvent, TunnelLine, TunnelProcess,
@@ -32,12 +31,6 @@ pub(super) enum Message {
     Observer(ObserverSample),
     /// An event loop of hopscope's that came late.
     Delay(ObserverDelay),
-    /// Whether kernels are watched, and the error of their clocks against ours.
-    NodeWatched(NodeWatch),
-    /// The end of one socket.
-    KernelSocket(KernelSocket),
-    /// A window of kernel counts.
-    KernelWindow(KernelWindow),
     /// What the load generator reported.
     Generator(GeneratorResult),
     /// What a reader of the report must know first.

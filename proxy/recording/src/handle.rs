@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use hopscope_attribution::evidence::node::{KernelSocket, KernelWindow};
 use hopscope_attribution::evidence::{
-    GeneratorResult, Observation, ObserverDelay, ObserverSample, PathId, RouteId, Span, TunnelGauge,
+    GeneratorResult, Observation, ObserverDelay, ObserverSample, PathId, RouteId, TunnelGauge,
     TunnelLifeEvent, TunnelLine, TunnelProcess,
 };
 
-use super::batch::{Batch, Message, NodeWatch, TunnelRow, TunnelWatch};
+use super::batch::{Batch, Message, TunnelRow, TunnelWatch};
 use super::error::RecordingError;
 use super::facts::{FinalFacts, Options, Summary};
 use super::losses::{LossCounters, LossKind, Losses};
@@ -181,26 +180,6 @@ impl RecordingHandle {
     /// An event loop of hopscope's that came late.
     pub fn observer_delay(&self, delay: ObserverDelay) {
         self.offer(Message::Delay(delay), LossKind::Observer);
-    }
-
-    /// Whether kernels on the path are watched, and the error of their clocks against ours.
-    pub fn node_watched(&self, clock_error: Observation<Span>) {
-        self.offer(Message::NodeWatched(NodeWatch { clock_error }), LossKind::Kernel);
-    }
-
-    /// The end of one socket, as its kernel saw it.
-    pub fn kernel_socket(&self, socket: KernelSocket) {
-        self.offer(Message::KernelSocket(socket), LossKind::Kernel);
-    }
-
-    /// A window of kernel counts.
-    pub fn kernel_window(&self, window: KernelWindow) {
-        self.offer(Message::KernelWindow(window), LossKind::Kernel);
-    }
-
-    /// Kernel events that were lost before they reached hopscope.
-    pub fn kernel_events_lost(&self, lost: u64) {
-        self.shared.losses.add(LossKind::Kernel, lost);
     }
 
     /// What a reader of the report must know first, in the place of what was known when the run began. Waits for room in

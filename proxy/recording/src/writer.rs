@@ -17,8 +17,7 @@ use super::facts::{FinalFacts, Options, Summary};
 use super::handle::Shared;
 use super::losses::{LossKind, Losses};
 use super::schema::{
-    ADDED, CONNECTION, DELAY, EXCHANGE, FAILED_ADDRESS, KERNEL_SOCKET, KERNEL_WINDOW, NODE, OBSERVER,
-    TRAFFIC, TUNNEL, TUNNEL_GAUGE, TUNNEL_LIFE, TUNNEL_LINE, TUNNEL_PROCESS,
+    ADDED, CONNECTION, DELAY, EXCHANGE, FAILED_ADDRESS, OBSERVER, TRAFFIC, TUNNEL, TUNNEL_GAUGE, TUNNEL_LIFE, TUNNEL_LINE, TUNNEL_PROCESS,
 };
 use super::sparing::Sparing;
 use super::store::{self, Store};
@@ -180,19 +179,6 @@ impl Writer {
             }
             Message::Delay(delay) => {
                 self.write(LossKind::Observer, 1, |store| store.insert(DELAY, [delay].iter()));
-            }
-            Message::NodeWatched(watch) => {
-                self.write(LossKind::Kernel, 1, |store| store.insert(NODE, [watch].iter()));
-            }
-            Message::KernelSocket(socket) => {
-                self.write(LossKind::Kernel, 1, |store| {
-                    store.insert(KERNEL_SOCKET, [socket].iter())
-                });
-            }
-            Message::KernelWindow(window) => {
-                self.write(LossKind::Kernel, 1, |store| {
-                    store.insert(KERNEL_WINDOW, [window].iter())
-                });
             }
             Message::Generator(result) => {
                 self.write(LossKind::Observer, 1, |store| store.generator(&result));

@@ -250,6 +250,7 @@ proptest! {
         let place = place();
         let summary = record(&place, |handle, recorder| tell(handle, recorder, &told));
         prop_assert!(summary.losses.none() && summary.write_error.is_none(), "{:?}", summary);
+        super::super::add_node(&place.file, &told.node, None).expect("the recording takes it");
         let recording = read(&place);
         prop_assert_eq!(recording.evidence().clone(), expected(&told, &recording));
         let failed = told.exchanges.iter().filter(|exchange| exchange.delivery.failed()).count() as u64;
@@ -298,23 +299,6 @@ fn tell(handle: &RecordingHandle, recorder: &mut Recorder, told: &Told) {
         }
     } else if let Observation::Unseen(why) = told.tunnel {
         handle.tunnel_watched(PathId(0), Observation::Unseen(why));
-    }
-    match &told.node {
-        Observation::Seen(NodeEvidence {
-            sockets,
-            windows,
-            clock_error,
-            ..
-        }) => {
-            handle.node_watched(Observation::Seen(*clock_error));
-            for socket in sockets {
-                handle.kernel_socket(socket.clone());
-            }
-            for window in windows {
-                handle.kernel_window(*window);
-            }
-        }
-        Observation::Unseen(why) => handle.node_watched(Observation::Unseen(*why)),
     }
     if let Observation::Seen(generator) = &told.generator {
         handle.generator(generator.clone());
