@@ -3,9 +3,10 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use hopscope_tests::application::Application;
 use hopscope_tests::client::{self, Outcome};
 use hopscope_tests::cluster::POD_PORT;
@@ -47,20 +48,52 @@ fn b2_an_application_on_another_address_of_the_pod_refuses_the_forward() -> Resu
     })
 }
 
+/// What three requests meet where the kernel takes connections on the application's behalf and nobody ever reads them,
+/// while `meanwhile` goes on.
+fn unaccepted(stage: &mut Stage, meanwhile: impl FnOnce(&mut Stage) -> Result<()>) -> Result<()> {
+    let idle = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = idle.local_addr()?;
+    stage.cluster.order(&format!("port web {POD_PORT} {address}"))?;
+    let through = stage.address();
+    let waiting = thread::spawn(move || client::get_at_once(through, "/ok", 3, Duration::from_secs(4)));
+    meanwhile(stage)?;
+    let outcomes = waiting.join().map_err(|_| anyhow!("the client panicked"))?;
+    ensure!(outcomes == [Outcome::TimedOut; 3], "{outcomes:?}");
+    Ok(())
+}
+
 #[test]
 fn b3_an_application_that_does_not_accept_is_silent_and_the_tunnel_is_not_charged() -> Result<()> {
     Ways::extremes()?.each(|kubectl| {
         let mut stage = Stage::build(kubectl, &[], NEVER)?;
-        // The kernel takes connections on its behalf, and nobody ever reads them.
-        let idle = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = idle.local_addr()?;
-        stage.cluster.order(&format!("port web {POD_PORT} {address}"))?;
-        let outcomes = client::get_at_once(stage.address(), "/ok", 3, Duration::from_secs(4));
-        ensure!(outcomes == [Outcome::TimedOut; 3], "{outcomes:?}");
+        unaccepted(&mut stage, |stage| {
+            // The forward goes on to deliver while they wait.
+            thread::sleep(Duration::from_secs(2));
+            let well = stage.application.address();
+            stage.cluster.order(&format!("port web {POD_PORT} {well}"))?;
+            stage.expect_ok()
+        })?;
         stage.judge(&[
             Expected::Verdict("backend backend-timeout"),
             Expected::Charged("backend-timeout", of(3, 0)),
         ])
+    })
+}
+
+#[test]
+fn b3_where_nothing_came_through_the_forward_meanwhile_the_tunnel_is_not_charged_either() -> Result<()> {
+    Ways::extremes()?.each(|kubectl| {
+        let mut stage = Stage::build(kubectl, &[], NEVER)?;
+        unaccepted(&mut stage, |_| Ok(()))?;
+        let of_the_tunnel = [
+            "tunnel-blackhole",
+            "tunnel-timeout",
+            "tunnel-lost",
+            "tunnel-hung",
+            "tunnel-stopped",
+            "tunnel-head-of-line",
+        ];
+        stage.judge(&of_the_tunnel.map(Expected::Innocent))
     })
 }
 

@@ -161,10 +161,14 @@ impl HopTable {
         if any(comm, &BALANCERS, &self.balancers) {
             return Hop::Lb;
         }
-        // In a pod a program of such a name may be the application itself.
-        let forwards = !leg.in_pod && !self.is_foreign(leg.netns) && is_forwarder(comm);
+        let kubectl = is(comm, "kubectl") || is_versioned(comm, "kubectl");
+        let forwards = kubectl || (is_forwarder(comm) && !leg.in_pod);
         if any(comm, &TUNNEL, &self.tunnel) || forwards || self.carries_forwards(leg) {
             return Hop::Tunnel;
+        }
+        // In a pod a program of such a name may be the application itself, or forward for a job of CI.
+        if is_forwarder(comm) {
+            return Hop::Unknown;
         }
         let serves_workload = !leg.active && self.workload_ports.contains(&leg.local_port);
         if leg.in_pod || serves_workload || self.is_foreign(leg.netns) {
@@ -214,7 +218,9 @@ impl HopTable {
             };
         }
         match (owner, listener) {
-            (Hop::Tunnel, _) if leg.loopback && self.is_foreign(leg.netns) => Hop::Backend,
+            (Hop::Tunnel, _) if leg.loopback && self.is_foreign(leg.netns) && !is_forwarder(leg.comm) => {
+                Hop::Backend
+            }
             // What else than the API server such a program dials is not known.
             (Hop::Tunnel, _) if is_forwarder(leg.comm) && !is(leg.comm, "kubectl") => Hop::Unknown,
             (Hop::Tunnel, _) => Hop::Tunnel,
@@ -328,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn every_forwarder_on_the_host_is_tunnel_and_none_within_a_pod() {
+    fn every_forwarder_is_tunnel_on_a_host_and_in_a_container_and_only_kubectl_is_in_a_pod() {
         for program in [
             "kubectl",
             "oc",
@@ -341,12 +347,21 @@ mod tests {
             let kept = &program[..program.len().min(COMM)];
             let of_the_host = leg(kept);
             assert_eq!(table().owner(&of_the_host), Hop::Tunnel, "{kept}");
-            let of_a_pod = Leg {
+            let of_a_container = Leg {
                 netns: 7,
-                in_pod: true,
                 ..of_the_host
             };
-            assert_eq!(table().owner(&of_a_pod), Hop::Backend, "{kept}");
+            assert_eq!(table().owner(&of_a_container), Hop::Tunnel, "{kept}");
+            let of_a_pod = Leg {
+                in_pod: true,
+                ..of_a_container
+            };
+            let there = if kept.starts_with("kubectl") {
+                Hop::Tunnel
+            } else {
+                Hop::Unknown
+            };
+            assert_eq!(table().owner(&of_a_pod), there, "{kept}");
         }
         assert_eq!(table().owner(&leg("octopus")), Hop::Unknown);
         assert_eq!(
