@@ -216,8 +216,9 @@ impl SocketEnd {
         };
         Some(match self.error {
             SocketError::None if self.no_port && !self.shut_down => KernelEnd::NoLocalPort,
-            // Closed by its owner, who had waited long enough for a SYN to be sent again: his time-out.
-            SocketError::None if self.shut_down && self.retransmits > 0 => timed_out,
+            // Closed by its owner, who had waited long enough for a SYN to be sent again: his time-out. Not every rung
+            // sees that it was shut down.
+            SocketError::None if self.retransmits > 0 => timed_out,
             SocketError::None => return None,
             SocketError::Refused => KernelEnd::ConnectRefused,
             SocketError::Reset => KernelEnd::ResetReceived,
