@@ -17,7 +17,8 @@ use super::facts::{FinalFacts, Options, Summary};
 use super::handle::Shared;
 use super::losses::{LossKind, Losses};
 use super::schema::{
-    ADDED, CONNECTION, DELAY, EXCHANGE, FAILED_ADDRESS, OBSERVER, TRAFFIC, TUNNEL, TUNNEL_GAUGE, TUNNEL_LIFE, TUNNEL_LINE, TUNNEL_PROCESS,
+    ADDED, CONNECTION, DELAY, EXCHANGE, FAILED_ADDRESS, OBSERVER, TRAFFIC, TUNNEL, TUNNEL_GAUGE, TUNNEL_LIFE,
+    TUNNEL_LINE, TUNNEL_PROCESS,
 };
 use super::sparing::Sparing;
 use super::store::{self, Store};
