@@ -42,7 +42,7 @@ k6 connect 127.0.0.1:8082 4 1600
 k6 connect 10.9.9.9:8083 1 1600
 for i in $(seq 100); do
   wget -qO /tmp/evidence 'http://127.0.0.1:9464/v1/evidence?since=0'
-  grep -q 'backend-unreachable' /tmp/evidence && break
+  grep -q '10.9.9.9:8083' /tmp/evidence && break
   usleep 100000
 done
 cat /tmp/evidence
