@@ -81,7 +81,7 @@ struct Known {
     containers: BTreeMap<String, Lives>,
 }
 
-/// How often a container was started, and which of its lives ended for want of memory.
+/// How often a container was started, and which of its lives ended because memory ran out.
 #[derive(Clone, Copy, Debug, Default)]
 struct Lives {
     restarts: i32,

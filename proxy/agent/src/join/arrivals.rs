@@ -18,7 +18,7 @@ mod dials;
 use super::{Clock, Recorded};
 use crate::evidence::{Line, RefusalSeen, Seen};
 
-/// How long after a SYN's refusal a connect is told of it, and how far two kernels' stamps of one moment lie apart, beside
+/// How much later than the refusal of its SYN a connect can fail, and how far two kernels can date one moment apart, beside
 /// the clocks.
 const APART: Span = Span::from_micros(250_000);
 

@@ -110,7 +110,7 @@ fn throttle(seen: &ThrottleSeen, clock: Clock) -> Option<CpuThrottle> {
 }
 
 /// The node that an agent told of, and what that agent no longer knew of the recording's time. `windows` are the agent's
-/// own, in which what was lost is told of each hop again.
+/// own: each hop has one of its own, and all repeat what was lost.
 pub(super) fn node(head: &Head, windows: &[KernelWindow], given_up: u64) -> Option<WatchedNode> {
     let name = head.node.clone().or_else(|| head.kernel.clone())?;
     let mut lost: HashMap<Moment, u64> = HashMap::new();

@@ -42,7 +42,7 @@ pub(super) fn turn(seen: &PodSeen, clock: Clock) -> Option<PodTurn> {
 /// The pods that stood in their state when the agent answered, and of which no turn into it is told: it was so from the
 /// beginning on, or from the moment that the API names.
 pub(super) fn standing(seen: &[PodSeen], turns: &[PodTurn], clock: Clock) -> Vec<PodTurn> {
-    let untold = seen.iter().filter(|one| {
+    let without_turn = seen.iter().filter(|one| {
         let same = |turn: &PodTurn| {
             turn.change.word() == one.event
                 && turn.pod.namespace == one.namespace
@@ -51,7 +51,7 @@ pub(super) fn standing(seen: &[PodSeen], turns: &[PodTurn], clock: Clock) -> Vec
         };
         !turns.iter().any(same)
     });
-    let placed = untold.filter_map(|one| {
+    let placed = without_turn.filter_map(|one| {
         // Since before the recording: told as of its beginning.
         let began = one.happened_unix_us.unwrap_or(clock.began_unix_us);
         let happened = began.max(clock.began_unix_us);

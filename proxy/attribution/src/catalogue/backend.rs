@@ -162,7 +162,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     ),
     entry(
         Cause::BackendOomKilled,
-        "the kernel killed the application's container for want of memory",
+        "the kernel killed the application's container because memory ran out",
         "the Kubernetes API's `OOMKilled` for the pod that the connection led to, at that moment",
         &[(
             "Raise the container's memory limit, or find what uses the memory under this load.",

@@ -67,7 +67,7 @@ macro_rules! changes {
 changes! {
     /// A container was started again.
     Restarted = "restarted",
-    /// The kernel killed a container for want of memory.
+    /// The kernel killed a container because memory ran out.
     OomKilled = "oom-killed",
     /// It takes no traffic any more.
     NotReady = "not-ready",

@@ -292,7 +292,7 @@ fn finding(case: &Case<'_>, says: Says, turn: &PodTurn, path: PathId, beside: Be
 fn happened(turn: &PodTurn) -> String {
     let what = match turn.change {
         PodChange::Restarted => "restarted",
-        PodChange::OomKilled => "was killed for want of memory",
+        PodChange::OomKilled => "was killed because memory ran out",
         PodChange::NotReady => "became not ready",
         PodChange::Ready => "became ready",
         PodChange::Evicted => "was evicted",
